@@ -1,0 +1,13 @@
+import { Schema } from "effect"
+
+/** No PostgreSQL for this platform is installed; the message names the package to install. */
+export class EmbeddedPostgresUnavailable extends Schema.TaggedError<EmbeddedPostgresUnavailable>()(
+  "EmbeddedPostgresUnavailable",
+  { platform: Schema.String, message: Schema.String }
+) {}
+
+/** The programs are there, but the server could not be made, started or stopped. */
+export class EmbeddedPostgresFailed extends Schema.TaggedError<EmbeddedPostgresFailed>()("EmbeddedPostgresFailed", {
+  step: Schema.Literals(["find", "own", "initdb", "start"]),
+  message: Schema.String
+}) {}

