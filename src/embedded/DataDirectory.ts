@@ -8,7 +8,7 @@
  * The owner file appears by link(2): whole or not at all, and for one of two rivals only. A file of a dead process is
  * taken over, then the server it may have left (SIGKILL where the kernel could not tell it) is stopped before ours starts.
  */
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -24,7 +24,7 @@ export const clusterOf = (dataDirectory: string): string => path.join(dataDirect
 export const logOf = (dataDirectory: string): string => path.join(dataDirectory, "server.log")
 
 /** Takes the folder until the scope closes. Fails while another living process owns it. */
-export const own = (dataDirectory: string): Effect.Effect<void, EmbeddedPostgresFailed, import("effect").Scope.Scope> =>
+export const own = (dataDirectory: string): Effect.Effect<void, EmbeddedPostgresFailed, Scope.Scope> =>
   Effect.acquireRelease(acquireOwner(dataDirectory), () =>
     Effect.sync(() => fs.rmSync(ownerFile(dataDirectory), { force: true }))
   )

@@ -73,9 +73,7 @@ const packagedNative = (packageName: string) =>
     try: () => {
       const entry = createRequire(import.meta.url).resolve(packageName)
       const root = fs.realpathSync(path.resolve(path.dirname(entry), ".."))
-      const manifest = Schema.decodeUnknownSync(PackageManifest)(
-        fs.readFileSync(path.join(root, "package.json"), "utf8")
-      )
+      const manifest = Schema.decodeSync(PackageManifest)(fs.readFileSync(path.join(root, "package.json"), "utf8"))
       return { native: path.join(root, "native"), version: manifest.version }
     },
     catch: () =>
@@ -90,9 +88,7 @@ const packagedNative = (packageName: string) =>
 /** Adds the links that the package's install script would have made. A folder we may not write stays as it is. */
 const linkLibraries = (native: string): void => {
   try {
-    const links = Schema.decodeUnknownSync(SymbolicLinks)(
-      fs.readFileSync(path.join(native, "pg-symlinks.json"), "utf8")
-    )
+    const links = Schema.decodeSync(SymbolicLinks)(fs.readFileSync(path.join(native, "pg-symlinks.json"), "utf8"))
     for (const { source, target } of links) {
       const link = path.join(native, "..", target)
       if (!fs.existsSync(link)) fs.symlinkSync(path.basename(source), link)

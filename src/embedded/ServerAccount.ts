@@ -62,12 +62,11 @@ export const commandAs = (account: ServerAccount, file: string, args: ReadonlyAr
 /** The long-lived server as the account, bound to our own life. */
 export const boundCommandAs = (account: ServerAccount, file: string, args: ReadonlyArray<string>): AccountCommand => {
   const plain = commandAs(account, file, args)
-  if (!hasParentDeathSignal()) return { ...plain, file: "/bin/sh", args: ["-c", stopWhenPipeCloses, "sh", file, ...args] }
+  if (!hasParentDeathSignal())
+    return { ...plain, file: "/bin/sh", args: ["-c", stopWhenPipeCloses, "sh", file, ...args] }
   const { uid: _uid, gid: _gid, ...options } = plain.options
   const change =
-    account.ids === undefined
-      ? []
-      : [`--reuid=${account.ids.uid}`, `--regid=${account.ids.gid}`, "--clear-groups"]
+    account.ids === undefined ? [] : [`--reuid=${account.ids.uid}`, `--regid=${account.ids.gid}`, "--clear-groups"]
   return { file: "setpriv", args: [...change, "--pdeathsig", "INT", file, ...args], options }
 }
 

@@ -31,10 +31,7 @@ export const start = Effect.fnUntraced(function* (
   const outcome = yield* untilReadyOrGone(server, cluster).pipe(Effect.timeoutOption(startTimeoutMs))
   if (outcome._tag === "Some" && outcome.value === "ready") return server
   yield* stopProcess(server.processId, 0)
-  return yield* failed(
-    outcome._tag === "None" ? `was not ready after ${startTimeoutMs} ms` : "ended at once",
-    logFile
-  )
+  return yield* failed(outcome._tag === "None" ? `was not ready after ${startTimeoutMs} ms` : "ended at once", logFile)
 })
 
 /** Fast stop; after `stopTimeoutMs` an immediate stop, from which the next start recovers by its log. */
