@@ -1,0 +1,51 @@
+import { Context, type Effect, Runtime, Schema, type Scope } from "effect"
+import type { Priority } from "../core/Priority.ts"
+import type { TaskId } from "../core/TaskId.ts"
+import type { Fence } from "../core/TaskState.ts"
+
+/**
+ * The port to what carries dispatches from engines to workers. A dispatch is a hint: the broker may lose, repeat,
+ * delay or reorder it, and the start's compare-and-set on the fence makes that harmless. It carries no payload.
+ */
+export class Broker extends Context.Service<
+  Broker,
+  {
+    /** Whether a dispatch reaches workers of this process only or of the whole fleet. */
+    readonly reach: "process" | "fleet"
+    /** One answer per dispatch, in order. A `Refused` one stays claimed and is published again. */
+    readonly publish: (
+      batch: ReadonlyArray<Dispatch>
+    ) => Effect.Effect<ReadonlyArray<"Published" | "Refused">, BrokerUnavailable>
+    /** Joins the queue's consumer group. */
+    readonly consume: (queue: string) => Effect.Effect<Subscription, BrokerUnavailable, Scope.Scope>
+    /** Dispatches of a queue published and not acknowledged, by priority. */
+    readonly lag: (queue: string) => Effect.Effect<Readonly<Record<Priority, number>>, BrokerUnavailable>
+  }
+>()("duetime/broker/Broker") {}
+
+export type Dispatch = {
+  readonly taskId: TaskId
+  readonly fence: Fence
+  readonly kind: string
+  readonly queue: string
+  readonly priority: Priority
+  readonly dueAtMs: number
+  readonly dispatchedAtMs: number
+}
+
+export type Subscription = {
+  /** Waits for at least one dispatch and takes up to `max`, the most urgent first. */
+  readonly take: (max: number) => Effect.Effect<ReadonlyArray<Dispatch>, BrokerUnavailable>
+  /** Said after the starts are committed, won or lost, and before a handler runs. */
+  readonly acknowledge: (batch: ReadonlyArray<Dispatch>) => Effect.Effect<void, BrokerUnavailable>
+}
+
+export class BrokerUnavailable extends Schema.TaggedError<BrokerUnavailable>("duetime/BrokerUnavailable")(
+  "BrokerUnavailable",
+  { operation: Schema.String, reason: Schema.String, cause: Schema.optionalKey(Schema.Defect()) }
+) {
+  override readonly [Runtime.errorExitCode] = 5
+  override get message(): string {
+    return `BrokerUnavailable: ${this.operation} failed: ${this.reason}. Tasks stay safe in the store and are dispatched again; check that the broker is reachable.`
+  }
+}

@@ -1,0 +1,56 @@
+import type { KindPolicy } from "./KindPolicy.ts"
+import type { Priority } from "./Priority.ts"
+import type { AttemptError, ExpiryReason, Json, ReleaseReason } from "./TaskEvent.ts"
+import type { EventId } from "./TaskId.ts"
+import type { Fence } from "./TaskState.ts"
+
+/** How an attempt ended, as the handler's outcome says. */
+export type Outcome =
+  | { readonly _tag: "Succeed"; readonly result: Json }
+  /** `retryInMs` replaces the policy's delay; `retryable: false` goes straight to the dead letters. */
+  | { readonly _tag: "Fail"; readonly error: AttemptError; readonly retryable: boolean; readonly retryInMs: number | null }
+  /** Try again later by the handler's wish; the attempt is not charged. */
+  | { readonly _tag: "Snooze"; readonly inMs: number }
+  /** The task is not worth another attempt; kept as a dead letter with the reason `discarded`. */
+  | { readonly _tag: "Discard"; readonly reason: string }
+  /** The worker drains: the attempt was interrupted by us and is not charged. */
+  | { readonly _tag: "Release"; readonly reason: ReleaseReason }
+
+/** What somebody wants of a task. Time (`atMs`, the database's) and the new event's id come in with it. */
+export type TaskCommand = { readonly atMs: number; readonly eventId: EventId } & (
+  | {
+      readonly _tag: "Schedule"
+      readonly kind: string
+      readonly priority: Priority
+      readonly dueAtMs: number
+      readonly key: string | null
+      readonly payload: Json
+    }
+  | { readonly _tag: "Claim"; readonly sessionId: number }
+  | { readonly _tag: "ReleaseClaim"; readonly fence: Fence; readonly reason: ReleaseReason }
+  | {
+      readonly _tag: "Start"
+      readonly fence: Fence
+      readonly sessionId: number
+      readonly timeoutMs: number
+      readonly dispatchedAtMs: number | null
+    }
+  | ({ readonly fence: Fence; readonly policy: KindPolicy } & Outcome)
+  | { readonly _tag: "Expire"; readonly fence: Fence; readonly reason: ExpiryReason; readonly policy: KindPolicy }
+  | { readonly _tag: "Cancel"; readonly reason: string | null }
+  | { readonly _tag: "Reschedule"; readonly dueAtMs: number }
+  | { readonly _tag: "Reprioritise"; readonly priority: Priority }
+  | { readonly _tag: "RunNow" }
+  | { readonly _tag: "Redrive" }
+)
+
+export type CommandTag = TaskCommand["_tag"]
+
+/** Why a command appends nothing. A rejection is an answer, not an error. */
+export type Rejection =
+  /** The table has no row for this stage and command. */
+  | { readonly _tag: "NotPossible"; readonly stage: string; readonly command: CommandTag }
+  /** The fence is not the current one: somebody else moved the task, or it was moved back. */
+  | { readonly _tag: "LeaseLost" }
+  /** A start before the due time by the database's clock. */
+  | { readonly _tag: "TooEarly"; readonly dueAtMs: number }

@@ -1,0 +1,121 @@
+import { Result } from "effect"
+import { guards, machine } from "./machine.ts"
+import { delayMsAfter } from "./RetryPolicy.ts"
+import type { Rejection, TaskCommand } from "./TaskCommand.ts"
+import type { AttemptError, EventBody, EventTag } from "./TaskEvent.ts"
+import type { Stage, TaskState } from "./TaskState.ts"
+
+/**
+ * The next event of a task, none if the wish is already fulfilled, or the reason why it is not possible. Pure and
+ * total: time and the event's id come in with the command. The store appends the event at `state.version + 1`
+ * or not at all.
+ */
+export const decide = (command: TaskCommand, state: TaskState | null): Result.Result<ReadonlyArray<EventBody>, Rejection> => {
+  const stage: Stage | "none" = state === null ? "none" : state.stage
+  if (state !== null && "fence" in command && !holdsFence(state, command.fence)) return Result.fail({ _tag: "LeaseLost" })
+  if (state !== null && command._tag === "Start" && stage === "claimed" && command.atMs < state.dueAtMs) {
+    return Result.fail({ _tag: "TooEarly", dueAtMs: state.dueAtMs })
+  }
+  for (const [from, tag, guard, event] of machine) {
+    if (from !== stage || tag !== command._tag) continue
+    if (state !== null && !guards[guard](state, command)) continue
+    if (event === null) return Result.succeed([])
+    const body = bodyOf(event, command, state)
+    return body === null ? Result.fail({ _tag: "NotPossible", stage, command: command._tag }) : Result.succeed([body])
+  }
+  return Result.fail({ _tag: "NotPossible", stage, command: command._tag })
+}
+
+const holdsFence = (state: TaskState, fence: { readonly version: number; readonly eventId: string }): boolean =>
+  state.fence !== null && state.fence.eventId === fence.eventId && state.fence.version === fence.version
+
+/** The body of the event that the table names for this command; null for a pair the table never names. */
+const bodyOf = (event: EventTag, command: TaskCommand, state: TaskState | null): EventBody | null => {
+  const attempt = state?.attempt ?? 0
+  switch (command._tag) {
+    case "Schedule": {
+      const { dueAtMs, key, kind, payload, priority } = command
+      return { _tag: "TaskScheduled", kind, priority, dueAtMs, key, payload }
+    }
+    case "Claim":
+      return { _tag: "TaskClaimed", sessionId: command.sessionId }
+    case "ReleaseClaim":
+      return { _tag: "ClaimReleased", reason: command.reason }
+    case "Start":
+      return {
+        _tag: "AttemptStarted",
+        attempt: attempt + 1,
+        sessionId: command.sessionId,
+        deadlineAtMs: command.atMs + command.timeoutMs,
+        dispatchedAtMs: command.dispatchedAtMs
+      }
+    case "Succeed":
+      return { _tag: "AttemptSucceeded", attempt, result: command.result }
+    case "Fail":
+      if (event === "AttemptFailed") {
+        const delayMs = command.retryInMs ?? delayMsAfter(command.policy.retry, state?.charged ?? 1, command.eventId)
+        return { _tag: "AttemptFailed", attempt, error: command.error, dueAtMs: Math.ceil(command.atMs + delayMs) }
+      }
+      if (event === "TaskCancelled") return { _tag: "TaskCancelled", reason: command.error.message }
+      return {
+        _tag: "TaskDeadLettered",
+        attempt,
+        reason: command.retryable ? "exhausted" : "not-retryable",
+        error: command.error
+      }
+    case "Snooze":
+      return event === "TaskCancelled"
+        ? { _tag: "TaskCancelled", reason: null }
+        : { _tag: "AttemptSnoozed", attempt, dueAtMs: Math.ceil(command.atMs + command.inMs) }
+    case "Discard":
+      return event === "TaskCancelled"
+        ? { _tag: "TaskCancelled", reason: command.reason }
+        : { _tag: "TaskDeadLettered", attempt, reason: "discarded", error: { name: "Discarded", message: command.reason } }
+    case "Release":
+      return event === "TaskCancelled"
+        ? { _tag: "TaskCancelled", reason: null }
+        : { _tag: "AttemptReleased", attempt, reason: command.reason, dueAtMs: Math.ceil(command.atMs) }
+    case "Expire":
+      return expiryBody(event, command, state, attempt)
+    case "Cancel":
+      return event === "CancelRequested"
+        ? { _tag: "CancelRequested", reason: command.reason }
+        : { _tag: "TaskCancelled", reason: command.reason }
+    case "Reschedule":
+      return { _tag: "TaskRescheduled", dueAtMs: command.dueAtMs }
+    case "Reprioritise":
+      return { _tag: "TaskReprioritised", priority: command.priority }
+    case "RunNow":
+      if (event === "TaskCancelled") return { _tag: "TaskCancelled", reason: null }
+      return { _tag: event === "TaskResumed" ? "TaskResumed" : "TaskRescheduled", dueAtMs: Math.ceil(command.atMs) }
+    case "Redrive":
+      return { _tag: "TaskRedriven", dueAtMs: Math.ceil(command.atMs) }
+  }
+}
+
+const expiryBody = (
+  event: EventTag,
+  command: Extract<TaskCommand, { _tag: "Expire" }>,
+  state: TaskState | null,
+  attempt: number
+): EventBody => {
+  switch (event) {
+    case "ClaimReleased":
+      return { _tag: "ClaimReleased", reason: "session-lost" }
+    case "TaskParked":
+      return { _tag: "TaskParked", attempt, reason: command.reason }
+    case "TaskCancelled":
+      return { _tag: "TaskCancelled", reason: null }
+    case "AttemptExpired": {
+      const delayMs = delayMsAfter(command.policy.retry, state?.charged ?? 1, command.eventId)
+      return { _tag: "AttemptExpired", attempt, reason: command.reason, dueAtMs: Math.ceil(command.atMs + delayMs) }
+    }
+    default:
+      return { _tag: "TaskDeadLettered", attempt, reason: "exhausted", error: interrupted(command.reason) }
+  }
+}
+
+const interrupted = (reason: "session-lost" | "deadline"): AttemptError => ({
+  name: "AttemptExpired",
+  message: reason === "deadline" ? "the attempt ran past its deadline" : "the worker's session ended during the attempt"
+})

@@ -1,0 +1,76 @@
+import type { CommandTag, TaskCommand } from "./TaskCommand.ts"
+import type { EventTag } from "./TaskEvent.ts"
+import { isExhausted } from "./RetryPolicy.ts"
+import type { Stage, TaskState } from "./TaskState.ts"
+
+/**
+ * The whole task machine. `decide` walks this table, `test/core/machine.test.ts` and `docs/reference/machine.md`
+ * come from it, and the SQL of the store is held equal to it by differential tests.
+ *
+ * A command finds the first row whose stage and command match and whose guard holds. No row: not possible.
+ * The event `null` means: already so, nothing to append.
+ */
+type Row = readonly [from: Stage | "none", command: CommandTag, guard: Guard, event: EventTag | null, to: Stage | "same"]
+
+export const machine: ReadonlyArray<Row> = [
+  ["none", "Schedule", "always", "TaskScheduled", "pending"],
+
+  ["pending", "Claim", "always", "TaskClaimed", "claimed"],
+  ["claimed", "ReleaseClaim", "always", "ClaimReleased", "pending"],
+  ["claimed", "Expire", "always", "ClaimReleased", "pending"],
+  ["claimed", "Start", "always", "AttemptStarted", "running"],
+
+  ["running", "Succeed", "always", "AttemptSucceeded", "succeeded"],
+  ["running", "Fail", "cancelRequested", "TaskCancelled", "cancelled"],
+  ["running", "Fail", "mayRetry", "AttemptFailed", "pending"],
+  ["running", "Fail", "always", "TaskDeadLettered", "dead"],
+  ["running", "Snooze", "cancelRequested", "TaskCancelled", "cancelled"],
+  ["running", "Snooze", "always", "AttemptSnoozed", "pending"],
+  ["running", "Discard", "cancelRequested", "TaskCancelled", "cancelled"],
+  ["running", "Discard", "always", "TaskDeadLettered", "dead"],
+  ["running", "Release", "cancelRequested", "TaskCancelled", "cancelled"],
+  ["running", "Release", "always", "AttemptReleased", "pending"],
+  ["running", "Expire", "parks", "TaskParked", "parked"],
+  ["running", "Expire", "cancelRequested", "TaskCancelled", "cancelled"],
+  ["running", "Expire", "mayRetry", "AttemptExpired", "pending"],
+  ["running", "Expire", "always", "TaskDeadLettered", "dead"],
+
+  ["pending", "Cancel", "always", "TaskCancelled", "cancelled"],
+  ["claimed", "Cancel", "always", "TaskCancelled", "cancelled"],
+  ["running", "Cancel", "cancelRequested", null, "same"],
+  ["running", "Cancel", "always", "CancelRequested", "running"],
+  ["parked", "Cancel", "always", "TaskCancelled", "cancelled"],
+  ["cancelled", "Cancel", "always", null, "same"],
+
+  ["pending", "Reschedule", "always", "TaskRescheduled", "pending"],
+  ["claimed", "Reschedule", "always", "TaskRescheduled", "pending"],
+  ["pending", "Reprioritise", "samePriority", null, "same"],
+  ["pending", "Reprioritise", "always", "TaskReprioritised", "pending"],
+  ["claimed", "Reprioritise", "samePriority", null, "same"],
+  ["claimed", "Reprioritise", "always", "TaskReprioritised", "pending"],
+  ["running", "Reprioritise", "samePriority", null, "same"],
+  ["running", "Reprioritise", "always", "TaskReprioritised", "running"],
+
+  ["pending", "RunNow", "alreadyDue", null, "same"],
+  ["pending", "RunNow", "always", "TaskRescheduled", "pending"],
+  ["claimed", "RunNow", "alreadyDue", null, "same"],
+  ["claimed", "RunNow", "always", "TaskRescheduled", "pending"],
+  ["parked", "RunNow", "cancelRequested", "TaskCancelled", "cancelled"],
+  ["parked", "RunNow", "always", "TaskResumed", "pending"],
+  ["dead", "Redrive", "always", "TaskRedriven", "pending"]
+]
+
+type Guard = "always" | "cancelRequested" | "mayRetry" | "parks" | "samePriority" | "alreadyDue"
+
+export const guards: Record<Guard, (state: TaskState, command: TaskCommand) => boolean> = {
+  always: () => true,
+  cancelRequested: (state) => state.cancelRequested,
+  /** Attempts are charged at their start, so `charged` already holds the one that failed. */
+  mayRetry: (state, command) =>
+    (command._tag === "Fail" && command.retryable && !isExhausted(command.policy.retry, state.charged)) ||
+    (command._tag === "Expire" && !isExhausted(command.policy.retry, state.charged)),
+  /** An interrupted attempt whose effects are unknown: asking comes before cancelling, too. */
+  parks: (_, command) => command._tag === "Expire" && command.policy.onInterrupted === "park",
+  samePriority: (state, command) => command._tag === "Reprioritise" && command.priority === state.priority,
+  alreadyDue: (state, command) => state.dueAtMs <= command.atMs
+}

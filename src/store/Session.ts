@@ -1,0 +1,29 @@
+import { Context, type Effect } from "effect"
+import type { KindPolicy } from "../core/KindPolicy.ts"
+import type { StoreUnavailable } from "./StoreError.ts"
+
+/**
+ * The lease of this process. One row, renewed apart from the event loop, carries the right to move every task the
+ * process has claimed or started; when it runs out, a supervisor anywhere gives them to others. A session that
+ * was lost (a long database gap, a frozen process) is replaced by a new one with a new id, and everything held
+ * under the old id is somebody else's.
+ */
+export class Session extends Context.Service<
+  Session,
+  {
+    /** Id of the current session; changes when the session had to be opened anew. */
+    readonly id: () => number
+    /** Whether the lease surely still lasts, by the monotonic clock since the last renewal was asked for. */
+    readonly isAlive: () => boolean
+    readonly leaseMs: number
+    /** Announces the kinds this process's worker handles, with their policies. Replaces the previous announcement. */
+    readonly serve: (policies: ReadonlyArray<KindPolicy>) => Effect.Effect<void, StoreUnavailable>
+    /** Kinds of this process, or of every live session. */
+    readonly servedKinds: (reach: "process" | "fleet") => Effect.Effect<ReadonlyArray<string>, StoreUnavailable>
+  }
+>()("duetime/store/Session") {}
+
+/** Default lease: long enough for a stop-the-world pause or failover of a second, short enough that a crash costs 5 s. */
+export const leaseMsDefault = 5_000
+/** Renewals per lease: two may fail before the lease runs out. */
+export const renewalsPerLease = 4

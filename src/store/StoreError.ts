@@ -1,0 +1,52 @@
+import { Runtime, Schema } from "effect"
+
+/**
+ * The store could not be asked, or its answer was lost. With `commitUnknown` the change may have been made: repeat
+ * the same request with the same event ids, and the store answers as it did, or would have, the first time.
+ */
+export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>("duetime/StoreUnavailable")(
+  "StoreUnavailable",
+  {
+    operation: Schema.String,
+    commitUnknown: Schema.Boolean,
+    reason: Schema.String,
+    cause: Schema.optionalKey(Schema.Defect())
+  }
+) {
+  override readonly [Runtime.errorExitCode] = 5
+  override get message(): string {
+    return `StoreUnavailable: ${this.operation} failed: ${this.reason}. Check that PostgreSQL is reachable and repeat the call; nothing that was acknowledged is lost.`
+  }
+}
+
+/** The due time lies behind the last partition the store keeps ready. */
+export class DueBeyondHorizon extends Schema.TaggedError<DueBeyondHorizon>("duetime/DueBeyondHorizon")(
+  "DueBeyondHorizon",
+  { field: Schema.String, value: Schema.String, horizon: Schema.String }
+) {
+  override readonly [Runtime.errorExitCode] = 2
+  override get message(): string {
+    return `DueBeyondHorizon: ${this.field} is ${this.value}, later than the horizon ${this.horizon}. Schedule a nearer task that schedules this one.`
+  }
+}
+
+/** An id that no stream has, or whose day has been dropped by retention. */
+export class TaskNotFound extends Schema.TaggedError<TaskNotFound>("duetime/TaskNotFound")("TaskNotFound", {
+  taskId: Schema.String
+}) {
+  override readonly [Runtime.errorExitCode] = 4
+  override get message(): string {
+    return `TaskNotFound: no task has the id ${this.taskId}. Check the id and the database; days older than the retention are dropped.`
+  }
+}
+
+/** The claim or attempt is no longer this caller's: it expired, or somebody else moved the task. */
+export class LeaseLost extends Schema.TaggedError<LeaseLost>("duetime/LeaseLost")("LeaseLost", {
+  taskId: Schema.String,
+  attempt: Schema.Int
+}) {
+  override readonly [Runtime.errorExitCode] = 4
+  override get message(): string {
+    return `LeaseLost: attempt ${this.attempt} of task ${this.taskId} no longer holds its lease; nothing was recorded and its transaction was rolled back. The task goes on without this attempt.`
+  }
+}

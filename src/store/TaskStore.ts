@@ -1,0 +1,204 @@
+import { Context, type Effect, type Queue, type Scope } from "effect"
+import type { KindPolicy } from "../core/KindPolicy.ts"
+import type { Priority } from "../core/Priority.ts"
+import type { Outcome, Rejection } from "../core/TaskCommand.ts"
+import type { Json, ReleaseReason, TaskEvent } from "../core/TaskEvent.ts"
+import type { EventId, TaskId } from "../core/TaskId.ts"
+import type { Fence, Stage, TaskState } from "../core/TaskState.ts"
+import type { DueBeyondHorizon, LeaseLost, StoreUnavailable, TaskNotFound } from "./StoreError.ts"
+
+/**
+ * The port to the truth. An append at the expected version is the only linearisation point: whoever loses it gets
+ * `Lost` as a value, not an error. Every operation on many tasks is one statement for the whole batch.
+ *
+ * Commit unknown: every change carries the id of the event it appends and is idempotent by it. After a
+ * `StoreUnavailable` the caller repeats the same request; a change that had been made answers as made.
+ * A claim whose answer was lost is found again by `claimedBy`.
+ *
+ * All instants are the database's, in milliseconds since 1970 with fractions.
+ */
+export class TaskStore extends Context.Service<
+  TaskStore,
+  {
+    /** Database clock minus this process's `Clock`, in ms; kept fresh by every claim. An estimate: it only sets timers and ids. */
+    readonly clockOffsetMs: () => number
+
+    /** Joins the caller's transaction if there is one. Answers in the order of the request. */
+    readonly schedule: (
+      batch: ReadonlyArray<NewTask>
+    ) => Effect.Effect<ReadonlyArray<Scheduled>, StoreUnavailable | DueBeyondHorizon>
+
+    /** PENDING to IN_PROGRESS for the most urgent and oldest tasks due within the look-ahead. Due instants to the millisecond. */
+    readonly claim: (request: ClaimRequest) => Effect.Effect<Claimed, StoreUnavailable>
+    /** Claims of a session not started yet and due before `dueBeforeMs`: after a lost answer, or to dispatch again. */
+    readonly claimedBy: (
+      sessionId: number,
+      dueBeforeMs: number,
+      limit: number
+    ) => Effect.Effect<ReadonlyArray<ClaimedTask>, StoreUnavailable>
+    /** Gives claims back unstarted. */
+    readonly release: (
+      batch: ReadonlyArray<{ readonly taskId: TaskId; readonly fence: Fence; readonly eventId: EventId; readonly reason: ReleaseReason }>
+    ) => Effect.Effect<ReadonlyArray<"Released" | "Lost">, StoreUnavailable>
+
+    /** Claimed to running by compare-and-set on the fence, never before due, only while the session's lease lasts. */
+    readonly start: (
+      sessionId: number,
+      batch: ReadonlyArray<StartRequest>
+    ) => Effect.Effect<ReadonlyArray<Started | { readonly _tag: "Lost" } | { readonly _tag: "TooEarly" }>, StoreUnavailable>
+
+    /** Records outcomes, each at the fence of its start. */
+    readonly finish: (batch: ReadonlyArray<FinishRequest>) => Effect.Effect<ReadonlyArray<Finished>, StoreUnavailable>
+    /** Runs the effect and then the outcome in one transaction: both or neither. */
+    readonly finishWith: <A, E, R>(
+      effect: Effect.Effect<A, E, R>,
+      request: (value: A) => FinishRequest
+    ) => Effect.Effect<A, E | LeaseLost | StoreUnavailable, R>
+
+    /** Ends the claims and attempts of dead sessions and of attempts past their deadline. */
+    readonly expire: (limit: number) => Effect.Effect<ReadonlyArray<Expired>, StoreUnavailable>
+
+    /** A person's or client's wish; decided on the current state, retried while others move the task. */
+    readonly act: (taskId: TaskId, eventId: EventId, wish: Wish) => Effect.Effect<Acted, StoreUnavailable | TaskNotFound>
+
+    readonly history: (taskId: TaskId) => Effect.Effect<ReadonlyArray<TaskEvent>, StoreUnavailable | TaskNotFound>
+    readonly find: (filter: FindFilter) => Effect.Effect<FindPage, StoreUnavailable>
+    /** Whole streams with their projection rows in id order, for the auditor. */
+    readonly streams: (after: TaskId | null, limit: number) => Effect.Effect<ReadonlyArray<StoredStream>, StoreUnavailable>
+    readonly kinds: Effect.Effect<ReadonlyArray<KindRecord>, StoreUnavailable>
+    readonly backlog: Effect.Effect<ReadonlyArray<BacklogRow>, StoreUnavailable>
+
+    /** Due instants (ms) of work scheduled by anyone, coalesced; a hint that may be lost. */
+    readonly wakeUps: Effect.Effect<Queue.Dequeue<number>, never, Scope.Scope>
+    /** Partitions made ahead and old days retired. Safe to call from any number of engines. */
+    readonly maintain: Effect.Effect<Maintained, StoreUnavailable>
+  }
+>()("duetime/store/TaskStore") {}
+
+/** Largest batch of any operation above; a statement over 1,000 rows gains little and holds locks longer (bench/layout). */
+export const batchSizeMax = 1_000
+/** Bytes of a payload's JSON text. */
+export const payloadBytesMaxDefault = 256 * 1024
+/** Tries of an `act` against concurrent movers before it gives up as unavailable. */
+export const actTriesMax = 10
+
+export type NewTask = {
+  readonly taskId: TaskId
+  readonly eventId: EventId
+  readonly kind: string
+  readonly priority: Priority
+  readonly dueAtMs: number
+  /** Idempotency key within the kind. */
+  readonly key: string | null
+  readonly payload: Json
+}
+
+export type Scheduled =
+  | { readonly _tag: "Created"; readonly taskId: TaskId }
+  /** The key was used before with an equal payload. */
+  | { readonly _tag: "Existing"; readonly taskId: TaskId }
+  /** The key was used before with another payload: nothing was scheduled. */
+  | { readonly _tag: "KeyConflict"; readonly taskId: TaskId }
+
+export type ClaimRequest = {
+  readonly sessionId: number
+  /** Only these kinds; the rest waits, visible. */
+  readonly kinds: ReadonlyArray<string>
+  readonly lookAheadMs: number
+  readonly limit: number
+}
+
+export type Claimed = {
+  readonly tasks: ReadonlyArray<ClaimedTask>
+  /** The earliest due time left among these kinds, if it is known to lie within a day: when to claim next. */
+  readonly nextDueAtMs: number | null
+}
+
+export type ClaimedTask = {
+  readonly taskId: TaskId
+  readonly kind: string
+  readonly priority: Priority
+  readonly dueAtMs: number
+  readonly fence: Fence
+}
+
+export type StartRequest = {
+  readonly taskId: TaskId
+  readonly fence: Fence
+  readonly eventId: EventId
+  readonly timeoutMs: number
+  readonly dispatchedAtMs: number | null
+}
+
+export type Started = {
+  readonly _tag: "Started"
+  readonly taskId: TaskId
+  readonly kind: string
+  readonly priority: Priority
+  readonly dueAtMs: number
+  readonly startedAtMs: number
+  readonly deadlineAtMs: number
+  readonly attempt: number
+  readonly charged: number
+  readonly fence: Fence
+  readonly payload: Json
+}
+
+export type FinishRequest = {
+  readonly started: Started
+  readonly eventId: EventId
+  readonly outcome: Outcome
+  readonly policy: KindPolicy
+}
+
+export type Finished =
+  | { readonly _tag: "Recorded"; readonly stage: Stage }
+  | { readonly _tag: "Lost" }
+
+export type Expired = { readonly taskId: TaskId; readonly from: "claimed" | "running"; readonly stage: Stage }
+
+export type Wish =
+  | { readonly _tag: "Cancel"; readonly reason: string | null }
+  | { readonly _tag: "Reschedule"; readonly dueAtMs: number }
+  | { readonly _tag: "Reprioritise"; readonly priority: Priority }
+  | { readonly _tag: "RunNow" }
+  | { readonly _tag: "Redrive" }
+
+/** The state after the wish, whether it appended anything or was already so; or why it is not possible. */
+export type Acted =
+  | { readonly _tag: "Done"; readonly state: TaskState }
+  | { readonly _tag: "Rejected"; readonly state: TaskState; readonly rejection: Rejection }
+
+export type FindFilter = {
+  readonly stage: Stage
+  readonly kind?: string | undefined
+  /** Cursor of the page before. */
+  readonly after?: string | undefined
+  /** 1 to 1,000 tasks. */
+  readonly limit: number
+}
+
+export type FindPage = { readonly tasks: ReadonlyArray<TaskState>; readonly next: string | null }
+
+export type StoredStream = {
+  readonly taskId: TaskId
+  readonly events: ReadonlyArray<TaskEvent>
+  /** The projection rows found for the task, each as the part of the state it holds. Ended tasks but dead letters have none. */
+  readonly projections: ReadonlyArray<Projection>
+}
+
+export type Projection = Pick<TaskState, "stage" | "kind" | "priority" | "dueAtMs" | "version" | "attempt" | "charged">
+
+export type KindRecord = { readonly policy: KindPolicy; readonly known: boolean; readonly liveSessions: number }
+
+export type BacklogRow = {
+  readonly kind: string
+  /** Due and not started. Counted up to a limit, so that a glance at a huge backlog stays cheap. */
+  readonly dueCount: number
+  readonly oldestDueAtMs: number | null
+  readonly inProgressCount: number
+  readonly parkedCount: number
+  readonly deadCount: number
+}
+
+export type Maintained = { readonly made: ReadonlyArray<string>; readonly dropped: ReadonlyArray<string> }
