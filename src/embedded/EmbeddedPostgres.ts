@@ -11,11 +11,12 @@
  */
 import { Clock, Context, Effect, Layer, type Scope } from "effect"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
 import * as DataDirectory from "./DataDirectory.ts"
 import type { EmbeddedPostgresFailed, EmbeddedPostgresUnavailable } from "./EmbeddedPostgresError.ts"
+import * as Owner from "./Owner.ts"
 import * as PostgresBinaries from "./PostgresBinaries.ts"
+import * as RunDirectory from "./RunDirectory.ts"
 import * as ServerAccount from "./ServerAccount.ts"
 import * as ServerProcess from "./ServerProcess.ts"
 
@@ -71,60 +72,50 @@ export const make = (
 const port = 5432
 const startTimeoutMsDefault = 60_000
 const stopTimeoutMsDefault = 60_000
-/** A socket's whole path may have 107 bytes; `/.s.PGSQL.5432.lock` takes 19 of them. */
-const socketDirectoryLengthMax = 85
 
 const run = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
-  const durability = options.durability ?? "full"
   const stopTimeoutMs = options.stopTimeoutMs ?? stopTimeoutMsDefault
-  const account = yield* ServerAccount.choose(ownerOf(options.dataDirectory))
+  const account = yield* ServerAccount.choose(clusterOwner(options.dataDirectory))
   const binaries =
     options.binDirectory === undefined
       ? yield* PostgresBinaries.locate(account)
       : yield* PostgresBinaries.probe(options.binDirectory, account)
-  const dataDirectory = yield* dataFolder(options.dataDirectory, account)
-  yield* DataDirectory.own(dataDirectory)
-  yield* DataDirectory.stopLeftover(dataDirectory, stopTimeoutMs)
-  yield* DataDirectory.initialise(dataDirectory, binaries, account, options.dataDirectory !== undefined)
 
-  const socketDirectory = yield* temporaryFolder(socketParent(), account)
+  const runDirectory = yield* RunDirectory.make(account, stopTimeoutMs)
+  const dataDirectory = options.dataDirectory === undefined ? runDirectory : path.resolve(options.dataDirectory)
+  if (dataDirectory !== runDirectory) yield* Owner.own(dataDirectory)
+  yield* DataDirectory.stopLeftover(dataDirectory, stopTimeoutMs)
+  yield* DataDirectory.initialise(dataDirectory, binaries, account, dataDirectory !== runDirectory)
+
   const cluster = DataDirectory.clusterOf(dataDirectory)
-  const logFile = DataDirectory.logOf(dataDirectory)
-  if (fs.existsSync(logFile)) fs.renameSync(logFile, `${logFile}.1`)
+  const logFile = DataDirectory.rotateLog(dataDirectory)
   const settings = {
-    ...baseSettings(socketDirectory),
-    ...(durability === "none" ? fastSettings : {}),
+    listen_addresses: "",
+    unix_socket_directories: runDirectory,
+    port,
+    timezone: "UTC",
+    log_timezone: "UTC",
+    ...(options.durability === "none" ? fastSettings : {}),
     ...options.settings
   }
-  const server = yield* Effect.acquireRelease(
-    ServerProcess.start(
-      ServerAccount.boundCommandAs(account, binaries.postgres, ["-D", cluster, ...settingArguments(settings)]),
-      cluster,
-      logFile,
-      options.startTimeoutMs ?? startTimeoutMsDefault
-    ),
-    (started) => ServerProcess.stopProcess(started.processId, stopTimeoutMs),
-    { interruptible: false }
-  )
+  const processId = yield* ServerProcess.start({
+    command: ServerAccount.boundCommandAs(account, binaries.postgres, ["-D", cluster, ...settingArguments(settings)]),
+    cluster,
+    logFile,
+    startTimeoutMs: options.startTimeoutMs ?? startTimeoutMsDefault,
+    stopTimeoutMs
+  })
   return {
-    socketDirectory,
+    socketDirectory: runDirectory,
     port,
     username: "postgres",
     database: "postgres",
-    url: `postgresql://postgres@localhost:${port}/postgres?host=${encodeURIComponent(socketDirectory)}`,
+    url: `postgresql://postgres@localhost:${port}/postgres?host=${encodeURIComponent(runDirectory)}`,
     dataDirectory,
     logFile,
-    processId: server.processId,
+    processId,
     version: binaries.version
   } satisfies RunningPostgres
-})
-
-const baseSettings = (socketDirectory: string) => ({
-  listen_addresses: "",
-  unix_socket_directories: socketDirectory,
-  port,
-  timezone: "UTC",
-  log_timezone: "UTC"
 })
 
 const fastSettings = { fsync: "off", full_page_writes: "off", synchronous_commit: "off" }
@@ -132,29 +123,7 @@ const fastSettings = { fsync: "off", full_page_writes: "off", synchronous_commit
 const settingArguments = (settings: Readonly<Record<string, string | number | boolean>>): ReadonlyArray<string> =>
   Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
 
-const ownerOf = (dataDirectory: string | undefined): number | undefined => {
-  if (dataDirectory === undefined) return undefined
-  return fs.statSync(DataDirectory.clusterOf(dataDirectory), { throwIfNoEntry: false })?.uid
-}
-
-const dataFolder = Effect.fnUntraced(function* (
-  dataDirectory: string | undefined,
-  account: ServerAccount.ServerAccount
-) {
-  if (dataDirectory === undefined) return yield* temporaryFolder(os.tmpdir(), account)
-  const folder = path.resolve(dataDirectory)
-  yield* Effect.sync(() => fs.mkdirSync(folder, { recursive: true, mode: 0o755 }))
-  return folder
-})
-
-const temporaryFolder = (parent: string, account: ServerAccount.ServerAccount) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const folder = fs.mkdtempSync(path.join(parent, "duetime-"))
-      if (account.ids !== undefined) fs.chownSync(folder, account.ids.uid, account.ids.gid)
-      return folder
-    }),
-    (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
-  )
-
-const socketParent = (): string => (os.tmpdir().length <= socketDirectoryLengthMax - 16 ? os.tmpdir() : "/tmp")
+const clusterOwner = (dataDirectory: string | undefined): number | undefined =>
+  dataDirectory === undefined
+    ? undefined
+    : fs.statSync(DataDirectory.clusterOf(dataDirectory), { throwIfNoEntry: false })?.uid

@@ -59,22 +59,39 @@ export const commandAs = (account: ServerAccount, file: string, args: ReadonlyAr
   options: { ...account.ids, cwd: "/", env: { PATH: process.env["PATH"] ?? "", LC_ALL: "C", TZ: "UTC" } }
 })
 
-/** The long-lived server as the account, bound to our own life. */
-export const boundCommandAs = (account: ServerAccount, file: string, args: ReadonlyArray<string>): AccountCommand => {
-  const plain = commandAs(account, file, args)
-  if (!hasParentDeathSignal())
-    return { ...plain, file: "/bin/sh", args: ["-c", stopWhenPipeCloses, "sh", file, ...args] }
-  const { uid: _uid, gid: _gid, ...options } = plain.options
-  const change =
-    account.ids === undefined ? [] : [`--reuid=${account.ids.uid}`, `--regid=${account.ids.gid}`, "--clear-groups"]
-  return { file: "setpriv", args: [...change, "--pdeathsig", "INT", file, ...args], options }
+/** A long-lived command as the account, bound to our own life. */
+export interface BoundCommand extends AccountCommand {
+  /** The command watches a pipe on its standard input and stops when we are gone. */
+  readonly watchesPipe: boolean
 }
 
+export const boundCommandAs = (
+  account: ServerAccount,
+  file: string,
+  args: ReadonlyArray<string>,
+  parentDeathSignal = hasParentDeathSignal()
+): BoundCommand => {
+  const plain = commandAs(account, file, args)
+  if (!parentDeathSignal) {
+    return { ...plain, file: "/bin/sh", args: ["-c", stopWhenPipeCloses, "sh", file, ...args], watchesPipe: true }
+  }
+  const { cwd, env } = plain.options
+  const change =
+    account.ids === undefined ? [] : [`--reuid=${account.ids.uid}`, `--regid=${account.ids.gid}`, "--clear-groups"]
+  return {
+    file: "setpriv",
+    args: [...change, "--pdeathsig", "INT", file, ...args],
+    options: { cwd, env },
+    watchesPipe: false
+  }
+}
+
+/** The shell leaves a reader of the pipe behind and becomes the server itself, so the process id stays the same. */
 const stopWhenPipeCloses = 'exec 3<&0 </dev/null; (read -r _ <&3; kill -INT $$) & exec 3<&-; exec "$@"'
 
-let parentDeathSignal: boolean | undefined
+let foundParentDeathSignal: boolean | undefined
 const hasParentDeathSignal = (): boolean =>
-  (parentDeathSignal ??= spawnSync("setpriv", ["--pdeathsig", "INT", "true"]).status === 0)
+  (foundParentDeathSignal ??= spawnSync("setpriv", ["--pdeathsig", "INT", "true"]).status === 0)
 
 const namedAccounts = () =>
   fs
