@@ -20,7 +20,10 @@ import type { DueBeyondHorizon, LeaseLost, StoreUnavailable, TaskNotFound } from
 export class TaskStore extends Context.Service<
   TaskStore,
   {
-    /** Database clock minus this process's `Clock`, in ms; kept fresh by every claim. An estimate: it only sets timers and ids. */
+    /**
+     * Database clock minus this process's `Clock.currentTimeNanos`, in ms with fractions; kept fresh by every claim, also
+     * one of no kinds. An estimate: it only sets timers and ids.
+     */
     readonly clockOffsetMs: () => number
 
     /** Joins the caller's transaction if there is one. Answers in the order of the request. */
@@ -104,6 +107,8 @@ export type ClaimRequest = {
   readonly sessionId: number
   /** Only these kinds; the rest waits, visible. */
   readonly kinds: ReadonlyArray<string>
+  /** Only these lanes; default all. Lets critical tasks pass a window that lower ones fill. */
+  readonly priorities?: ReadonlyArray<Priority> | undefined
   readonly lookAheadMs: number
   readonly limit: number
 }
