@@ -1,0 +1,255 @@
+import { type Clock, Effect, Queue, Result } from "effect"
+import { decide } from "../../core/decide.ts"
+import { priorities, rankOf } from "../../core/Priority.ts"
+import type { TaskCommand } from "../../core/TaskCommand.ts"
+import type { EventId, TaskId } from "../../core/TaskId.ts"
+import type { TaskState } from "../../core/TaskState.ts"
+import { leaseMsDefault } from "../Session.ts"
+import type {
+  Acted,
+  BacklogRow,
+  Claimed,
+  ClaimedTask,
+  ClaimRequest,
+  Expired,
+  Finished,
+  FinishRequest,
+  NewTask,
+  Scheduled,
+  Started,
+  StartRequest,
+  Wish
+} from "../TaskStore.ts"
+import { Keys } from "./Keys.ts"
+import type { MemoryTransaction } from "./MemoryTransaction.ts"
+import { Sessions } from "./Sessions.ts"
+import { Streams } from "./Streams.ts"
+
+/** A later earliest due time is not told to claimers: by then they have asked again. */
+export const nextDueWithinMs = 86_400_000
+/** Due tasks of a kind counted for a backlog row before the count stops. */
+export const backlogCountMax = 10_000
+/** Wake-ups waiting for one subscriber; older ones are dropped, since any of them makes an engine look. */
+export const wakeUpsMax = 1_024
+
+/**
+ * What a database would keep, in memory: one truth that the stores of several processes stand on. Every operation
+ * takes each task through `decide` and appends what it says, in one synchronous step, so operations never overlap
+ * and each is its own transaction. Time is the database's own clock, the one of the fiber that made it.
+ */
+export class MemoryDatabase {
+  readonly leaseMs: number
+  readonly sessions = new Sessions()
+  readonly streams = new Streams()
+  readonly #keys = new Keys()
+  readonly #clock: Clock.Clock
+  readonly #subscribers = new Set<Queue.Enqueue<number>>()
+
+  constructor(clock: Clock.Clock, leaseMs: number) {
+    this.#clock = clock
+    this.leaseMs = leaseMs
+  }
+
+  now(): number {
+    return this.#clock.currentTimeMillisUnsafe()
+  }
+
+  schedule(batch: ReadonlyArray<NewTask>, transaction: MemoryTransaction | null): ReadonlyArray<Scheduled> {
+    return batch.map((task) => {
+      const known = this.#answerOf(task) ?? transaction?.answerOf(task)
+      if (known !== undefined && known !== null) return known
+      if (transaction === null) this.#create(task)
+      else transaction.add(task)
+      return { _tag: "Created", taskId: task.taskId }
+    })
+  }
+
+  claim({ kinds, limit, lookAheadMs, sessionId }: ClaimRequest, eventId: () => EventId): Claimed {
+    const atMs = this.now()
+    const served = new Set(kinds)
+    const tasks: Array<ClaimedTask> = []
+    const lanes = this.streams.lanes
+    for (const priority of this.sessions.isAlive(sessionId, atMs) ? priorities : []) {
+      while (tasks.length < limit) {
+        const entry = lanes.oldest(served, priority)
+        if (entry === undefined || entry.dueAtMs > atMs + lookAheadMs) break
+        const state = this.#apply(entry.taskId, { _tag: "Claim", sessionId, atMs, eventId: eventId() })
+        // The lanes hold pending tasks only, and a pending task can be claimed.
+        if (state === null) break
+        tasks.push(...claimedTaskOf(state))
+      }
+    }
+    const nextDueAtMs = lanes.earliest(served)?.dueAtMs ?? null
+    return { tasks, nextDueAtMs: nextDueAtMs !== null && nextDueAtMs <= atMs + nextDueWithinMs ? nextDueAtMs : null }
+  }
+
+  claimedBy(sessionId: number, dueBeforeMs: number, limit: number): ReadonlyArray<ClaimedTask> {
+    return this.streams
+      .heldBy(sessionId)
+      .filter((state) => state.stage === "claimed" && state.dueAtMs < dueBeforeMs)
+      .toSorted((one, other) => rankOf(one.priority) - rankOf(other.priority) || one.dueAtMs - other.dueAtMs)
+      .slice(0, limit)
+      .flatMap(claimedTaskOf)
+  }
+
+  release(taskId: TaskId, command: Extract<TaskCommand, { _tag: "ReleaseClaim" }>): "Released" | "Lost" {
+    if (this.streams.eventOf(taskId, command.eventId) !== null) return "Released"
+    return this.#apply(taskId, command) === null ? "Lost" : "Released"
+  }
+
+  start(sessionId: number, request: StartRequest): Started | { readonly _tag: "Lost" } | { readonly _tag: "TooEarly" } {
+    const { dispatchedAtMs, eventId, fence, taskId, timeoutMs } = request
+    const current = this.streams.stateOf(taskId)
+    if (current === null) return { _tag: "Lost" }
+    // A repeated request whose start still holds the task; one that has lost it since must not run the handler.
+    if (current.stage === "running" && current.fence?.eventId === eventId) return this.#startedOf(current)
+    const atMs = this.now()
+    if (!this.sessions.isAlive(sessionId, atMs)) return { _tag: "Lost" }
+    const command: TaskCommand = { _tag: "Start", fence, sessionId, timeoutMs, dispatchedAtMs, atMs, eventId }
+    const decision = decide(command, current)
+    if (Result.isFailure(decision)) return { _tag: decision.failure._tag === "TooEarly" ? "TooEarly" : "Lost" }
+    const state = this.#apply(taskId, command)
+    return state === null ? { _tag: "Lost" } : this.#startedOf(state)
+  }
+
+  finish({ eventId, outcome, policy, started }: FinishRequest): Finished {
+    const { fence, taskId } = started
+    const made = this.streams.eventOf(taskId, eventId)
+    const state = made?.state ?? this.#apply(taskId, { ...outcome, fence, policy, atMs: this.now(), eventId })
+    return state === null ? { _tag: "Lost" } : { _tag: "Recorded", stage: state.stage }
+  }
+
+  /** All the tasks of the transaction and the outcome, or neither. */
+  commit(transaction: MemoryTransaction, request: FinishRequest): "Committed" | "Lost" | "KeyTaken" {
+    // A repeat after a lost answer: the first time committed, so this one's changes must not come on top.
+    if (this.streams.eventOf(request.started.taskId, request.eventId) !== null) return "Committed"
+    if (transaction.tasks.some((task) => this.#answerOf(task) !== null)) return "KeyTaken"
+    if (this.finish(request)._tag === "Lost") return "Lost"
+    for (const task of transaction.tasks) this.#create(task)
+    return "Committed"
+  }
+
+  expire(limit: number, eventId: () => EventId): ReadonlyArray<Expired> {
+    const atMs = this.now()
+    const expired: Array<Expired> = []
+    for (const sessionId of Array.from(this.streams.holders())) {
+      if (this.sessions.isAlive(sessionId, atMs)) continue
+      for (const held of this.streams.heldBy(sessionId).slice(0, limit - expired.length)) {
+        expired.push(...this.#expire(held, "session-lost", atMs, eventId()))
+      }
+    }
+    for (const overdue of this.streams.overdue(atMs, limit - expired.length)) {
+      expired.push(...this.#expire(overdue, "deadline", atMs, eventId()))
+    }
+    return expired
+  }
+
+  /** Null if there is no such task. */
+  act(taskId: TaskId, eventId: EventId, wish: Wish): Acted | null {
+    const current = this.streams.stateOf(taskId)
+    if (current === null) return null
+    const made = this.streams.eventOf(taskId, eventId)
+    if (made !== null) return { _tag: "Done", state: made.state ?? current }
+    const command: TaskCommand = { ...wish, atMs: this.now(), eventId }
+    const decision = decide(command, current)
+    if (Result.isFailure(decision)) return { _tag: "Rejected", state: current, rejection: decision.failure }
+    return { _tag: "Done", state: this.#apply(taskId, command) ?? current }
+  }
+
+  backlog(): ReadonlyArray<BacklogRow> {
+    const atMs = this.now()
+    const { lanes } = this.streams
+    return Array.from(this.streams.kinds())
+      .toSorted()
+      .map((kind) => {
+        const oldestDueAtMs = lanes.earliest([kind])?.dueAtMs ?? null
+        return {
+          kind,
+          dueCount: lanes.countDue(kind, atMs, backlogCountMax),
+          oldestDueAtMs: oldestDueAtMs !== null && oldestDueAtMs <= atMs ? oldestDueAtMs : null,
+          inProgressCount: this.streams.count(kind, "claimed") + this.streams.count(kind, "running"),
+          parkedCount: this.streams.count(kind, "parked"),
+          deadCount: this.streams.count(kind, "dead")
+        }
+      })
+  }
+
+  subscribe(queue: Queue.Enqueue<number>): void {
+    this.#subscribers.add(queue)
+  }
+
+  unsubscribe(queue: Queue.Enqueue<number>): void {
+    this.#subscribers.delete(queue)
+  }
+
+  #answerOf(task: NewTask): Scheduled | null {
+    const events = this.streams.eventOf(task.taskId, task.eventId)
+    if (events !== null) return { _tag: "Created", taskId: task.taskId }
+    return this.streams.stateOf(task.taskId) === null
+      ? this.#keys.answerOf(task)
+      : { _tag: "Existing", taskId: task.taskId }
+  }
+
+  #create(task: NewTask): void {
+    const { taskId, eventId, ...schedule } = task
+    this.#apply(taskId, { _tag: "Schedule", ...schedule, atMs: this.now(), eventId })
+    this.#keys.add(task)
+  }
+
+  /** The state after the command, or null if it is rejected or appends nothing. */
+  #apply(taskId: TaskId, command: TaskCommand): TaskState | null {
+    const decision = decide(command, this.streams.stateOf(taskId))
+    if (Result.isFailure(decision)) return null
+    let state: TaskState | null = null
+    for (const body of decision.success) state = this.streams.append(taskId, body, command.eventId, command.atMs)
+    if (state?.stage === "pending") this.#wakeUp(state.dueAtMs)
+    return state
+  }
+
+  #expire(
+    held: TaskState,
+    reason: "session-lost" | "deadline",
+    atMs: number,
+    eventId: EventId
+  ): ReadonlyArray<Expired> {
+    const { fence, kind, stage: from, taskId } = held
+    if (fence === null || (from !== "claimed" && from !== "running")) return []
+    const policy = this.sessions.policyOf(kind)
+    const state = this.#apply(taskId, { _tag: "Expire", fence, reason, policy, atMs, eventId })
+    return state === null ? [] : [{ taskId, from, stage: state.stage }]
+  }
+
+  #startedOf(state: TaskState): Started {
+    const { attempt, charged, dueAtMs, fence, kind, priority, taskId } = state
+    const startedAtMs = fence === null ? undefined : this.streams.eventOf(taskId, fence.eventId)?.event.atMs
+    if (fence === null || startedAtMs === undefined || state.deadlineAtMs === null) {
+      throw new Error(`task ${taskId} is running without the event of its start`)
+    }
+    const { deadlineAtMs } = state
+    const payload = this.streams.payload(taskId)
+    return {
+      _tag: "Started",
+      taskId,
+      kind,
+      priority,
+      dueAtMs,
+      startedAtMs,
+      deadlineAtMs,
+      attempt,
+      charged,
+      fence,
+      payload
+    }
+  }
+
+  #wakeUp(dueAtMs: number): void {
+    for (const queue of this.#subscribers) Queue.offerUnsafe(queue, dueAtMs)
+  }
+}
+
+/** A new empty database on the clock of the calling fiber. */
+export const make = (options?: { readonly leaseMs?: number }): Effect.Effect<MemoryDatabase> =>
+  Effect.clockWith((clock) => Effect.succeed(new MemoryDatabase(clock, options?.leaseMs ?? leaseMsDefault)))
+
+const claimedTaskOf = ({ dueAtMs, fence, kind, priority, taskId }: TaskState): ReadonlyArray<ClaimedTask> =>
+  fence === null ? [] : [{ taskId, kind, priority, dueAtMs, fence }]

@@ -1,0 +1,70 @@
+import { defaultKindPolicy, type KindPolicy } from "../../core/KindPolicy.ts"
+import type { KindRecord } from "../TaskStore.ts"
+
+/** The `session` and `kind` tables: who is alive, what each serves, and the policy everybody decides by. */
+export class Sessions {
+  readonly #sessions = new Map<number, SessionRow>()
+  readonly #policies = new Map<string, KindPolicy>()
+  #lastId = 0
+
+  open(leaseUntilMs: number): number {
+    this.#lastId++
+    this.#sessions.set(this.#lastId, { leaseUntilMs, kinds: [] })
+    return this.#lastId
+  }
+
+  /** False if the lease has passed: it cannot be revived, because somebody may have acted on its end. */
+  renew(sessionId: number, nowMs: number, leaseUntilMs: number): boolean {
+    const session = this.#sessions.get(sessionId)
+    if (session === undefined || session.leaseUntilMs <= nowMs) return false
+    session.leaseUntilMs = leaseUntilMs
+    return true
+  }
+
+  close(sessionId: number): void {
+    this.#sessions.delete(sessionId)
+  }
+
+  isAlive(sessionId: number, nowMs: number): boolean {
+    return (this.#sessions.get(sessionId)?.leaseUntilMs ?? 0) > nowMs
+  }
+
+  serve(sessionId: number, policies: ReadonlyArray<KindPolicy>): void {
+    const session = this.#sessions.get(sessionId)
+    if (session !== undefined) session.kinds = policies.map((policy) => policy.kind)
+    for (const policy of policies) this.#policies.set(policy.kind, policy)
+  }
+
+  kindsOf(sessionId: number): ReadonlyArray<string> {
+    return this.#sessions.get(sessionId)?.kinds ?? []
+  }
+
+  servedKinds(nowMs: number): ReadonlyArray<string> {
+    const served = new Set<string>()
+    for (const session of this.#live(nowMs)) for (const kind of session.kinds) served.add(kind)
+    return Array.from(served).toSorted()
+  }
+
+  policyOf(kind: string): KindPolicy {
+    return this.#policies.get(kind) ?? defaultKindPolicy(kind)
+  }
+
+  /** Every kind announced or only scheduled so far, by name. */
+  kinds(scheduledKinds: Iterable<string>, nowMs: number): ReadonlyArray<KindRecord> {
+    const names = new Set([...this.#policies.keys(), ...scheduledKinds])
+    const live = this.#live(nowMs)
+    return Array.from(names)
+      .toSorted()
+      .map((kind) => ({
+        policy: this.policyOf(kind),
+        known: this.#policies.has(kind),
+        liveSessions: live.filter((session) => session.kinds.includes(kind)).length
+      }))
+  }
+
+  #live(nowMs: number): ReadonlyArray<SessionRow> {
+    return Array.from(this.#sessions.values()).filter((session) => session.leaseUntilMs > nowMs)
+  }
+}
+
+type SessionRow = { leaseUntilMs: number; kinds: ReadonlyArray<string> }
