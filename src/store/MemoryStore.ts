@@ -81,7 +81,7 @@ const makeStore = Effect.fnUntraced(function* (
     answer === null ? Effect.fail(new TaskNotFound({ taskId })) : Effect.succeed(answer)
 
   return {
-    clockOffsetMs: () => database.now() - clock.currentTimeMillisUnsafe(),
+    clockOffsetMs: () => database.now() - Number(clock.currentTimeNanosUnsafe()) / 1e6,
     schedule: Effect.fnUntraced(function* (batch) {
       const late = batch.find((task) => task.dueAtMs > timestampMsMax)
       if (late !== undefined) return yield* beyondHorizon(late.dueAtMs)

@@ -1,4 +1,4 @@
-import { priorities, type Priority } from "../../core/Priority.ts"
+import type { Priority } from "../../core/Priority.ts"
 import type { TaskId } from "../../core/TaskId.ts"
 import { Heap } from "./Heap.ts"
 
@@ -48,10 +48,10 @@ export class Lanes {
     return oldest
   }
 
-  /** The oldest due entry over all priorities. */
-  earliest(kinds: Iterable<string>): LaneEntry | undefined {
+  /** The oldest due entry over several priorities. */
+  earliest(kinds: Iterable<string>, lanes: ReadonlyArray<Priority>): LaneEntry | undefined {
     let earliest: LaneEntry | undefined
-    for (const priority of priorities) {
+    for (const priority of lanes) {
       const entry = this.oldest(kinds, priority)
       if (entry !== undefined && (earliest === undefined || isDueBefore(entry, earliest))) earliest = entry
     }

@@ -51,7 +51,7 @@ export class MemoryDatabase {
   }
 
   now(): number {
-    return this.#clock.currentTimeMillisUnsafe()
+    return Number(this.#clock.currentTimeNanosUnsafe()) / 1e6
   }
 
   schedule(batch: ReadonlyArray<NewTask>, transaction: MemoryTransaction | null): ReadonlyArray<Scheduled> {
@@ -64,12 +64,13 @@ export class MemoryDatabase {
     })
   }
 
-  claim({ kinds, limit, lookAheadMs, sessionId }: ClaimRequest, eventId: () => EventId): Claimed {
+  claim({ kinds, limit, lookAheadMs, priorities: asked, sessionId }: ClaimRequest, eventId: () => EventId): Claimed {
     const atMs = this.now()
     const served = new Set(kinds)
     const tasks: Array<ClaimedTask> = []
     const lanes = this.streams.lanes
-    for (const priority of this.sessions.isAlive(sessionId, atMs) ? priorities : []) {
+    const urgentFirst = priorities.filter((priority) => asked?.includes(priority) ?? true)
+    for (const priority of this.sessions.isAlive(sessionId, atMs) ? urgentFirst : []) {
       while (tasks.length < limit) {
         const entry = lanes.oldest(served, priority)
         if (entry === undefined || entry.dueAtMs > atMs + lookAheadMs) break
@@ -79,7 +80,7 @@ export class MemoryDatabase {
         tasks.push(...claimedTaskOf(state))
       }
     }
-    const nextDueAtMs = lanes.earliest(served)?.dueAtMs ?? null
+    const nextDueAtMs = lanes.earliest(served, urgentFirst)?.dueAtMs ?? null
     return { tasks, nextDueAtMs: nextDueAtMs !== null && nextDueAtMs <= atMs + nextDueWithinMs ? nextDueAtMs : null }
   }
 
@@ -162,7 +163,7 @@ export class MemoryDatabase {
     return Array.from(this.streams.kinds())
       .toSorted()
       .map((kind) => {
-        const oldestDueAtMs = lanes.earliest([kind])?.dueAtMs ?? null
+        const oldestDueAtMs = lanes.earliest([kind], priorities)?.dueAtMs ?? null
         return {
           kind,
           dueCount: lanes.countDue(kind, atMs, backlogCountMax),
