@@ -85,7 +85,8 @@ const run = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
   const dataDirectory = options.dataDirectory === undefined ? runDirectory : path.resolve(options.dataDirectory)
   if (dataDirectory !== runDirectory) yield* Owner.own(dataDirectory)
   yield* DataDirectory.stopLeftover(dataDirectory, stopTimeoutMs)
-  yield* DataDirectory.initialise(dataDirectory, binaries, account, dataDirectory !== runDirectory)
+  const durable = dataDirectory !== runDirectory && options.durability !== "none"
+  yield* DataDirectory.initialise(dataDirectory, binaries, account, durable)
 
   const cluster = DataDirectory.clusterOf(dataDirectory)
   const logFile = DataDirectory.rotateLog(dataDirectory)

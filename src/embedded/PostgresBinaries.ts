@@ -28,16 +28,29 @@ const versionTimeoutMs = 10_000
 
 /** The programs of the npm package of this platform. `packageName` is given only by tests. */
 export const locate = Effect.fnUntraced(function* (account: ServerAccount, packageName = platformPackage()) {
-  const packaged = yield* packagedNative(packageName)
-  const first = yield* Effect.result(probe(path.join(packaged.native, "bin"), account))
-  if (first._tag === "Success") return first.success
+  const { native, version } = yield* packagedNative(packageName)
+  return yield* makeRunnable(native, version, account, cacheDirectories())
+})
 
-  yield* Effect.sync(() => linkLibraries(packaged.native))
-  const linked = yield* Effect.result(probe(path.join(packaged.native, "bin"), account))
-  if (linked._tag === "Success") return linked.success
-
-  const cached = yield* copyToCache(packaged.native, packaged.version)
-  return yield* probe(path.join(cached, "bin"), account)
+/** The programs in `native`, linked or copied to the first usable cache folder if they do not run where they are. */
+export const makeRunnable = Effect.fnUntraced(function* (
+  native: string,
+  version: string,
+  account: ServerAccount,
+  caches: ReadonlyArray<string>
+) {
+  const inPlace = probe(path.join(native, "bin"), account)
+  return yield* inPlace.pipe(
+    Effect.catch(() =>
+      Effect.andThen(
+        Effect.sync(() => linkLibraries(native)),
+        inPlace
+      )
+    ),
+    Effect.catch(() =>
+      Effect.flatMap(copyToCache(native, version, caches), (copy) => probe(path.join(copy, "bin"), account))
+    )
+  )
 })
 
 /** The programs of a PostgreSQL that is already on this machine. */
@@ -90,7 +103,8 @@ const linkLibraries = (native: string): void => {
   try {
     const links = Schema.decodeSync(SymbolicLinks)(fs.readFileSync(path.join(native, "pg-symlinks.json"), "utf8"))
     for (const { source, target } of links) {
-      const link = path.join(native, "..", target)
+      // Both are written relative to the package, whose folder `native` is.
+      const link = path.join(native, path.relative("native", target))
       if (!fs.existsSync(link)) fs.symlinkSync(path.basename(source), link)
     }
   } catch {
@@ -98,43 +112,57 @@ const linkLibraries = (native: string): void => {
   }
 }
 
-const copyToCache = Effect.fnUntraced(function* (native: string, version: string) {
-  return yield* Effect.try({
+const copyToCache = (native: string, version: string, caches: ReadonlyArray<string>) =>
+  Effect.try({
     try: () => {
-      const cache = cacheDirectory()
+      const cache = caches.find(isUsable)
+      if (cache === undefined) throw new Error(`none of ${caches.join(", ")} is writable for this user alone`)
       const finished = path.join(cache, `postgres-${version}-${process.platform}-${process.arch}`)
-      fs.mkdirSync(cache, { recursive: true, mode: 0o755 })
-      if (!isOurs(cache)) throw new Error(`${cache} belongs to another user or others may write to it`)
-      if (fs.existsSync(finished)) return finished
-      const unfinished = fs.mkdtempSync(path.join(cache, "unfinished-"))
-      fs.cpSync(native, unfinished, { recursive: true, verbatimSymlinks: true })
-      makeReadable(unfinished)
-      linkLibraries(unfinished)
-      try {
-        fs.renameSync(unfinished, finished)
-      } catch {
-        // Another process finished the same copy first.
-        fs.rmSync(unfinished, { recursive: true, force: true })
-      }
+      if (!fs.existsSync(finished)) copyWhole(native, finished)
       return finished
     },
     catch: (cause) =>
       new EmbeddedPostgresFailed({
         step: "find",
-        message: `PostgreSQL could not be copied out of ${native}: ${String(cause)}. Make that folder readable, or set DUETIME_DATABASE_URL.`
+        message:
+          `PostgreSQL cannot run in ${native}, nor be copied to a cache folder: ${String(cause)}. ` +
+          "Make one of these folders usable, or set DUETIME_DATABASE_URL."
       })
   })
-})
 
-const cacheDirectory = (): string => {
-  if (process.getuid?.() === 0) return "/var/cache/duetime"
-  return path.join(process.env["XDG_CACHE_HOME"] ?? path.join(os.homedir(), ".cache"), "duetime")
+/** Copies beside the place and renames, so that nobody ever meets half a copy. */
+const copyWhole = (native: string, finished: string): void => {
+  const unfinished = fs.mkdtempSync(`${finished}-unfinished-`)
+  try {
+    fs.cpSync(native, unfinished, { recursive: true, verbatimSymlinks: true })
+    makeReadable(unfinished)
+    linkLibraries(unfinished)
+    fs.renameSync(unfinished, finished)
+  } catch (cause) {
+    fs.rmSync(unfinished, { recursive: true, force: true })
+    // Another process may have finished the same copy first.
+    if (!fs.existsSync(finished)) throw cause
+  }
+}
+
+/** Best first. root's own home is closed to the server's account, therefore /var/cache. */
+const cacheDirectories = (): ReadonlyArray<string> => {
+  const uid = process.getuid?.() ?? -1
+  const shared = path.join(os.tmpdir(), `duetime-cache-${uid}`)
+  if (uid === 0) return ["/var/cache/duetime", shared]
+  return [path.join(process.env["XDG_CACHE_HOME"] ?? path.join(os.homedir(), ".cache"), "duetime"), shared]
 }
 
 /** A cache that others may write to could hand us their program, so it is not used. */
-const isOurs = (directory: string): boolean => {
-  const stat = fs.statSync(directory)
-  return stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0
+const isUsable = (directory: string): boolean => {
+  try {
+    fs.mkdirSync(directory, { recursive: true, mode: 0o755 })
+    const stat = fs.lstatSync(directory)
+    fs.accessSync(directory, fs.constants.W_OK)
+    return stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0
+  } catch {
+    return false
+  }
 }
 
 const makeReadable = (root: string): void => {
