@@ -1,0 +1,165 @@
+/**
+ * The broker of a single process: what `Engine` and `Worker` speak through when no Kafka is configured.
+ *
+ * Each queue has one first-in-first-out lane per priority; `take` empties them from the most urgent down, whichever
+ * consumer asks first. A dispatch counts towards the lag until it is acknowledged; what a consumer took and did not
+ * acknowledge goes back to the front of its lane when the consumer's scope closes, as a consumer group would hand it to
+ * the next member. Nothing is deduplicated (a hint may repeat) and nothing survives the process: the claim in the store
+ * does, and whoever holds it publishes again.
+ */
+import { Effect, Layer } from "effect"
+import { priorities, type Priority, rankOf } from "../core/Priority.ts"
+import { Broker, type Dispatch, type Subscription } from "./Broker.ts"
+
+/**
+ * Dispatches of one queue waiting or unacknowledged, beyond which more are refused. Five times the largest window of
+ * an engine: it is reached only when several engines share the process or hints repeat, and costs about 2 MB.
+ */
+export const capacityPerQueueDefault = 10_000
+
+export const layerWith = (options: { readonly capacityPerQueue: number }) =>
+  Layer.sync(Broker, () => make(options.capacityPerQueue))
+
+export const layer = layerWith({ capacityPerQueue: capacityPerQueueDefault })
+
+const make = (capacityPerQueue: number): Broker["Service"] => {
+  const queues = new Map<string, DispatchQueue>()
+  const queueOf = (name: string): DispatchQueue => {
+    let queue = queues.get(name)
+    if (queue === undefined) {
+      queue = new DispatchQueue(capacityPerQueue)
+      queues.set(name, queue)
+    }
+    return queue
+  }
+  return {
+    reach: "process",
+    publish: (batch) =>
+      Effect.sync(() => {
+        const touched = new Set<DispatchQueue>()
+        const answers = batch.map((dispatch) => {
+          const queue = queueOf(dispatch.queue)
+          if (!queue.offer(dispatch)) return "Refused"
+          touched.add(queue)
+          return "Published"
+        })
+        for (const queue of touched) queue.wakeTakers()
+        return answers
+      }),
+    consume: (name) =>
+      Effect.gen(function* () {
+        const queue = queueOf(name)
+        const held = new Map<Dispatch, number>()
+        yield* Effect.addFinalizer(() => Effect.sync(() => queue.takeBack(held)))
+        return subscriptionOf(queue, held)
+      }),
+    lag: (name) => Effect.sync(() => ({ ...(queues.get(name)?.lag ?? noLag) }))
+  }
+}
+
+/** `held` counts how often this consumer holds each dispatch: the same one may have been published twice. */
+const subscriptionOf = (queue: DispatchQueue, held: Map<Dispatch, number>): Subscription => {
+  const take = (max: number): Effect.Effect<ReadonlyArray<Dispatch>> =>
+    Effect.suspend(() => {
+      const batch = queue.take(max)
+      if (batch.length === 0) return Effect.flatMap(queue.arrival, () => take(max))
+      for (const dispatch of batch) held.set(dispatch, (held.get(dispatch) ?? 0) + 1)
+      return Effect.succeed(batch)
+    })
+  return {
+    take: (max) => take(Math.max(1, max)),
+    acknowledge: (batch) =>
+      Effect.sync(() => {
+        for (const dispatch of batch) {
+          const count = held.get(dispatch)
+          if (count === undefined) continue
+          if (count === 1) held.delete(dispatch)
+          else held.set(dispatch, count - 1)
+          queue.acknowledged(dispatch)
+        }
+      })
+  }
+}
+
+const noLag: Record<Priority, number> = { critical: 0, high: 0, normal: 0, low: 0 }
+
+class DispatchQueue {
+  readonly capacity: number
+  readonly lag: Record<Priority, number> = { ...noLag }
+  readonly #lanes: ReadonlyArray<Lane> = priorities.map(() => new Lane())
+  #lagTotal = 0
+  /** Consumers waiting in `take`. All are woken at every arrival: they are few, and none can miss one by being interrupted. */
+  #takers: Array<() => void> = []
+
+  constructor(capacity: number) {
+    this.capacity = capacity
+  }
+
+  offer(dispatch: Dispatch): boolean {
+    if (this.#lagTotal >= this.capacity) return false
+    this.#lagTotal++
+    this.lag[dispatch.priority]++
+    this.#lanes[rankOf(dispatch.priority)]?.push(dispatch)
+    return true
+  }
+
+  take(max: number): ReadonlyArray<Dispatch> {
+    const batch: Array<Dispatch> = []
+    for (const lane of this.#lanes) lane.moveTo(batch, max)
+    return batch
+  }
+
+  acknowledged(dispatch: Dispatch): void {
+    this.#lagTotal--
+    this.lag[dispatch.priority]--
+  }
+
+  takeBack(held: Map<Dispatch, number>): void {
+    const dispatches = [...held].flatMap(([dispatch, count]) => Array.from({ length: count }, () => dispatch))
+    held.clear()
+    for (const dispatch of dispatches.toReversed()) this.#lanes[rankOf(dispatch.priority)]?.pushFront(dispatch)
+    if (dispatches.length > 0) this.wakeTakers()
+  }
+
+  readonly arrival: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    const taker = () => resume(Effect.void)
+    this.#takers.push(taker)
+    return Effect.sync(() => {
+      this.#takers = this.#takers.filter((other) => other !== taker)
+    })
+  })
+
+  wakeTakers(): void {
+    const takers = this.#takers
+    this.#takers = []
+    for (const taker of takers) taker()
+  }
+}
+
+/** An array with a moving head; the dead front is cut off once it is the larger half. */
+class Lane {
+  #dispatches: Array<Dispatch> = []
+  #head = 0
+
+  push(dispatch: Dispatch): void {
+    this.#dispatches.push(dispatch)
+  }
+
+  pushFront(dispatch: Dispatch): void {
+    if (this.#head > 0) this.#dispatches[--this.#head] = dispatch
+    else this.#dispatches.unshift(dispatch)
+  }
+
+  moveTo(batch: Array<Dispatch>, max: number): void {
+    while (batch.length < max) {
+      const dispatch = this.#dispatches[this.#head]
+      if (dispatch === undefined) break
+      this.#head++
+      batch.push(dispatch)
+    }
+    if (this.#head * 2 >= this.#dispatches.length) {
+      this.#dispatches = this.#dispatches.slice(this.#head)
+      this.#head = 0
+    }
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * The laws of the port to the broker, for every adapter. Deliveries may take time and repeat, so a law waits for what must
+ * come and never asserts that nothing else comes, but for what the adapter itself counts (its lag).
+ */
+import { assert, layer } from "@effect/vitest"
+import { Effect, Fiber, type Layer, Ref } from "effect"
+import { Broker, type Dispatch, type Subscription } from "../../src/broker/Broker.ts"
+import type { Priority } from "../../src/core/Priority.ts"
+
+export const brokerContract = (name: string, brokerLayer: Layer.Layer<Broker>) => {
+  layer(brokerLayer, { timeout: "60 seconds" })(`${name} keeps the contract of a broker`, (it) => {
+    it.effect("what is published arrives with every field as it was", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const queue = freshQueue()
+        const sent = dispatchOf({ queue, priority: "high", fenceVersion: 7, dueAtMs: 1_700_000_000_123.25 })
+        const subscription = yield* broker.consume(queue)
+        assert.deepStrictEqual(yield* broker.publish([sent]), ["Published"])
+        const [received] = yield* subscription.take(10)
+        assert.deepStrictEqual({ ...received }, sent)
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("a batch is answered dispatch by dispatch and in order", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const queue = freshQueue()
+        const batch = Array.from({ length: 300 }, () => dispatchOf({ queue }))
+        const subscription = yield* broker.consume(queue)
+        const answers = yield* broker.publish(batch)
+        assert.strictEqual(answers.length, 300)
+        assert.isTrue(answers.every((answer) => answer === "Published"))
+        const received = yield* takeAtLeast(subscription, 300)
+        assert.deepStrictEqual(received.map(idOf).toSorted(), batch.map(idOf).toSorted())
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("an empty batch is nothing to answer", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        assert.deepStrictEqual(yield* broker.publish([]), [])
+      })
+    )
+
+    it.effect("take waits for the first dispatch and never brings more than asked for", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const queue = freshQueue()
+        const subscription = yield* broker.consume(queue)
+        const waiting = yield* Effect.forkChild(subscription.take(2), { startImmediately: true })
+        yield* broker.publish(Array.from({ length: 5 }, () => dispatchOf({ queue })))
+        const first = yield* Fiber.join(waiting)
+        assert.isTrue(first.length >= 1 && first.length <= 2)
+        const rest = yield* takeAtLeast(subscription, 5 - first.length)
+        assert.strictEqual(new Set([...first, ...rest].map(idOf)).size, 5)
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("a queue gets only its own dispatches", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const [mine, other] = [freshQueue(), freshQueue()]
+        const subscription = yield* broker.consume(mine)
+        yield* broker.publish([dispatchOf({ queue: other }), dispatchOf({ queue: mine }), dispatchOf({ queue: other })])
+        const received = yield* subscription.take(10)
+        assert.deepStrictEqual(
+          received.map((dispatch) => dispatch.queue),
+          [mine]
+        )
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("consumers of one queue share its dispatches", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const queue = freshQueue()
+        const received = yield* Ref.make<ReadonlyArray<string>>([])
+        const consumer = Effect.gen(function* () {
+          const subscription = yield* broker.consume(queue)
+          while ((yield* Ref.get(received)).length < 100) {
+            const batch = yield* subscription.take(5)
+            yield* subscription.acknowledge(batch)
+            yield* Ref.update(received, (before) => [...before, ...batch.map(idOf)])
+          }
+        })
+        const consumers = Effect.raceFirst(Effect.scoped(consumer), Effect.scoped(consumer))
+        const fiber = yield* Effect.forkChild(consumers, { startImmediately: true })
+        const batch = Array.from({ length: 100 }, () => dispatchOf({ queue }))
+        yield* broker.publish(batch)
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual((yield* Ref.get(received)).toSorted(), batch.map(idOf).toSorted())
+      })
+    )
+
+    it.effect("the lag counts by priority what is published and not acknowledged", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const queue = freshQueue()
+        const subscription = yield* broker.consume(queue)
+        assert.deepStrictEqual(yield* broker.lag(queue), { critical: 0, high: 0, normal: 0, low: 0 })
+        yield* broker.publish([
+          dispatchOf({ queue, priority: "critical" }),
+          dispatchOf({ queue, priority: "low" }),
+          dispatchOf({ queue, priority: "low" })
+        ])
+        assert.deepStrictEqual(yield* broker.lag(queue), { critical: 1, high: 0, normal: 0, low: 2 })
+        const received = yield* takeAtLeast(subscription, 3)
+        assert.deepStrictEqual(yield* broker.lag(queue), { critical: 1, high: 0, normal: 0, low: 2 })
+        yield* subscription.acknowledge(received.filter((dispatch) => dispatch.priority === "low"))
+        assert.deepStrictEqual(yield* broker.lag(queue), { critical: 1, high: 0, normal: 0, low: 0 })
+        yield* subscription.acknowledge(received)
+        assert.deepStrictEqual(yield* broker.lag(queue), { critical: 0, high: 0, normal: 0, low: 0 })
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("what waits together is taken the most urgent first", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const queue = freshQueue()
+        const lanes: ReadonlyArray<Priority> = ["low", "normal", "critical", "high", "low", "critical"]
+        yield* broker.publish(lanes.map((priority) => dispatchOf({ queue, priority })))
+        const subscription = yield* broker.consume(queue)
+        const received = yield* takeAtLeast(subscription, lanes.length, 1)
+        assert.deepStrictEqual(
+          received.map((dispatch) => dispatch.priority),
+          ["critical", "critical", "high", "normal", "low", "low"]
+        )
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("what a consumer took and did not acknowledge comes to the next one", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const queue = freshQueue()
+        const batch = Array.from({ length: 4 }, () => dispatchOf({ queue }))
+        yield* broker.publish(batch)
+        const acknowledged = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const subscription = yield* broker.consume(queue)
+            const [first, ...others] = yield* takeAtLeast(subscription, 4)
+            assert.strictEqual(others.length, 3)
+            if (first === undefined) return undefined
+            yield* subscription.acknowledge([first])
+            return first
+          })
+        )
+        const next = yield* broker.consume(queue)
+        const received = yield* takeAtLeast(next, 3)
+        const expected = batch.map(idOf).filter((id) => acknowledged === undefined || id !== idOf(acknowledged))
+        assert.deepStrictEqual(received.map(idOf).toSorted(), expected.toSorted())
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("an interrupted take loses nothing", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const queue = freshQueue()
+        const subscription = yield* broker.consume(queue)
+        const waiting = yield* Effect.forkChild(subscription.take(1), { startImmediately: true })
+        yield* Fiber.interrupt(waiting)
+        const sent = dispatchOf({ queue })
+        yield* broker.publish([sent])
+        assert.deepStrictEqual((yield* subscription.take(1)).map(idOf), [idOf(sent)])
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("a hint may be repeated and then arrives twice", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const queue = freshQueue()
+        const subscription = yield* broker.consume(queue)
+        const sent = dispatchOf({ queue })
+        yield* broker.publish([sent, sent])
+        const received = yield* takeAtLeast(subscription, 2)
+        assert.deepStrictEqual(received.map(idOf), [idOf(sent), idOf(sent)])
+        yield* subscription.acknowledge(received)
+        assert.strictEqual((yield* broker.lag(queue)).normal, 0)
+      }).pipe(Effect.scoped)
+    )
+  })
+}
+
+export const dispatchOf = (fields: {
+  readonly queue: string
+  readonly priority?: Priority
+  readonly fenceVersion?: number
+  readonly dueAtMs?: number
+}): Dispatch => {
+  const number = (dispatchCount++).toString(16).padStart(12, "0")
+  return {
+    taskId: `018bcfe5-6800-7000-8000-${number}`,
+    fence: { version: fields.fenceVersion ?? 2, eventId: `5f3c8f2a-0000-4000-8000-${number}` },
+    kind: "reminder.email",
+    queue: fields.queue,
+    priority: fields.priority ?? "normal",
+    dueAtMs: fields.dueAtMs ?? 1_700_000_000_000,
+    dispatchedAtMs: 1_700_000_000_001.5
+  }
+}
+
+export const freshQueue = (): string => `contract-${queueCount++}`
+
+let dispatchCount = 0
+let queueCount = 0
+
+const idOf = (dispatch: Dispatch): string => dispatch.taskId
+
+const takeAtLeast = Effect.fnUntraced(function* (subscription: Subscription, count: number, atOnceMax = 1_000) {
+  const received: Array<Dispatch> = []
+  while (received.length < count) received.push(...(yield* subscription.take(atOnceMax)))
+  return received
+})
