@@ -1,0 +1,73 @@
+import { AcrossStreams } from "./audit/AcrossStreams.ts"
+import { attemptInvariants } from "./audit/attemptInvariants.ts"
+import { walk, type AuditedStream, type AuditOptions, type Invariant } from "./audit/AuditedStream.ts"
+import { projectionInvariants } from "./audit/projectionInvariants.ts"
+import { streamInvariants } from "./audit/streamInvariants.ts"
+import type { TaskId } from "./TaskId.ts"
+
+/**
+ * The auditor: reads whole streams with their projection rows and says where they break what duetime promises. It
+ * folds with `evolve` and knows the machine's table, but shares nothing with `decide` or the SQL that wrote the
+ * events. The same auditor runs after every test of a store, in simulations, and over a real database.
+ */
+export const invariants: ReadonlyArray<Invariant> = [...streamInvariants, ...attemptInvariants, ...projectionInvariants]
+
+export type Violation = {
+  /** Stable id, as `S4`. */
+  readonly invariant: string
+  readonly taskId: TaskId
+  /** Version of the event that shows it; null when it is not about one event. */
+  readonly version: number | null
+  readonly message: string
+}
+
+/** Audits all streams together, also for what only all of them show. Keeps every event id in memory. */
+export const audit = (streams: Iterable<AuditedStream>, options: AuditOptions = {}): ReadonlyArray<Violation> => {
+  const across = new AcrossStreams()
+  const violations: Array<Violation> = []
+  for (const stream of streams) {
+    violations.push(...auditStream(stream, options))
+    for (const finding of across.check(stream)) violations.push({ ...finding, version: null })
+  }
+  return violations
+}
+
+/** Audits one stream by itself, in memory bounded by its length: for databases of any size, page by page. */
+export const auditStream = (stream: AuditedStream, options: AuditOptions = {}): ReadonlyArray<Violation> => {
+  const walked = walk(stream, options)
+  const violations: Array<Violation> = []
+  for (const { check, id } of invariants) {
+    for (const finding of check(walked)) violations.push({ invariant: id, taskId: stream.taskId, ...finding })
+  }
+  return violations
+}
+
+/** Counts what `auditStream` has found so far: the figures of an audit that runs over pages. */
+export class AuditTally {
+  streamsCount = 0
+  eventsCount = 0
+  readonly violationsByInvariant = new Map<string, number>()
+  readonly #options: AuditOptions
+
+  constructor(options: AuditOptions = {}) {
+    this.#options = options
+  }
+
+  check(stream: AuditedStream): ReadonlyArray<Violation> {
+    this.streamsCount++
+    this.eventsCount += stream.events.length
+    const violations = auditStream(stream, this.#options)
+    for (const { invariant } of violations) {
+      this.violationsByInvariant.set(invariant, (this.violationsByInvariant.get(invariant) ?? 0) + 1)
+    }
+    return violations
+  }
+
+  get violationsCount(): number {
+    let count = 0
+    for (const found of this.violationsByInvariant.values()) count += found
+    return count
+  }
+}
+
+export type { AuditedProjection, AuditedStream, AuditOptions, Invariant } from "./audit/AuditedStream.ts"

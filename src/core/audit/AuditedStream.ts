@@ -1,0 +1,61 @@
+import { evolve } from "../evolve.ts"
+import type { KindPolicy } from "../KindPolicy.ts"
+import type { TaskEvent } from "../TaskEvent.ts"
+import type { TaskId } from "../TaskId.ts"
+import type { TaskState } from "../TaskState.ts"
+
+/** A whole stream with the projection rows found for it: what a store's `streams` returns. */
+export type AuditedStream = {
+  readonly taskId: TaskId
+  readonly events: ReadonlyArray<TaskEvent>
+  readonly projections: ReadonlyArray<AuditedProjection>
+}
+
+export type AuditedProjection = Pick<
+  TaskState,
+  "stage" | "kind" | "priority" | "dueAtMs" | "version" | "attempt" | "charged"
+>
+
+/** One event with the state it met and the state it left. */
+export type Step = { readonly before: TaskState | null; readonly event: TaskEvent; readonly after: TaskState }
+
+export type AuditOptions = {
+  /**
+   * The policy that held for all of a kind's tasks. Undefined for a kind whose policy has changed or whose handlers
+   * choose their own delays: its limits and delays are then not checked.
+   */
+  readonly policyOf?: ((kind: string) => KindPolicy | undefined) | undefined
+  /** How far the database's clock may have stepped back between two events of a stream, in ms. Default 0. */
+  readonly clockStepMsMax?: number | undefined
+}
+
+/** What an invariant sees: the stream folded once, step by step. */
+export type Walk = {
+  readonly stream: AuditedStream
+  readonly steps: ReadonlyArray<Step>
+  readonly options: AuditOptions
+}
+
+/** Where a walk breaks an invariant, and how; version null when it is not about one event. */
+export type Finding = { readonly version: number | null; readonly message: string }
+
+export type Invariant = {
+  /** Stable id; the S-numbers of the reliability study. */
+  readonly id: string
+  readonly sentence: string
+  readonly check: (walk: Walk) => Iterable<Finding>
+}
+
+/** A store keeps instants to the microsecond; two readings of one instant may differ by as much. */
+export const instantPrecisionMs = 0.001
+
+export const walk = (stream: AuditedStream, options: AuditOptions): Walk => {
+  const steps: Array<Step> = []
+  let before: TaskState | null = null
+  for (const event of stream.events) {
+    const after: TaskState = evolve(before, event)
+    steps.push({ before, event, after })
+    before = after
+  }
+  return { stream, steps, options }
+}

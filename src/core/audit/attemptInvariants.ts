@@ -1,0 +1,110 @@
+import { delayCeilingMs, isExhausted } from "../RetryPolicy.ts"
+import type { TaskEvent } from "../TaskEvent.ts"
+import { instantPrecisionMs, type Finding, type Invariant, type Walk } from "./AuditedStream.ts"
+
+/** Attempts are numbered 1, 2, 3 ...; each has one start and at most one outcome, which comes after its start. */
+function* attemptsStartAndEndOnce({ stream }: Walk): Iterable<Finding> {
+  const started = new Set<number>()
+  const ended = new Set<number>()
+  let last = 0
+  for (const event of stream.events) {
+    const { version } = event
+    if (event._tag === "AttemptStarted") {
+      if (started.has(event.attempt)) yield { version, message: `attempt ${event.attempt} starts twice` }
+      else if (event.attempt !== last + 1) yield { version, message: `attempt ${event.attempt} follows ${last}` }
+      started.add(event.attempt)
+      last = event.attempt
+      continue
+    }
+    const attempt = endedAttemptOf(event)
+    if (attempt === null) continue
+    if (!started.has(attempt)) yield { version, message: `${event._tag} of attempt ${attempt}, which never started` }
+    if (ended.has(attempt)) yield { version, message: `${event._tag} is a second outcome of attempt ${attempt}` }
+    ended.add(attempt)
+  }
+}
+
+/** Only one attempt holds a live lease: the one before has ended, and none is expired before its deadline. */
+function* leasesNeverOverlap({ stream }: Walk): Iterable<Finding> {
+  let live: Extract<TaskEvent, { _tag: "AttemptStarted" }> | null = null
+  for (const event of stream.events) {
+    const { atMs, version } = event
+    if (event._tag === "AttemptStarted") {
+      if (live !== null) {
+        yield { version, message: `attempt ${event.attempt} starts while attempt ${live.attempt} holds its lease` }
+      }
+      if (event.deadlineAtMs < atMs - instantPrecisionMs) {
+        yield { version, message: `the deadline ${event.deadlineAtMs} ms lies before the start ${atMs} ms` }
+      }
+      live = event
+    } else if (endedAttemptOf(event) !== null || event._tag === "TaskCancelled") {
+      const expired = event._tag === "AttemptExpired" || event._tag === "TaskParked"
+      if (live !== null && expired && event.reason === "deadline" && atMs < live.deadlineAtMs - instantPrecisionMs) {
+        yield { version, message: `expired at ${atMs} ms, before the deadline ${live.deadlineAtMs} ms` }
+      }
+      live = null
+    }
+  }
+}
+
+/** Never more charged attempts than the policy allows; a task is exhausted exactly at the limit, and not retried there. */
+function* attemptsStayWithinPolicy({ options, steps }: Walk): Iterable<Finding> {
+  for (const { after, before, event } of steps) {
+    const retry = options.policyOf?.(after.kind)?.retry
+    if (retry === undefined) continue
+    const { version } = event
+    const charged = before?.charged ?? 0
+    if (event._tag === "AttemptStarted" && after.charged > retry.attemptsMax) {
+      yield { version, message: `attempt ${after.charged} is charged, the policy allows ${retry.attemptsMax}` }
+    }
+    if (event._tag === "TaskDeadLettered" && event.reason === "exhausted" && charged !== retry.attemptsMax) {
+      yield { version, message: `exhausted after ${charged} of ${retry.attemptsMax} attempts` }
+    }
+    if ((event._tag === "AttemptFailed" || event._tag === "AttemptExpired") && isExhausted(retry, charged)) {
+      yield { version, message: `to be tried again after ${charged} of ${retry.attemptsMax} attempts` }
+    }
+  }
+}
+
+/** A retry is due between the failure and the policy's ceiling after it; nothing becomes due in its own past. */
+function* retriesStayWithinBounds({ options, steps }: Walk): Iterable<Finding> {
+  for (const { before, event } of steps) {
+    if (!("attempt" in event && "dueAtMs" in event)) continue
+    const delayMs = event.dueAtMs - event.atMs
+    if (delayMs < -instantPrecisionMs) {
+      yield { version: event.version, message: `due ${-delayMs} ms before the attempt ended` }
+    }
+    const retry = options.policyOf?.(before?.kind ?? "")?.retry
+    if (retry === undefined || (event._tag !== "AttemptFailed" && event._tag !== "AttemptExpired")) continue
+    const ceilingMs = delayCeilingMs(retry, before?.charged ?? 1)
+    if (delayMs > ceilingMs + roundingMs) {
+      yield { version: event.version, message: `retried after ${delayMs} ms, the ceiling is ${ceilingMs} ms` }
+    }
+  }
+}
+
+/** No attempt starts before the task is due. */
+function* nothingStartsBeforeDue({ steps }: Walk): Iterable<Finding> {
+  for (const { before, event } of steps) {
+    if (event._tag !== "AttemptStarted" || before === null) continue
+    const earlyMs = before.dueAtMs - event.atMs
+    if (earlyMs > instantPrecisionMs) {
+      yield { version: event.version, message: `attempt ${event.attempt} starts ${earlyMs} ms before it is due` }
+    }
+  }
+}
+
+export const attemptInvariants: ReadonlyArray<Invariant> = [
+  { id: "S4", sentence: "An attempt has one start and at most one outcome.", check: attemptsStartAndEndOnce },
+  { id: "S5", sentence: "At most one attempt of a task holds a live lease.", check: leasesNeverOverlap },
+  { id: "S11", sentence: "Charged attempts stay within the policy's limit.", check: attemptsStayWithinPolicy },
+  { id: "S12", sentence: "A retry's delay lies between 0 and its ceiling.", check: retriesStayWithinBounds },
+  { id: "S13", sentence: "No attempt starts before the task is due.", check: nothingStartsBeforeDue }
+]
+
+/** A delay is rounded to a whole ms and its instant up to the next one. */
+const roundingMs = 2
+
+/** The attempt an event is the outcome of. A cancel carries no number: it ends whatever runs. */
+const endedAttemptOf = (event: TaskEvent): number | null =>
+  "attempt" in event && event._tag !== "AttemptStarted" ? event.attempt : null
