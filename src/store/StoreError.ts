@@ -50,3 +50,36 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>("duetime/LeaseLost"
     return `LeaseLost: attempt ${this.attempt} of task ${this.taskId} no longer holds its lease; nothing was recorded and its transaction was rolled back. The task goes on without this attempt.`
   }
 }
+
+/** The database's tables are older than this code needs. */
+export class SchemaOutdated extends Schema.TaggedError<SchemaOutdated>("duetime/SchemaOutdated")("SchemaOutdated", {
+  found: Schema.Int,
+  needed: Schema.Int
+}) {
+  override readonly [Runtime.errorExitCode] = 3
+  override get message(): string {
+    return `SchemaOutdated: the database is at migration ${this.found}, this duetime needs ${this.needed}. Run "duetime migrate", or set DUETIME_MIGRATE=true.`
+  }
+}
+
+/** The database was migrated by a newer duetime; running older code on it could misread events. */
+export class SchemaNewer extends Schema.TaggedError<SchemaNewer>("duetime/SchemaNewer")("SchemaNewer", {
+  found: Schema.Int,
+  known: Schema.Int
+}) {
+  override readonly [Runtime.errorExitCode] = 6
+  override get message(): string {
+    return `SchemaNewer: the database is at migration ${this.found}, this duetime knows ${this.known}. Deploy the newer duetime here too.`
+  }
+}
+
+/** The server may lose acknowledged commits. */
+export class UnsafeDurability extends Schema.TaggedError<UnsafeDurability>("duetime/UnsafeDurability")(
+  "UnsafeDurability",
+  { setting: Schema.String, value: Schema.String }
+) {
+  override readonly [Runtime.errorExitCode] = 3
+  override get message(): string {
+    return `UnsafeDurability: PostgreSQL runs with ${this.setting} = ${this.value}, so acknowledged tasks could be lost in a crash. Turn it on, or accept the loss with DUETIME_UNSAFE_DURABILITY=true.`
+  }
+}

@@ -1,0 +1,210 @@
+import { Effect } from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import { eventCodes } from "../../core/TaskEvent.ts"
+import { lowerBoundAt, nominalDueAtMsOf } from "../../core/TaskId.ts"
+import type { Maintained } from "../TaskStore.ts"
+import { msOf } from "./parameters.ts"
+import { daysBetween, type Partition, plan, rangeOf } from "./partitionPlan.ts"
+import { isSqlError, orUnavailable } from "./sqlErrors.ts"
+
+/**
+ * Makes partitions ahead, splits coarse ones that have come near, and retires days behind the retention edge. Each step
+ * is a short transaction of its own under one advisory lock and a lock timeout: a step that cannot have its locks
+ * at once is left for the next round, so nothing queues up behind it.
+ *
+ * Retiring: streams that have not ended well (pending, in progress, parked, dead) are carried into the `kept` partition,
+ * which covers everything before the retention edge. It is an ordinary partition, so look-ups and appends of those
+ * streams need no second path.
+ */
+const lockTimeoutMs = 1_000
+/** Any number that no other program of the database uses for its advisory locks. */
+const advisoryLock = 0x64756574
+/** Steps per round, so that one call is bounded; the next round goes on. */
+const stepsMax = 200
+
+type Table = "event" | "due"
+
+export const make = (sql: SqlClient, retentionDays: number) => {
+  let horizonMs = 0
+
+  const maintain = orUnavailable("maintain")(
+    Effect.gen(function* () {
+      const [clock] = yield* sql.unsafe<{ readonly now_ms: number }>(`SELECT ${msOf("clock_timestamp()")} AS now_ms`)
+      const wanted = plan(clock?.now_ms ?? 0, retentionDays)
+      const made: Array<string> = []
+      const dropped: Array<string> = []
+      for (const table of ["event", "due"] as const) {
+        for (let step = 0; step < stepsMax; step++) {
+          const next = nextStep(yield* attached(table), wanted)
+          if (next === null) break
+          if (!(yield* exclusively(perform(table, next)))) break
+          for (const partition of next.make) made.push(`${table}_${partition.name}`)
+          if (next.drop !== null) dropped.push(`${table}_${next.drop.name}`)
+        }
+      }
+      yield* forget(wanted)
+      horizonMs = wanted.at(-1)?.toMs ?? 0
+      return { made, dropped } satisfies Maintained
+    })
+  )
+
+  /** Partitions attached now, the kept one with its edge as its end. */
+  const attached = Effect.fnUntraced(function* (table: Table) {
+    const rows = yield* sql<{ readonly name: string; readonly edge: string | null }>`
+      SELECT c.relname::text AS name, substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \\(''([^'']+)''\\)') AS edge
+      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+      WHERE i.inhparent = ${`duetime.${table}`}::text::regclass ORDER BY 1`
+    const partitions: Array<Partition> = []
+    for (const { edge, name } of rows) {
+      const short = name.slice(table.length + 1)
+      partitions.push(rangeOf(short) ?? { name: short, fromMs: -Infinity, toMs: yield* edgeMsOf(table, edge) })
+    }
+    return partitions
+  })
+
+  /** The server reads its own text form of an instant, whatever time zone this session shows it in. */
+  const edgeMsOf = Effect.fnUntraced(function* (table: Table, edge: string | null) {
+    if (edge === null) return -Infinity
+    if (table === "event") return nominalDueAtMsOf(edge)
+    const [row] = yield* sql.unsafe<{ readonly edge_ms: number }>(
+      `SELECT ${msOf("$1::text::timestamptz")} AS edge_ms`,
+      [edge]
+    )
+    return row?.edge_ms ?? -Infinity
+  })
+
+  const perform = (table: Table, step: Step) => {
+    const changed = step.drop === null ? [] : [`${table}_${step.drop.name}`]
+    return Effect.gen(function* () {
+      for (const partition of step.make) {
+        yield* sql.unsafe(
+          `CREATE TABLE duetime.${table}_${partition.name} (LIKE duetime.${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)
+           ${table === "due" ? "WITH (autovacuum_vacuum_scale_factor = 0.05)" : ""}`
+        )
+      }
+      if (step.drop !== null) {
+        // Writers of this one partition wait from here; everything else goes on until the short swap below.
+        yield* sql.unsafe(`LOCK TABLE duetime.${changed[0]} IN SHARE ROW EXCLUSIVE MODE`)
+        if (step.kind === "retire") {
+          yield* sql.unsafe(
+            `CREATE TABLE duetime.${table}_carried AS SELECT * FROM duetime.${changed[0]} p ${survivors[table](changed[0] ?? "")}`
+          )
+        } else {
+          for (const partition of step.make) {
+            yield* sql.unsafe(
+              `INSERT INTO duetime.${table}_${partition.name} SELECT * FROM duetime.${changed[0]} p WHERE ${within(table, partition)}`
+            )
+          }
+          yield* assertAllMoved(table, changed[0] ?? "", step.make)
+        }
+        yield* sql.unsafe(`ALTER TABLE duetime.${table} DETACH PARTITION duetime.${changed[0]}`)
+      }
+      if (step.kind === "retire" && step.drop !== null) {
+        yield* sql.unsafe(`ALTER TABLE duetime.${table} DETACH PARTITION duetime.${table}_kept`)
+        yield* sql.unsafe(`INSERT INTO duetime.${table}_kept SELECT * FROM duetime.${table}_carried`)
+        yield* sql.unsafe(
+          `ALTER TABLE duetime.${table} ATTACH PARTITION duetime.${table}_kept FOR VALUES FROM (MINVALUE) TO (${boundAt(table, step.drop.toMs)})`
+        )
+        yield* sql.unsafe(`DROP TABLE duetime.${table}_carried`)
+      }
+      for (const partition of step.make) {
+        yield* sql.unsafe(
+          `ALTER TABLE duetime.${table} ATTACH PARTITION duetime.${table}_${partition.name}
+           FOR VALUES FROM (${partition.fromMs === -Infinity ? "MINVALUE" : boundAt(table, partition.fromMs)}) TO (${boundAt(table, partition.toMs)})`
+        )
+      }
+      if (step.drop !== null) yield* sql.unsafe(`DROP TABLE duetime.${changed[0]}`)
+    })
+  }
+
+  /** A split that would lose a row must never commit. */
+  const assertAllMoved = Effect.fnUntraced(function* (table: Table, from: string, parts: ReadonlyArray<Partition>) {
+    const moved = parts.map((part) => `(SELECT count(*) FROM duetime.${table}_${part.name})`).join(" + ")
+    const [rows] = yield* sql.unsafe<{ readonly complete: boolean }>(
+      `SELECT (SELECT count(*) FROM duetime.${from}) = ${moved} AS complete`
+    )
+    if (rows?.complete !== true) yield* Effect.die(new Error(`splitting duetime.${from} would lose rows`))
+  })
+
+  /** False if another engine is at it, or the locks could not be had in time. */
+  const exclusively = (step: Effect.Effect<void, SqlError>): Effect.Effect<boolean, SqlError> =>
+    sql
+      .withTransaction(
+        Effect.gen(function* () {
+          yield* sql.unsafe(`SET LOCAL lock_timeout = ${lockTimeoutMs}`)
+          const [lock] = yield* sql<{
+            readonly mine: boolean
+          }>`SELECT pg_try_advisory_xact_lock(${advisoryLock}) AS mine`
+          if (lock?.mine !== true) return false
+          yield* step
+          return true
+        })
+      )
+      .pipe(
+        Effect.catchIf(
+          (error) =>
+            isSqlError(error) && (error.reason._tag === "LockTimeoutError" || error.reason._tag === "DeadlockError"),
+          () => Effect.succeed(false)
+        )
+      )
+
+  /** Keys and sessions of tasks whose day is gone. A key lives as long as its task's history. */
+  const forget = Effect.fnUntraced(function* (wanted: ReadonlyArray<Partition>) {
+    const edge = lowerBoundAt(wanted[0]?.fromMs ?? 0)
+    yield* sql`DELETE FROM duetime.key WHERE (kind_id, key) IN (
+      SELECT k.kind_id, k.key FROM duetime.key k WHERE k.task_id < ${edge}::uuid
+        AND NOT EXISTS (SELECT 1 FROM duetime.event e WHERE e.task_id = k.task_id AND e.task_id < ${edge}::uuid AND e.version = 1)
+      LIMIT 10000)`
+    yield* sql`DELETE FROM duetime.session WHERE ended_at < to_timestamp(${wanted[0]?.fromMs ?? 0}::float8 / 1000.0)`
+  })
+
+  return { maintain, horizonMs: () => horizonMs }
+}
+
+type Step = {
+  readonly kind: "make" | "split" | "retire"
+  readonly make: ReadonlyArray<Partition>
+  readonly drop: Partition | null
+}
+
+/** The next thing to do, or null when all is as wanted. */
+export const nextStep = (attached: ReadonlyArray<Partition>, wanted: ReadonlyArray<Partition>): Step | null => {
+  const first = wanted[0]
+  if (first === undefined) return null
+  const kept = attached.find((partition) => partition.name === "kept")
+  if (kept === undefined) {
+    return { kind: "make", drop: null, make: [{ name: "kept", fromMs: -Infinity, toMs: first.fromMs }] }
+  }
+  for (const partition of attached) {
+    if (partition.name === "kept") continue
+    if (partition.fromMs >= first.fromMs && wanted.some((other) => other.name === partition.name)) continue
+    // Retire oldest first: the kept partition grows day by day, without a gap.
+    if (partition.toMs <= first.fromMs && partition.fromMs <= kept.toMs)
+      return { kind: "retire", make: [], drop: partition }
+    const parts = wanted.filter((other) => other.fromMs < partition.toMs && other.toMs > partition.fromMs)
+    // After a long stop the edge may have passed into a coarse partition: its days before the edge are made, then retired.
+    const before = daysBetween(partition.fromMs, Math.min(partition.toMs, first.fromMs))
+    if (parts.length > 0) return { kind: "split", make: [...before, ...parts], drop: partition }
+  }
+  const covered = (partition: Partition) =>
+    attached.some((other) => other.fromMs <= partition.fromMs && other.toMs >= partition.toMs)
+  const missing = wanted.filter((partition) => !covered(partition))
+  return missing.length === 0 ? null : { kind: "make", make: missing, drop: null }
+}
+
+/** Streams that go on: everything but what succeeded or was cancelled. Every row that still waits. */
+const survivors: Record<Table, (name: string) => string> = {
+  event: (name) =>
+    `WHERE NOT EXISTS (SELECT 1 FROM duetime.${name} l
+       WHERE l.task_id = p.task_id AND l.type IN (${eventCodes.AttemptSucceeded}, ${eventCodes.TaskCancelled}))`,
+  due: () => ""
+}
+
+const within = (table: Table, partition: Partition): string => {
+  const column = table === "event" ? "task_id" : "due_at"
+  return `p.${column} >= ${boundAt(table, partition.fromMs)} AND p.${column} < ${boundAt(table, partition.toMs)}`
+}
+
+const boundAt = (table: Table, atMs: number): string =>
+  table === "event" ? `'${lowerBoundAt(atMs)}'` : `'${new Date(atMs).toISOString()}'`

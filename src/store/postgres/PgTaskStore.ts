@@ -1,0 +1,137 @@
+import { PgClient } from "@effect/sql-pg"
+import { Clock, Context, Effect, Layer, type Scope } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import { leaseMsDefault, Session } from "../Session.ts"
+import { type SchemaNewer, type SchemaOutdated, type StoreUnavailable, UnsafeDurability } from "../StoreError.ts"
+import { TaskStore } from "../TaskStore.ts"
+import { make as makeAct } from "./act.ts"
+import { dayMs } from "./byDay.ts"
+import { make as makeClaim } from "./claim.ts"
+import { make as makeClock } from "./DatabaseClock.ts"
+import { make as makeExpire } from "./expire.ts"
+import { make as makeKinds } from "./Kinds.ts"
+import * as Migrations from "./Migrations.ts"
+import { retentionDaysDefault } from "./partitionPlan.ts"
+import { make as makePartitions } from "./Partitions.ts"
+import { make as makeSession } from "./PgSession.ts"
+import { make as makeReads } from "./read.ts"
+import { make as makeSchedule } from "./schedule.ts"
+import { make as makeSettle } from "./settle.ts"
+import { lockTimeoutMs, orUnavailable } from "./sqlErrors.ts"
+import { make as makeStart } from "./start.ts"
+import { make as makeWakeUps } from "./WakeUps.ts"
+
+/**
+ * The store on PostgreSQL. It stands on the application's own `PgClient`, so that scheduling and transactional handlers
+ * join the application's transactions, and opens a second small pool with the same address for claims, starts and
+ * outcomes, whose statements carry timeouts that the application's need not have.
+ */
+export type PgStoreOptions = {
+  /** Default 5 s, 1 s to 5 min. */
+  readonly leaseMs?: number
+  /** Days that history of ended tasks is kept. Default 14, 1 to 30. */
+  readonly retentionDays?: number
+  /** Connections for claims, starts and outcomes. Default 6. */
+  readonly connectionsMax?: number
+  /** Apply pending migrations at the start. Default false. */
+  readonly migrate?: boolean
+  /** Run on a server that may lose acknowledged commits. Default false. */
+  readonly unsafeDurability?: boolean
+}
+
+const connectionsMaxDefault = 6
+/** No statement of the hot path takes a second; one that does is stuck. */
+const statementTimeoutMs = 30_000
+/** A transaction of ours never waits for anything but the database. */
+const idleInTransactionTimeoutMs = 10_000
+
+type Built = Context.Context<TaskStore | Session>
+type BuildError = StoreUnavailable | SchemaOutdated | SchemaNewer | UnsafeDurability
+
+export const make = Effect.fnUntraced(function* (
+  options: PgStoreOptions
+): Effect.fn.Return<Built, BuildError, PgClient.PgClient | Scope.Scope> {
+  const ambient = yield* PgClient.PgClient
+  yield* (options.migrate === true ? Migrations.migrate : Migrations.check).pipe(
+    Effect.provideService(SqlClient, ambient)
+  )
+  if (options.unsafeDurability !== true) yield* checkDurability(ambient)
+  const own = yield* ownClient(ambient, options.connectionsMax ?? connectionsMaxDefault).pipe(orUnavailable("connect"))
+
+  const kinds = makeKinds(own)
+  const ambientKinds = makeKinds(ambient)
+  const clock = yield* makeClock(own).pipe(orUnavailable("readClock"))
+  const wakeUps = yield* makeWakeUps(own, clock.nowMs)
+  const partitions = makePartitions(own, options.retentionDays ?? retentionDaysDefault)
+  yield* partitions.maintain
+  const retryInMsMax = () => partitions.horizonMs() - clock.nowMs() - dayMs
+  const settle = makeSettle(own, retryInMsMax)
+  const ambientSettle = makeSettle(ambient, retryInMsMax)
+  const { claim, claimedBy } = makeClaim({ sql: own, kinds, clock })
+  const reads = makeReads({ sql: own, kinds })
+  const scheduled = wakeUps.scheduled
+  const session = yield* makeSession({ client: ambient, sql: own, kinds, leaseMs: options.leaseMs ?? leaseMsDefault })
+  const systemClock = yield* Clock.Clock
+
+  const store = TaskStore.of({
+    clockOffsetMs: () => clock.nowMs() - Number(systemClock.currentTimeNanosUnsafe()) / 1e6,
+    schedule: makeSchedule({ sql: ambient, kinds: ambientKinds, horizonMs: partitions.horizonMs, scheduled }),
+    claim,
+    claimedBy,
+    release: settle.release,
+    start: makeStart({ sql: own, kinds }),
+    finish: settle.finish,
+    finishWith: ambientSettle.finishWith,
+    expire: makeExpire({ sql: own, kinds, settle: settle.settle }),
+    act: makeAct({
+      sql: ambient,
+      kinds: ambientKinds,
+      reads: makeReads({ sql: ambient, kinds: ambientKinds }),
+      scheduled
+    }),
+    history: reads.history,
+    find: reads.find,
+    streams: reads.streams,
+    kinds: reads.kinds,
+    backlog: reads.backlog,
+    wakeUps: wakeUps.subscribe,
+    maintain: partitions.maintain
+  })
+  return Context.make(TaskStore, store).pipe(Context.add(Session, session))
+})
+
+export const layer = (options: PgStoreOptions = {}): Layer.Layer<TaskStore | Session, BuildError, PgClient.PgClient> =>
+  Layer.effectContext(make(options))
+
+/** Same server, same account, own pool. */
+const ownClient = (
+  ambient: PgClient.PgClient,
+  maxConnections: number
+): Effect.Effect<PgClient.PgClient, SqlError, Scope.Scope> =>
+  PgClient.make({
+    ...ambient.config,
+    applicationName: "duetime",
+    multiplex: false,
+    maxConnections,
+    startupParameters: {
+      ...ambient.config.startupParameters,
+      lock_timeout: String(lockTimeoutMs),
+      statement_timeout: String(statementTimeoutMs),
+      idle_in_transaction_session_timeout: String(idleInTransactionTimeoutMs)
+    }
+  }).pipe(Effect.provide(Reactivity.layer))
+
+/** Acknowledged means on disk: anything less is refused, unless the operator says so. */
+const checkDurability = Effect.fnUntraced(function* (sql: SqlClient) {
+  const rows = yield* sql<{ readonly name: string; readonly setting: string }>`SELECT name, setting FROM pg_settings
+    WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name`.pipe(
+    orUnavailable("checkDurability")
+  )
+  for (const { name, setting } of rows) {
+    if (setting === "off") {
+      return yield* new UnsafeDurability({ setting: name, value: setting })
+    }
+  }
+})

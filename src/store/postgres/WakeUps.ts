@@ -1,0 +1,83 @@
+import type { PgClient } from "@effect/sql-pg"
+import { Effect, Queue, Schedule, type Scope } from "effect"
+
+/**
+ * Tells engines of work that is due soon: those of this process at once, those of others by NOTIFY. A NOTIFY takes a
+ * database-wide lock at commit and caps near 600 writes/s when sent by every inserting transaction (recall.ai, 2025), so it
+ * is sent apart from them, after the commit, one at a time: what arrives while one is under way shares the next.
+ */
+export type WakeUps = {
+  readonly scheduled: (dueAtMs: number) => void
+  readonly subscribe: Effect.Effect<Queue.Dequeue<number>, never, Scope.Scope>
+}
+
+const channel = "duetime_due"
+/** Work due later than this is found by polling in good time. */
+const nearMs = 60_000
+/** Wake-ups waiting for one engine; more are dropped, since any one of them makes it look. */
+const waitingMax = 64
+const relistenDelayMs = 1_000
+
+export const make = Effect.fnUntraced(function* (
+  client: PgClient.PgClient,
+  nowMs: () => number
+): Effect.fn.Return<WakeUps, never, Scope.Scope> {
+  const engines = new Set<Queue.Queue<number>>()
+  const outbox = yield* Queue.sliding<number>(1)
+  let earliestMs = Infinity
+
+  const tell = (dueAtMs: number) => {
+    for (const engine of engines) Queue.offerUnsafe(engine, dueAtMs)
+  }
+
+  const send = Effect.gen(function* () {
+    yield* Queue.take(outbox)
+    const dueAtMs = earliestMs
+    earliestMs = Infinity
+    yield* client.notify(channel, `${process.pid}/${dueAtMs}`)
+  })
+  yield* send.pipe(
+    Effect.catch((error) => Effect.logDebug("a wake-up was not sent; polling finds the work", error)),
+    Effect.forever,
+    Effect.forkScoped
+  )
+
+  const listen = Effect.scoped(
+    Effect.gen(function* () {
+      const notifications = yield* client.listen(channel)
+      while (true) {
+        const { payload } = yield* Queue.take(notifications)
+        const [processId, due] = payload.split("/")
+        const dueAtMs = Number(due)
+        if (processId !== String(process.pid) && Number.isFinite(dueAtMs)) tell(dueAtMs)
+      }
+    })
+  )
+  const listening = yield* Effect.cached(
+    // The queue of a broken connection fails for good: listen again on a new one. Meanwhile engines poll.
+    Effect.forkScoped(
+      listen.pipe(
+        Effect.catch((error) => Effect.logDebug("wake-ups are interrupted; polling goes on", error)),
+        Effect.repeat(Schedule.spaced(relistenDelayMs))
+      )
+    )
+  )
+
+  return {
+    scheduled: (dueAtMs) => {
+      if (dueAtMs > nowMs() + nearMs) return
+      tell(dueAtMs)
+      earliestMs = Math.min(earliestMs, dueAtMs)
+      Queue.offerUnsafe(outbox, dueAtMs)
+    },
+    subscribe: Effect.acquireRelease(
+      Effect.gen(function* () {
+        yield* listening
+        const engine = yield* Queue.sliding<number>(waitingMax)
+        engines.add(engine)
+        return engine
+      }),
+      (engine) => Effect.sync(() => engines.delete(engine))
+    )
+  }
+})

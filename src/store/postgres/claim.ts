@@ -1,0 +1,90 @@
+import { Effect } from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import { priorities, priorityOf } from "../../core/Priority.ts"
+import type { StoreUnavailable } from "../StoreError.ts"
+import type { Claimed, ClaimedTask, ClaimRequest } from "../TaskStore.ts"
+import { dayMs } from "./byDay.ts"
+import type { DatabaseClock } from "./DatabaseClock.ts"
+import type { Kinds } from "./Kinds.ts"
+import { instant, int2s, int4, int4s } from "./parameters.ts"
+import { orUnavailable } from "./sqlErrors.ts"
+import { claimedBySql, claimSql, nextDueSql } from "./statements.ts"
+
+type ClaimRow = {
+  readonly task_id: string
+  readonly kind_id: number
+  readonly priority: number
+  readonly due_at_ms: number
+  readonly version: number
+  readonly event_id: string
+}
+
+/**
+ * Between sweeps a claim looks no further back than this: what was due earlier has been claimed, and its dead index
+ * entries need not be walked again. A transaction that commits a due-now task later than this is found by the sweep.
+ */
+const lowMarkSlackMs = 2_000
+const sweepIntervalMs = 5_000
+/** 1900: before every due time, and a finite bound keeps the plan the same. */
+const beginningMs = -2_208_988_800_000
+/** How far ahead `nextDueAtMs` looks. */
+const farMs = dayMs
+
+export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; readonly clock: DatabaseClock }) => {
+  const { clock, kinds, sql } = options
+  let lowMarkMs = beginningMs
+  let sweptAtMs = -Infinity
+
+  const run = Effect.fnUntraced(function* (request: ClaimRequest) {
+    const ids = yield* kinds.knownIdsOf(request.kinds)
+    if (ids.length === 0 || request.limit <= 0) return { tasks: [], nextDueAtMs: null }
+    const lanes = [
+      int4s(ids.flatMap((id) => priorities.map(() => id))),
+      int2s(ids.flatMap(() => priorities.map((_, rank) => rank)))
+    ]
+    const nowMs = clock.nowMs()
+    const horizonMs = Math.ceil(nowMs + request.lookAheadMs)
+    const sweeps = nowMs - sweptAtMs >= sweepIntervalMs || nowMs < sweptAtMs
+    const lowMs = sweeps ? beginningMs : lowMarkMs
+    const rows = yield* sql.unsafe<ClaimRow>(claimSql, [
+      ...lanes,
+      instant(Math.floor(lowMs)),
+      instant(horizonMs),
+      int4(request.limit),
+      int4(request.sessionId)
+    ])
+    const tasks = rows.map((row) => claimedTask(row, kinds))
+    if (rows.length >= request.limit) {
+      // Cut by the limit: the backlog goes on where this claim ended; the mark stays, since lanes end at different times.
+      return { tasks, nextDueAtMs: Math.min(nowMs, tasks.at(-1)?.dueAtMs ?? nowMs) }
+    }
+    if (sweeps) sweptAtMs = nowMs
+    lowMarkMs = nowMs - lowMarkSlackMs
+    const [next] = yield* sql.unsafe<{ readonly next_due_at_ms: number | null; readonly now_ms: number }>(nextDueSql, [
+      ...lanes,
+      instant(horizonMs),
+      instant(horizonMs + farMs)
+    ])
+    return { tasks, nextDueAtMs: next?.next_due_at_ms ?? null }
+  })
+
+  const claim = (request: ClaimRequest): Effect.Effect<Claimed, StoreUnavailable> =>
+    orUnavailable("claim")(run(request))
+
+  const claimedBy = (sessionId: number, dueBeforeMs: number, limit: number) =>
+    sql.unsafe<ClaimRow>(claimedBySql, [int4(sessionId), instant(Math.ceil(dueBeforeMs)), int4(limit)]).pipe(
+      Effect.tap((rows) => kinds.ensureNames(rows.map((row) => row.kind_id))),
+      Effect.map((rows) => rows.map((row) => claimedTask(row, kinds))),
+      orUnavailable("claimedBy")
+    )
+
+  return { claim, claimedBy }
+}
+
+const claimedTask = (row: ClaimRow, kinds: Kinds): ClaimedTask => ({
+  taskId: row.task_id,
+  kind: kinds.nameOf(row.kind_id),
+  priority: priorityOf(row.priority),
+  dueAtMs: row.due_at_ms,
+  fence: { version: row.version, eventId: row.event_id }
+})

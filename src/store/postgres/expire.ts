@@ -1,0 +1,84 @@
+import { Effect } from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import { defaultKindPolicy } from "../../core/KindPolicy.ts"
+import { priorityOf } from "../../core/Priority.ts"
+import type { TaskState } from "../../core/TaskState.ts"
+import { Ids } from "../Ids.ts"
+import type { Expired } from "../TaskStore.ts"
+import type { Kinds } from "./Kinds.ts"
+import { int4 } from "./parameters.ts"
+import { ofCommand, type make as makeSettle } from "./settle.ts"
+import { orUnavailable } from "./sqlErrors.ts"
+import { endSessionsSql, expiredSql } from "./statements.ts"
+
+type ExpiredRow = {
+  readonly task_id: string
+  readonly fence_id: string
+  readonly fence_version: number
+  readonly version: number
+  readonly kind_id: number
+  readonly priority: number
+  readonly status: number
+  readonly attempt: number
+  readonly charged: number
+  readonly cancel_requested: boolean
+  readonly session_id: number
+  readonly due_at_ms: number
+  readonly deadline_at_ms: number | null
+  readonly session_lost: boolean
+}
+
+/**
+ * Takes back what dead sessions hold and ends attempts past their deadline. The rows stay locked from the look to the
+ * append, so an outcome that comes at the same moment either was first or finds its fence gone.
+ */
+export const make = (options: {
+  readonly sql: SqlClient
+  readonly kinds: Kinds
+  readonly settle: ReturnType<typeof makeSettle>["settle"]
+}) => {
+  const { kinds, settle, sql } = options
+  return (limit: number) =>
+    Effect.gen(function* () {
+      yield* sql.unsafe(endSessionsSql)
+      const ids = yield* Ids
+      return yield* sql.withTransaction(
+        Effect.gen(function* () {
+          const rows = yield* sql.unsafe<ExpiredRow>(expiredSql, [int4(limit)])
+          if (rows.length === 0) return []
+          const policies = yield* kinds.policies
+          yield* kinds.ensureNames(rows.map((row) => row.kind_id))
+          const settlements = rows.map((row) => {
+            const state = stateOf(row, kinds.nameOf(row.kind_id))
+            const policy = policies.get(row.kind_id) ?? defaultKindPolicy(state.kind)
+            const fence = { version: row.fence_version, eventId: row.fence_id }
+            const reason = row.session_lost ? "session-lost" : "deadline"
+            return ofCommand({ _tag: "Expire", atMs: 0, eventId: ids.eventId(), fence, reason, policy }, state, fence)
+          })
+          const stages = yield* settle(settlements)
+          return rows.flatMap((row): ReadonlyArray<Expired> => {
+            const stage = stages.get(row.task_id)
+            return stage === undefined
+              ? []
+              : [{ taskId: row.task_id, from: row.status === 1 ? "claimed" : "running", stage }]
+          })
+        })
+      )
+    }).pipe(orUnavailable("expire"))
+}
+
+const stateOf = (row: ExpiredRow, kind: string): TaskState => ({
+  taskId: row.task_id,
+  stage: row.status === 1 ? "claimed" : "running",
+  kind,
+  priority: priorityOf(row.priority),
+  dueAtMs: row.due_at_ms,
+  version: row.version,
+  eventId: row.fence_id,
+  fence: { version: row.fence_version, eventId: row.fence_id },
+  sessionId: row.session_id,
+  attempt: row.attempt,
+  charged: row.charged,
+  deadlineAtMs: row.deadline_at_ms,
+  cancelRequested: row.cancel_requested
+})

@@ -1,0 +1,101 @@
+import { Effect } from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import { rankOf } from "../../core/Priority.ts"
+import { DueBeyondHorizon } from "../StoreError.ts"
+import type { NewTask, Scheduled } from "../TaskStore.ts"
+import { sortedById } from "./byDay.ts"
+import type { Kinds } from "./Kinds.ts"
+import { instants, int2s, int4s, texts, uuids } from "./parameters.ts"
+import { isSqlError, orUnavailable, textOf } from "./sqlErrors.ts"
+import { keyHoldersSql, reserveKeysSql, scheduleSql } from "./statements.ts"
+
+/** Appends `TaskScheduled`. Tasks without a key are one statement; keys are reserved first, in the same transaction. */
+export const make = (options: {
+  readonly sql: SqlClient
+  readonly kinds: Kinds
+  readonly horizonMs: () => number
+  /** Told after the commit, with the earliest due time. */
+  readonly scheduled: (earliestDueAtMs: number) => void
+}) => {
+  const { kinds, sql } = options
+
+  const insert = Effect.fnUntraced(function* (batch: ReadonlyArray<NewTask>, ids: ReadonlyMap<string, number>) {
+    const tasks = sortedById(batch)
+    yield* sql.unsafe(scheduleSql, [
+      uuids(tasks.map((task) => task.taskId)),
+      uuids(tasks.map((task) => task.eventId)),
+      int4s(tasks.map((task) => ids.get(task.kind))),
+      int2s(tasks.map((task) => rankOf(task.priority))),
+      instants(tasks.map((task) => task.dueAtMs)),
+      texts(tasks.map((task) => task.key)),
+      texts(tasks.map((task) => JSON.stringify(task.payload)))
+    ])
+  })
+
+  const insertKeyed = Effect.fnUntraced(function* (batch: ReadonlyArray<NewTask>, ids: ReadonlyMap<string, number>) {
+    const keyed = batch.filter((task) => task.key !== null)
+    const parameters = (tasks: ReadonlyArray<NewTask>) => [
+      int4s(tasks.map((task) => ids.get(task.kind))),
+      texts(tasks.map((task) => task.key)),
+      uuids(tasks.map((task) => task.taskId)),
+      texts(tasks.map((task) => JSON.stringify(task.payload)))
+    ]
+    const reservations = yield* sql.unsafe<{ readonly task_id: string; readonly reserved: boolean }>(
+      reserveKeysSql,
+      parameters(keyed)
+    )
+    const taken = new Set(reservations.flatMap((row) => (row.reserved ? [] : [row.task_id])))
+    const answers = new Map<string, Scheduled>()
+    if (taken.size > 0) {
+      const holders = yield* sql.unsafe<{
+        readonly task_id: string
+        readonly holder_id: string
+        readonly same_payload: boolean
+      }>(keyHoldersSql, parameters(keyed.filter((task) => taken.has(task.taskId))))
+      for (const { holder_id, same_payload, task_id } of holders) {
+        // The holder is the task itself when a request is repeated: it goes on and is found to exist.
+        if (holder_id === task_id) continue
+        answers.set(task_id, { _tag: same_payload ? "Existing" : "KeyConflict", taskId: holder_id })
+      }
+    }
+    const rest = batch.filter((task) => !answers.has(task.taskId))
+    if (rest.length > 0) yield* insert(rest, ids)
+    return answers
+  })
+
+  const run = Effect.fnUntraced(function* (batch: ReadonlyArray<NewTask>) {
+    const ids = yield* kinds.idsOf(batch.map((task) => task.kind))
+    let answers: ReadonlyMap<string, Scheduled> = new Map()
+    if (batch.some((task) => task.key !== null)) answers = yield* sql.withTransaction(insertKeyed(batch, ids))
+    else yield* insert(batch, ids)
+    const earliestDueAtMs = batch.reduce((earliest, task) => Math.min(earliest, task.dueAtMs), Infinity)
+    yield* sql.afterCommit(Effect.sync(() => options.scheduled(earliestDueAtMs)))
+    return batch.map((task): Scheduled => answers.get(task.taskId) ?? { _tag: "Created", taskId: task.taskId })
+  })
+
+  return (batch: ReadonlyArray<NewTask>) => {
+    if (batch.length === 0) return Effect.succeed([])
+    const horizonMs = options.horizonMs()
+    const beyond = batch.find((task) => task.dueAtMs >= horizonMs)
+    if (beyond !== undefined) return Effect.fail(beyondHorizon(beyond, horizonMs))
+    return run(batch).pipe(
+      Effect.catchIf(
+        (error) => isSqlError(error) && textOf(error).includes("no partition of relation"),
+        () => Effect.fail(beyondHorizon(latestOf(batch), horizonMs))
+      ),
+      orUnavailable("schedule")
+    )
+  }
+}
+
+const latestOf = (batch: ReadonlyArray<NewTask>): NewTask | undefined =>
+  batch.reduce<NewTask | undefined>(
+    (latest, task) => (latest === undefined || task.dueAtMs > latest.dueAtMs ? task : latest),
+    undefined
+  )
+
+const beyondHorizon = (task: NewTask | undefined, horizonMs: number) =>
+  new DueBeyondHorizon({ field: "dueAt", value: isoOf(task?.dueAtMs ?? 0), horizon: isoOf(horizonMs) })
+
+/** Years above 275760 have no ISO form. */
+const isoOf = (atMs: number): string => (Math.abs(atMs) <= 8.64e15 ? new Date(atMs).toISOString() : `${atMs} ms`)

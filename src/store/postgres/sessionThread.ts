@@ -1,0 +1,129 @@
+/**
+ * Runs in a worker thread: opens the session, renews its lease, opens a new one when the lease was lost, and closes it.
+ * Memory shared with the main thread: [0] the session's id, [1] the monotonic nanosecond until which the lease surely
+ * lasts, counted from before the renewal was sent, so that it is never longer than the database's.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Clock, Effect, Layer, Redacted } from "effect"
+import { Reactivity } from "effect/reactivity"
+import { parentPort, workerData } from "node:worker_threads"
+import { float8, int4, int4s, text } from "./parameters.ts"
+
+export type SessionThreadData = {
+  readonly shared: SharedArrayBuffer
+  readonly leaseMs: number
+  readonly renewIntervalMs: number
+  /** Host and process id, for people. */
+  readonly process: string
+  readonly connection: {
+    readonly url: string | undefined
+    readonly host: string | undefined
+    readonly port: number | undefined
+    readonly database: string | undefined
+    readonly username: string | undefined
+    readonly password: string | undefined
+    readonly ssl: boolean | undefined
+  }
+}
+export type ToSessionThread =
+  | { readonly _tag: "Kinds"; readonly kindIds: ReadonlyArray<number> }
+  | { readonly _tag: "Close" }
+export type FromSessionThread = { readonly _tag: "Opened"; readonly sessionId: number }
+
+/** Pause after a failure: short against the lease, so that a blip of the database costs no session. */
+const retryDelayMs = 100
+
+const run = Effect.fnUntraced(function* (data: SessionThreadData, port: NonNullable<typeof parentPort>) {
+  const cells = new BigInt64Array(data.shared)
+  const clock = yield* Clock.Clock
+  const sql = yield* PgClient.PgClient
+  let kindIds: ReadonlyArray<number> = []
+  let sessionId: number | null = null
+  let closing = false
+  let wake = () => {}
+  port.on("message", (message: ToSessionThread) => {
+    if (message._tag === "Kinds") kindIds = message.kindIds
+    else {
+      closing = true
+      wake()
+    }
+  })
+
+  const trust = (id: number, askedNanos: bigint) => {
+    Atomics.store(cells, 0, BigInt(id))
+    Atomics.store(cells, 1, askedNanos + BigInt(Math.floor(data.leaseMs * 1e6)))
+  }
+
+  const lease = `clock_timestamp() + $1::float8 * interval '1 millisecond'`
+  const open = Effect.gen(function* () {
+    const askedNanos = clock.monotonicTimeNanosUnsafe()
+    const [row] = yield* sql.unsafe<{ readonly session_id: number }>(
+      `INSERT INTO duetime.session (lease_until, process, kind_ids) VALUES (${lease}, $2::text, $3::int4[]) RETURNING session_id`,
+      [float8(data.leaseMs), text(data.process), int4s(kindIds)]
+    )
+    if (row === undefined) return
+    sessionId = row.session_id
+    trust(row.session_id, askedNanos)
+    port.postMessage({ _tag: "Opened", sessionId: row.session_id } satisfies FromSessionThread)
+  })
+
+  const renew = Effect.fnUntraced(function* (id: number) {
+    const askedNanos = clock.monotonicTimeNanosUnsafe()
+    const rows = yield* sql.unsafe(
+      `UPDATE duetime.session SET lease_until = ${lease}
+       WHERE session_id = $2::int4 AND ended_at IS NULL AND lease_until > clock_timestamp() RETURNING session_id`,
+      [float8(data.leaseMs), int4(id)]
+    )
+    if (rows.length === 1) return trust(id, askedNanos)
+    // Somebody has given our tasks away, or may do so at any moment: everything held under the old id is lost.
+    Atomics.store(cells, 1, 0n)
+    sessionId = null
+  })
+
+  const pause = (ms: number) =>
+    Effect.raceFirst(
+      Effect.sleep(ms),
+      Effect.callback<void>((resume) => {
+        wake = () => resume(Effect.void)
+        if (closing) wake()
+      })
+    )
+
+  while (!closing) {
+    const beat = sessionId === null ? open : renew(sessionId)
+    const failed = yield* Effect.isFailure(beat)
+    if (failed) yield* pause(retryDelayMs)
+    else if (sessionId !== null) yield* pause(data.renewIntervalMs)
+  }
+  if (sessionId !== null) {
+    yield* sql
+      .unsafe(
+        `UPDATE duetime.session SET ended_at = clock_timestamp() WHERE session_id = $1::int4 AND ended_at IS NULL`,
+        [int4(sessionId)]
+      )
+      .pipe(Effect.ignore)
+  }
+})
+
+const isThreadData = (value: unknown): value is SessionThreadData =>
+  typeof value === "object" && value !== null && "shared" in value && "connection" in value
+
+const port = parentPort
+const data: unknown = workerData
+if (port !== null && isThreadData(data)) {
+  const { password, url, ...connection } = data.connection
+  const client = Layer.effect(
+    PgClient.PgClient,
+    PgClient.make({
+      ...connection,
+      ...(url === undefined ? {} : { url: Redacted.make(url) }),
+      ...(password === undefined ? {} : { password: Redacted.make(password) }),
+      applicationName: "duetime-session",
+      maxConnections: 1,
+      connectTimeout: data.leaseMs,
+      // A renewal that hangs longer than this is of no use any more.
+      startupParameters: { statement_timeout: String(data.leaseMs), lock_timeout: String(data.renewIntervalMs) }
+    })
+  ).pipe(Layer.provide(Reactivity.layer))
+  Effect.runFork(run(data, port).pipe(Effect.provide(client), Effect.ensuring(Effect.sync(() => port.close()))))
+}

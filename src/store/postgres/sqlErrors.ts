@@ -1,0 +1,56 @@
+import { Effect, Schedule } from "effect"
+import type { SqlError } from "effect/sql/SqlError"
+import { StoreUnavailable } from "../StoreError.ts"
+
+/** Waits for one statement's locks; a frozen client with an open transaction must not stop everybody (55P03). */
+export const lockTimeoutMs = 2_000
+/** Runs of a statement that failed with a deadlock, serialization failure or lock timeout, where nothing was committed. */
+const conflictTriesMax = 6
+/** Characters of the driver's text that go into our error; its array parameters can be megabytes. */
+const reasonLengthMax = 300
+
+/**
+ * Repeats what PostgreSQL rolled back by itself (40001, 40P01, 55P03), and turns the rest into `StoreUnavailable`. When
+ * the connection broke, nobody can say whether the statement was committed.
+ */
+export const orUnavailable =
+  (operation: string) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, Exclude<E, SqlError> | StoreUnavailable, R> =>
+    effect.pipe(
+      Effect.retry({
+        while: (error) => isSqlError(error) && isConflict(error),
+        schedule: conflictSchedule
+      }),
+      Effect.mapError((error) => (isSqlError(error) ? unavailable(operation, error) : notSqlError(error)))
+    )
+
+const conflictSchedule = Schedule.exponential("5 millis").pipe(
+  Schedule.jittered,
+  Schedule.upTo({ times: conflictTriesMax - 1 })
+)
+
+export const isSqlError = (error: unknown): error is SqlError =>
+  typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError"
+
+/** Only for the type: a guard narrows a generic to the class but not away from it. */
+const notSqlError = <E>(error: E): Exclude<E, SqlError> => error as Exclude<E, SqlError>
+
+const isConflict = (error: SqlError): boolean =>
+  error.reason._tag === "DeadlockError" ||
+  error.reason._tag === "SerializationError" ||
+  error.reason._tag === "LockTimeoutError"
+
+export const unavailable = (operation: string, error: SqlError): StoreUnavailable =>
+  new StoreUnavailable({
+    operation,
+    commitUnknown: error.reason._tag === "ConnectionError" || error.reason._tag === "UnknownError",
+    reason: textOf(error).slice(0, reasonLengthMax),
+    cause: error
+  })
+
+/** The driver's own words, with the server's SQLSTATE text where there is one. */
+export const textOf = (error: SqlError): string => {
+  const cause: unknown = error.reason.cause
+  const message = typeof cause === "object" && cause !== null && "message" in cause ? String(cause.message) : ""
+  return `${error.reason._tag}${message === "" ? "" : `: ${message.split("\n")[0] ?? ""}`}`
+}

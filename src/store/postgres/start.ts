@@ -1,0 +1,96 @@
+import { Effect } from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import { priorityOf } from "../../core/Priority.ts"
+import type { Json } from "../../core/TaskEvent.ts"
+import type { Started, StartRequest } from "../TaskStore.ts"
+import { byDay } from "./byDay.ts"
+import type { Kinds } from "./Kinds.ts"
+import { float8s, int4, int4s, uuid, uuids } from "./parameters.ts"
+import { orUnavailable } from "./sqlErrors.ts"
+import { startedBeforeSql, startSql } from "./statements.ts"
+
+type StartedRow = {
+  readonly task_id: string
+  readonly version: number
+  readonly event_id: string
+  readonly kind_id: number
+  readonly priority: number
+  readonly due_at_ms: number
+  readonly attempt: number
+  readonly charged: number
+  readonly deadline_at_ms: number | null
+  readonly started_at_ms: number
+  readonly payload: Json
+}
+
+type Answer = Started | { readonly _tag: "Lost" } | { readonly _tag: "TooEarly" }
+
+/** Claimed to running by compare-and-set; one statement for each day the batch's tasks were born in. */
+export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: Kinds }) => {
+  const started = (row: StartedRow): Started => ({
+    _tag: "Started",
+    taskId: row.task_id,
+    kind: kinds.nameOf(row.kind_id),
+    priority: priorityOf(row.priority),
+    dueAtMs: row.due_at_ms,
+    startedAtMs: row.started_at_ms,
+    deadlineAtMs: row.deadline_at_ms ?? row.started_at_ms,
+    attempt: row.attempt,
+    charged: row.charged,
+    fence: { version: row.version, eventId: row.event_id },
+    payload: row.payload
+  })
+
+  /** What became of the requests that moved nothing: started by an earlier, unanswered try, not due yet, or lost. */
+  const explain = Effect.fnUntraced(function* (
+    requests: ReadonlyArray<StartRequest>,
+    bounds: { readonly from: string; readonly to: string },
+    answers: Map<string, Answer>
+  ) {
+    const rows = yield* sql.unsafe<StartedRow>(startedBeforeSql, [
+      uuids(requests.map((request) => request.taskId)),
+      uuid(bounds.from),
+      uuid(bounds.to)
+    ])
+    const rowById = new Map(rows.map((row) => [row.task_id, row]))
+    yield* kinds.ensureNames(rows.map((row) => row.kind_id))
+    for (const request of requests) {
+      const row = rowById.get(request.taskId)
+      if (row?.event_id === request.eventId) answers.set(request.taskId, started(row))
+      else if (row?.event_id === request.fence.eventId && row.due_at_ms > row.started_at_ms) {
+        answers.set(request.taskId, { _tag: "TooEarly" })
+      }
+    }
+  })
+
+  const run = Effect.fnUntraced(function* (sessionId: number, batch: ReadonlyArray<StartRequest>) {
+    const answers = new Map<string, Answer>()
+    for (const day of byDay(batch)) {
+      const rows = yield* sql.unsafe<StartedRow>(startSql, [
+        uuids(day.rows.map((request) => request.taskId)),
+        uuids(day.rows.map((request) => request.fence.eventId)),
+        int4s(day.rows.map((request) => request.fence.version)),
+        uuids(day.rows.map((request) => request.eventId)),
+        float8s(day.rows.map((request) => request.timeoutMs)),
+        float8s(day.rows.map((request) => request.dispatchedAtMs)),
+        int4(sessionId),
+        uuid(day.from),
+        uuid(day.to)
+      ])
+      yield* kinds.ensureNames(rows.map((row) => row.kind_id))
+      for (const row of rows) answers.set(row.task_id, started(row))
+      const unmoved = day.rows.filter((request) => !answers.has(request.taskId))
+      if (unmoved.length > 0) yield* explain(unmoved, day, answers)
+    }
+    return batch.map((request): Answer => {
+      const answer = answers.get(request.taskId)
+      // Two requests for one task in one batch: only the one whose event was appended has won.
+      return answer === undefined || (answer._tag === "Started" && answer.fence.eventId !== request.eventId)
+        ? { _tag: "Lost" }
+        : answer
+    })
+  })
+
+  return (sessionId: number, batch: ReadonlyArray<StartRequest>) =>
+    batch.length === 0 ? Effect.succeed([]) : orUnavailable("start")(run(sessionId, batch))
+}

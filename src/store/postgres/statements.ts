@@ -1,0 +1,212 @@
+import { eventCodes } from "../../core/TaskEvent.ts"
+import { msFromNow, msOf } from "./parameters.ts"
+
+/**
+ * The set-based statements of the hot path: schedule, claim, start, settle. Each is one text for a batch of any size, one
+ * CTE that appends the events and moves the projection rows, so both or neither happen. The compare-and-set is the delete
+ * or update of the projection row at the expected version or fence; whoever finds no row has lost. There is no test of
+ * the status beside it: the fence implies it, and with stale statistics it made plans 40 to 70 times slower
+ * (docs/adr/0001). Batches come sorted by id, or two of them deadlock.
+ *
+ * What `decide` would say is computed by `decide` and passed in; SQL stamps instants by the database's clock and
+ * evaluates the guards that only it can see (due, lease, cancel requested). test/store holds both equal.
+ */
+
+const { AttemptExpired, AttemptFailed, AttemptReleased, AttemptSnoozed, AttemptStarted, AttemptSucceeded } = eventCodes
+const { ClaimReleased, TaskCancelled, TaskClaimed, TaskDeadLettered, TaskParked, TaskScheduled } = eventCodes
+
+/** $1 task ids, $2 event ids, $3 kind ids, $4 priorities, $5 due instants, $6 keys, $7 payloads. */
+export const scheduleSql = `WITH arrived AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::int2[], $5::timestamptz[], $6::text[], $7::text[])
+      AS a (task_id, event_id, kind_id, priority, due_at, key, data)
+  ), appended AS (
+    INSERT INTO duetime.event (task_id, version, type, event_id, at, kind_id, priority, due_at, key, data)
+    SELECT task_id, 1, ${TaskScheduled}, event_id, (SELECT clock_timestamp()), kind_id, priority, due_at, key, data::jsonb
+    FROM arrived
+    ON CONFLICT (task_id, version) DO NOTHING
+    RETURNING task_id
+  )
+  INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged)
+  SELECT kind_id, priority, due_at, task_id, 1, 0, 0 FROM arrived JOIN appended USING (task_id)
+  RETURNING task_id`
+
+/**
+ * Reserves keys: the first with a key wins, whoever comes second learns the winner. The digest is taken of the jsonb
+ * form, so the order of fields and the white space of the payload do not matter.
+ * $1 kind ids, $2 keys, $3 task ids, $4 payloads.
+ */
+export const reserveKeysSql = `WITH arrived AS (
+    SELECT kind_id, key, task_id, sha256(convert_to(data::jsonb::text, 'UTF8')) AS digest
+    FROM unnest($1::int4[], $2::text[], $3::uuid[], $4::text[]) AS a (kind_id, key, task_id, data)
+    ORDER BY kind_id, key
+  ), reserved AS (
+    INSERT INTO duetime.key (kind_id, key, task_id, digest)
+    SELECT kind_id, key, task_id, digest FROM arrived
+    ON CONFLICT (kind_id, key) DO NOTHING
+    RETURNING kind_id, key, task_id
+  )
+  SELECT a.task_id, r.task_id IS NOT NULL AS reserved FROM arrived a LEFT JOIN reserved r USING (kind_id, key, task_id)`
+
+/** Who holds the keys: read after the reservation, when the holders are committed. Same parameters. */
+export const keyHoldersSql = `SELECT a.task_id, k.task_id AS holder_id,
+    k.digest = sha256(convert_to(a.data::jsonb::text, 'UTF8')) AS same_payload
+  FROM unnest($1::int4[], $2::text[], $3::uuid[], $4::text[]) AS a (kind_id, key, task_id, data)
+  JOIN duetime.key k USING (kind_id, key)`
+
+/**
+ * One lane per kind and priority: the oldest of each lane by its index, then the most urgent and oldest of all. Rows
+ * that another engine is claiming are skipped, so the candidates are twice the limit. Bounds on due_at prune the
+ * partitions and keep the scan off the dead left edge of the index (a low mark is a hint; a sweep passes -infinity).
+ * $1 kind ids, $2 priorities (a lane each), $3 low mark, $4 horizon, $5 limit, $6 session.
+ */
+export const claimSql = `WITH candidate AS MATERIALIZED (
+    SELECT d.* FROM unnest($1::int4[], $2::int2[]) AS lane (kind_id, priority)
+    CROSS JOIN LATERAL (
+      SELECT kind_id, priority, due_at, task_id FROM duetime.due w
+      WHERE w.kind_id = lane.kind_id AND w.priority = lane.priority AND w.due_at >= $3::timestamptz AND w.due_at <= $4::timestamptz
+      ORDER BY w.due_at, w.task_id
+      LIMIT $5::int4 * 2
+    ) d
+    ORDER BY d.priority, d.due_at, d.task_id
+    LIMIT $5::int4 * 2
+  ), picked AS MATERIALIZED (
+    SELECT w.kind_id, w.priority, w.due_at, w.task_id, w.version, gen_random_uuid() AS event_id
+    FROM candidate c
+    JOIN duetime.due w ON w.kind_id = c.kind_id AND w.priority = c.priority AND w.due_at = c.due_at AND w.task_id = c.task_id
+      AND w.due_at >= $3::timestamptz AND w.due_at <= $4::timestamptz
+    LIMIT $5::int4
+    FOR UPDATE OF w SKIP LOCKED
+  ), gone AS (
+    DELETE FROM duetime.due w USING picked p
+    WHERE w.kind_id = p.kind_id AND w.priority = p.priority AND w.due_at = p.due_at AND w.task_id = p.task_id
+      AND w.version = p.version AND w.due_at >= $3::timestamptz AND w.due_at <= $4::timestamptz
+    RETURNING w.kind_id, w.priority, w.due_at, w.task_id, w.version + 1 AS version, w.attempt, w.charged, p.event_id
+  ), moved AS (
+    INSERT INTO duetime.in_progress
+      (task_id, fence_id, fence_version, version, kind_id, priority, due_at, session_id, attempt, charged, status)
+    SELECT task_id, event_id, version, version, kind_id, priority, due_at, $6::int4, attempt, charged, 1 FROM gone
+  ), appended AS (
+    INSERT INTO duetime.event (task_id, version, type, event_id, at, session_id)
+    SELECT task_id, version, ${TaskClaimed}, event_id, (SELECT clock_timestamp()), $6::int4 FROM gone
+  )
+  SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, version, event_id FROM gone
+  ORDER BY priority, due_at, task_id`
+
+/** The earliest due time behind the horizon, within the far bound. $1 kind ids, $2 priorities, $3 horizon, $4 far bound. */
+export const nextDueSql = `SELECT ${msOf("min(d.due_at)")} AS next_due_at_ms, ${msOf("clock_timestamp()")} AS now_ms
+  FROM unnest($1::int4[], $2::int2[]) AS lane (kind_id, priority)
+  LEFT JOIN LATERAL (
+    SELECT w.due_at FROM duetime.due w
+    WHERE w.kind_id = lane.kind_id AND w.priority = lane.priority AND w.due_at > $3::timestamptz AND w.due_at <= $4::timestamptz
+    ORDER BY w.due_at
+    LIMIT 1
+  ) d ON true`
+
+/** $1 session, $2 due before, $3 limit. */
+export const claimedBySql = `SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, fence_version AS version, fence_id AS event_id
+  FROM duetime.in_progress
+  WHERE session_id = $1::int4 AND status = 1 AND due_at < $2::timestamptz
+  ORDER BY priority, due_at LIMIT $3::int4`
+
+/**
+ * For tasks born within one day: the payload is read beside the start, and a bound on the id prunes the event partitions.
+ * $1 task ids, $2 fence ids, $3 fence versions, $4 event ids, $5 timeouts in ms, $6 dispatch instants in ms, $7 session,
+ * $8 and $9 bounds of the ids.
+ */
+export const startSql = `WITH wanted AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::uuid[], $5::float8[], $6::float8[])
+      AS w (task_id, fence_id, fence_version, event_id, timeout_ms, dispatched_at_ms)
+  ), started AS (
+    UPDATE duetime.in_progress p
+    SET status = 2, version = p.version + 1, fence_id = w.event_id, fence_version = p.version + 1, session_id = $7::int4,
+      attempt = p.attempt + 1, charged = p.charged + 1,
+      deadline_at = (SELECT clock_timestamp()) + w.timeout_ms * interval '1 millisecond'
+    FROM wanted w
+    WHERE p.task_id = w.task_id AND p.fence_id = w.fence_id AND p.fence_version = w.fence_version
+      AND p.due_at <= (SELECT clock_timestamp())
+      AND (SELECT s.lease_until > clock_timestamp() AND s.ended_at IS NULL FROM duetime.session s WHERE s.session_id = $7::int4)
+    RETURNING p.task_id, p.version, p.fence_id, p.kind_id, p.priority, p.due_at, p.attempt, p.charged, p.deadline_at, w.dispatched_at_ms
+  ), appended AS (
+    INSERT INTO duetime.event (task_id, version, type, event_id, at, session_id, attempt, deadline_at, dispatched_at)
+    SELECT task_id, version, ${AttemptStarted}, fence_id, (SELECT clock_timestamp()), $7::int4, attempt, deadline_at,
+      to_timestamp(dispatched_at_ms / 1000.0)
+    FROM started
+    RETURNING task_id, at
+  )
+  SELECT s.task_id, s.version, s.fence_id AS event_id, s.kind_id, s.priority, ${msOf("s.due_at")} AS due_at_ms, s.attempt, s.charged,
+    ${msOf("s.deadline_at")} AS deadline_at_ms, ${msOf("a.at")} AS started_at_ms, e.data AS payload
+  FROM started s
+  JOIN appended a USING (task_id)
+  JOIN duetime.event e ON e.task_id = s.task_id AND e.version = 1 AND e.task_id >= $8::uuid AND e.task_id < $9::uuid`
+
+/**
+ * What became of starts that found no row: already mine, not due yet, or lost. For a claimed row the "start" is now, so
+ * that due time and start tell whether it was too early. $1 task ids; $2, $3 bounds of the ids.
+ */
+export const startedBeforeSql = `SELECT p.task_id, p.fence_version AS version, p.fence_id AS event_id, p.kind_id, p.priority,
+    ${msOf("p.due_at")} AS due_at_ms, p.attempt, p.charged, ${msOf("p.deadline_at")} AS deadline_at_ms,
+    ${msOf("CASE WHEN p.status = 2 THEN f.at ELSE clock_timestamp() END")} AS started_at_ms, e.data AS payload
+  FROM duetime.in_progress p
+  JOIN duetime.event e ON e.task_id = p.task_id AND e.version = 1 AND e.task_id >= $2::uuid AND e.task_id < $3::uuid
+  JOIN duetime.event f ON f.task_id = p.task_id AND f.version = p.fence_version AND f.task_id >= $2::uuid AND f.task_id < $3::uuid
+  WHERE p.task_id = ANY($1::uuid[])`
+
+/**
+ * Ends claims and attempts: outcomes, releases and expiries alike. The type and data are what `decide` said without a
+ * cancel request; if one stands, everything but a success of a running task becomes TaskCancelled. A due time in ms from
+ * now makes the task pending again; null with a pending type keeps the old due time.
+ * $1 task ids, $2 fence ids, $3 fence versions, $4 event ids, $5 types, $6 due in ms, $7 data, $8 data if cancelled.
+ */
+export const settleSql = `WITH wanted AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::uuid[], $5::int2[], $6::float8[], $7::text[], $8::text[])
+      AS w (task_id, fence_id, fence_version, event_id, type, due_in_ms, data, cancelled_data)
+  ), gone AS (
+    DELETE FROM duetime.in_progress p USING wanted w
+    WHERE p.task_id = w.task_id AND p.fence_id = w.fence_id AND p.fence_version = w.fence_version
+    RETURNING p.task_id, p.version + 1 AS version, p.kind_id, p.priority, p.attempt, p.charged, p.cancel_requested, w.event_id, w.cancelled_data,
+      CASE WHEN p.cancel_requested AND w.type NOT IN (${AttemptSucceeded}, ${TaskParked}) THEN ${TaskCancelled} ELSE w.type END AS type, w.data,
+      CASE WHEN w.due_in_ms IS NULL THEN p.due_at ELSE ${msFromNow("w.due_in_ms")} END AS due_at, w.due_in_ms IS NOT NULL AS due_changed
+  ), appended AS (
+    INSERT INTO duetime.event (task_id, version, type, event_id, at, attempt, due_at, data)
+    SELECT task_id, version, type, event_id, (SELECT clock_timestamp()),
+      CASE WHEN type NOT IN (${ClaimReleased}, ${TaskCancelled}) THEN attempt END,
+      CASE WHEN due_changed AND type <> ${TaskCancelled} THEN due_at END,
+      (CASE WHEN type = ${TaskCancelled} THEN cancelled_data ELSE data END)::jsonb
+    FROM gone
+  ), waiting AS (
+    INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged)
+    SELECT kind_id, priority, due_at, task_id, version, attempt,
+      CASE WHEN type IN (${AttemptSnoozed}, ${AttemptReleased}) THEN greatest(charged - 1, 0) ELSE charged END
+    FROM gone WHERE type IN (${ClaimReleased}, ${AttemptFailed}, ${AttemptSnoozed}, ${AttemptReleased}, ${AttemptExpired})
+  ), dead AS (
+    INSERT INTO duetime.dead_letter (task_id, kind_id, priority, due_at, dead_at, version, attempt, charged, data)
+    SELECT task_id, kind_id, priority, due_at, (SELECT clock_timestamp()), version, attempt, charged, data::jsonb
+    FROM gone WHERE type = ${TaskDeadLettered}
+  ), stopped AS (
+    INSERT INTO duetime.parked (task_id, kind_id, priority, due_at, parked_at, version, attempt, charged, cancel_requested)
+    SELECT task_id, kind_id, priority, due_at, (SELECT clock_timestamp()), version, attempt, charged, cancel_requested
+    FROM gone WHERE type = ${TaskParked}
+  )
+  SELECT task_id, type, ${msOf("due_at")} AS due_at_ms FROM gone`
+
+/** Which of these events are in the history. $1 task ids, $2 event ids; $3, $4 bounds of the ids. */
+export const confirmSql = `SELECT e.task_id, e.type FROM unnest($1::uuid[], $2::uuid[]) AS w (task_id, event_id)
+  JOIN duetime.event e ON e.task_id = w.task_id AND e.event_id = w.event_id AND e.task_id >= $3::uuid AND e.task_id < $4::uuid`
+
+/**
+ * A lease that has run out is over for good; the condition is checked again on the locked row, so a renewal that came
+ * first keeps its session.
+ */
+export const endSessionsSql = `UPDATE duetime.session SET ended_at = clock_timestamp()
+  WHERE ended_at IS NULL AND lease_until <= clock_timestamp() RETURNING session_id`
+
+/** Claims and attempts whose session is over, and attempts past their deadline; locked against their own outcome. $1 limit. */
+export const expiredSql = `SELECT p.task_id, p.fence_id, p.fence_version, p.version, p.kind_id, p.priority, p.status, p.attempt, p.charged,
+    p.cancel_requested, p.session_id, ${msOf("p.due_at")} AS due_at_ms, ${msOf("p.deadline_at")} AS deadline_at_ms,
+    ${msOf("clock_timestamp()")} AS now_ms, s.session_id IS NULL AS session_lost
+  FROM duetime.in_progress p
+  LEFT JOIN duetime.session s ON s.session_id = p.session_id AND s.ended_at IS NULL AND s.lease_until > clock_timestamp()
+  WHERE s.session_id IS NULL OR p.deadline_at <= clock_timestamp()
+  ORDER BY p.task_id
+  LIMIT $1::int4
+  FOR UPDATE OF p SKIP LOCKED`
