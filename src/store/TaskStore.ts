@@ -21,8 +21,8 @@ export class TaskStore extends Context.Service<
   TaskStore,
   {
     /**
-     * Database clock minus this process's `Clock.currentTimeNanos`, in ms with fractions; kept fresh by every claim, also
-     * one of no kinds. An estimate: it only sets timers and ids.
+     * Database clock minus this process's `Clock.currentTimeNanos`, in ms with fractions; kept fresh by every `claim` and
+     * `claimedBy`. An estimate: it only sets timers and ids.
      */
     readonly clockOffsetMs: () => number
 
