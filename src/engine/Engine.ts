@@ -1,0 +1,168 @@
+/**
+ * The engine brings each task to a worker at its due time. It decides *when* and *to which queue*; what is allowed is
+ * decided by the database alone, and who runs a task by the worker whose start wins.
+ *
+ * ```
+ *          claim: PENDING -> IN_PROGRESS            one batch per ms            hint, without payload
+ *  store ------------------------------> POLLER -> WHEEL -------> DISPATCHER ------------> broker -> worker
+ *   ^  ^      due within 1.5 s, urgent first, at     | due, by the    | what is refused or        |
+ *   |  |      most a window of each queue            | database's     | lost is published         |
+ *   |  |                                             | clock          | again                     |
+ *   |  '-- SUPERVISOR: leases that ended, partitions |                |                           |
+ *   '------------------------------------------------'----------------'---------------------------'
+ *              release what is armed at the end, look up what was lost          start: compare-and-set on the fence
+ * ```
+ *
+ * - The *store* is authoritative for every transition and for time. Any number of engines may claim at once; each task
+ *   goes to one of them. Cancel, reschedule and reprioritise win until the start, because they move the version that the
+ *   start's fence names: a task that was moved while armed is still dispatched, and nobody can start it.
+ * - The *poller* claims shortly before the due time, so that drift does not depend on polling, and little at a time, so
+ *   that order stays with the database. The *wheel* holds claims until they are due: one OS timer, no fiber per task.
+ *   The *dispatcher* publishes hints. A lost hint costs two seconds, a lost engine one lease; a repeated one nothing.
+ * - The *lease* is the session's: what this engine holds when its session is lost belongs to others. It forgets that, and
+ *   a task dispatched nevertheless cannot be started.
+ * - At the end it stops claiming and gives its claims back, so that others need not wait for the lease to end.
+ *
+ * Drift of a task known 1.5 s ahead: timer + publish + start. Of one scheduled due at once: wake-up + claim + that; of one
+ * scheduled where no wake-up comes from: the idle poll on top, at most 250 ms.
+ */
+import { Context, Effect, Fiber, Layer, Queue, type Scope } from "effect"
+import { Broker } from "../broker/Broker.ts"
+import type { TaskId } from "../core/TaskId.ts"
+import type { Fence } from "../core/TaskState.ts"
+import { Ids } from "../store/Ids.ts"
+import { Session } from "../store/Session.ts"
+import { batchSizeMax, TaskStore } from "../store/TaskStore.ts"
+import * as Dispatcher from "./Dispatcher.ts"
+import { EngineConfig } from "./EngineConfig.ts"
+import { KindDirectory } from "./KindDirectory.ts"
+import * as Poller from "./Poller.ts"
+import * as Supervisor from "./Supervisor.ts"
+import { TimerWheel } from "./TimerWheel.ts"
+import * as WheelTimer from "./WheelTimer.ts"
+
+/** What an engine holds and has done since it began. */
+export type EngineStatus = {
+  readonly armedCount: number
+  readonly claimedCount: number
+  readonly publishedCount: number
+  readonly republishedCount: number
+  readonly expiredCount: number
+  readonly queues: ReadonlyArray<{
+    readonly queue: string
+    readonly armedCount: number
+    /** Due, and not known to be started. */
+    readonly pressingCount: number
+    readonly windowTasks: number
+    readonly startsPerSecond: number
+  }>
+}
+
+/**
+ * The running engine. Its layer needs nothing but the ports, reads `EngineConfig` and `WheelTimer`, works until its scope
+ * closes, and then takes at most `drainMsMax` to give back what it holds.
+ */
+export class Engine extends Context.Service<Engine, { readonly status: () => EngineStatus }>()(
+  "duetime/engine/Engine"
+) {
+  static readonly layer: Layer.Layer<Engine, never, TaskStore | Session | Broker> = Layer.effect(
+    Engine,
+    Effect.suspend(() => make)
+  )
+}
+
+const make: Effect.Effect<Engine["Service"], never, TaskStore | Session | Broker | Scope.Scope> = Effect.gen(
+  function* () {
+    const store = yield* TaskStore
+    const session = yield* Session
+    const broker = yield* Broker
+    const config = yield* EngineConfig
+    const timer = yield* WheelTimer.current
+
+    const directory = new KindDirectory(store, session, broker.reach)
+    const nowMs = () => timer.nowMs() + store.clockOffsetMs()
+    const dispatcher = yield* Dispatcher.make({ store, session, broker, directory, nowMs })
+    const wheel = new TimerWheel({ timer, clockOffsetMs: store.clockOffsetMs, release: dispatcher.accept })
+    const poller = yield* Poller.make({ store, session, broker, config, directory, wheel, dispatcher })
+    const supervisor = yield* Supervisor.make({ store, session })
+
+    const wakeUps = yield* store.wakeUps
+    yield* Effect.forkScoped(Effect.forever(Effect.map(Queue.takeAll(wakeUps), (dues) => poller.wake(earliest(dues)))))
+    yield* Effect.forkScoped(supervisor.supervise)
+    yield* Effect.forkScoped(supervisor.maintain)
+    yield* Effect.forkScoped(dispatcher.republish)
+    const dispatching = yield* Effect.forkScoped(dispatcher.run)
+    const polling = yield* Effect.forkScoped(poller.run)
+
+    const stop = Effect.gen(function* () {
+      yield* Fiber.interrupt(polling)
+      yield* Fiber.interrupt(dispatching)
+      yield* giveBack([...wheel.clear(), ...dispatcher.clear()].map(({ task }) => task))
+    })
+    // The first finalizer to run: the fibers above are still there.
+    yield* Effect.addFinalizer(() => drain(stop, config.drainMsMax))
+
+    return {
+      status: () => ({
+        armedCount: wheel.size,
+        claimedCount: poller.claimedCount(),
+        publishedCount: dispatcher.publishedCount(),
+        republishedCount: dispatcher.republishedCount(),
+        expiredCount: supervisor.expiredCount(),
+        queues: Array.from(directory.loads, (load) => ({
+          queue: load.queue,
+          armedCount: load.armedCount,
+          pressingCount: load.pressingCount,
+          windowTasks: load.windowTasks(config),
+          startsPerSecond: load.startsPerSecond
+        }))
+      })
+    }
+  }
+)
+
+type Claim = { readonly taskId: TaskId; readonly fence: Fence }
+
+/**
+ * Releases claims unstarted. Within a process the broker's dispatches end with it, so that all other claims of the
+ * session go back, too; a fleet's workers may still start what has been published.
+ */
+const giveBack = Effect.fnUntraced(function* (held: ReadonlyArray<Claim>) {
+  const store = yield* TaskStore
+  const session = yield* Session
+  const { reach } = yield* Broker
+  const { eventId } = yield* Ids
+  const release = Effect.fnUntraced(function* (claims: ReadonlyArray<Claim>) {
+    const batch = claims.map(({ fence, taskId }) => ({ taskId, fence, eventId: eventId(), reason: "drained" as const }))
+    const answers = yield* store.release(batch)
+    return answers.filter((answer) => answer === "Released").length
+  })
+
+  let releasedCount = 0
+  for (let first = 0; first < held.length; first += batchSizeMax) {
+    releasedCount += yield* release(held.slice(first, first + batchSizeMax))
+  }
+  let isDone = reach === "fleet"
+  while (!isDone) {
+    const published = yield* store.claimedBy(session.id(), Number.MAX_SAFE_INTEGER, batchSizeMax)
+    const count = published.length === 0 ? 0 : yield* release(published)
+    isDone = count === 0
+    releasedCount += count
+  }
+  if (releasedCount > 0) yield* Effect.logInfo(`Gave ${releasedCount} claims back.`)
+})
+
+const drain = <E, R>(stop: Effect.Effect<void, E, R>, drainMsMax: number): Effect.Effect<void, never, R> =>
+  stop.pipe(
+    Effect.interruptible,
+    Effect.timeoutOrElse({
+      duration: drainMsMax,
+      orElse: () => Effect.logWarning(`Not all claims were given back within ${drainMsMax} ms. ${afterwards}`)
+    }),
+    Effect.catchCause((cause) => Effect.logWarning(`Not all claims were given back. ${afterwards}`, cause))
+  )
+
+const afterwards = "They are free for other engines when this session's lease has ended."
+
+const earliest = (dues: ReadonlyArray<number>): number =>
+  dues.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY)

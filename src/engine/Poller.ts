@@ -1,0 +1,185 @@
+/**
+ * Claims tasks shortly before they are due and arms them in the wheel.
+ *
+ * One claim at a time, as large as there is room (`claimPlan.ts`); the next one as soon as the first task known to be
+ * unclaimed comes within the look-ahead, at a wake-up, or after the idle poll. While a claim was cut short by its limit
+ * the next follows at once; while the window is full the broker's lag is asked every 5 to 50 ms for room.
+ *
+ * Nothing ends the loop but its interruption. A store that fails is logged when it begins and ends to, and asked again with
+ * a growing pause. A claim whose answer was lost may have been made: it is looked up by the session before the next.
+ */
+import { Cause, Clock, Effect, Latch } from "effect"
+import type { Broker } from "../broker/Broker.ts"
+import type { Session } from "../store/Session.ts"
+import { batchSizeMax, type ClaimedTask, type TaskStore } from "../store/TaskStore.ts"
+import { claimInMs, type ClaimTimes, isHeldBack, type PlannedClaim, planClaims } from "./claimPlan.ts"
+import type { Dispatcher } from "./Dispatcher.ts"
+import type { EngineConfig } from "./EngineConfig.ts"
+import type { KindDirectory } from "./KindDirectory.ts"
+import { Outage } from "./Outage.ts"
+import type { TimerWheel } from "./TimerWheel.ts"
+
+export type Poller = {
+  readonly run: Effect.Effect<never>
+  /** Somebody scheduled a task due at this instant. */
+  readonly wake: (dueAtMs: number) => void
+  readonly claimedCount: () => number
+}
+
+export const make = Effect.fnUntraced(function* (parts: {
+  readonly store: TaskStore["Service"]
+  readonly session: Session["Service"]
+  readonly broker: Broker["Service"]
+  readonly config: EngineConfig
+  readonly directory: KindDirectory
+  readonly wheel: TimerWheel
+  readonly dispatcher: Dispatcher
+}): Effect.fn.Return<Poller> {
+  const { broker, config, directory, dispatcher, session, store, wheel } = parts
+  const clock = yield* Clock.Clock
+  const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const times = (): ClaimTimes => ({ nowMs: wheel.nowMs(), monotonicMs: monotonicMs() })
+  const storeOutage = new Outage("The store (claim)", monotonicMs)
+  const brokerOutage = new Outage("The broker (lag)", monotonicMs)
+  const woken = Latch.makeUnsafe()
+
+  let hintDueAtMs = Number.POSITIVE_INFINITY
+  let sessionId = session.id()
+  let claimMayBeLost = false
+  let claimedCount = 0
+  let roomPauseMs = roomPauseMsMin
+
+  /** @returns how long to wait before the next round, in ms */
+  const round = Effect.gen(function* () {
+    woken.closeUnsafe()
+    followSession()
+    if (!session.isAlive()) return sessionPauseMs
+    yield* directory.refreshIfStale(monotonicMs())
+    takeHint()
+    if (claimMayBeLost) yield* findLostClaims
+    // Without an answer the last lag and all that was published since is an upper bound, and good enough.
+    yield* brokerOutage.attempt(observeLags)
+    let tasksCount = 0
+    for (const planned of planClaims(directory.loads, times(), config)) tasksCount += yield* claim(planned)
+    return pauseMs(tasksCount)
+  })
+
+  /** A lost session's claims are somebody else's by now, or will be. */
+  const followSession = () => {
+    if (session.id() === sessionId) return
+    sessionId = session.id()
+    claimMayBeLost = false
+    wheel.clear()
+    dispatcher.clear()
+    for (const load of directory.loads) load.nextDueAtMs = Number.NEGATIVE_INFINITY
+  }
+
+  const takeHint = () => {
+    if (hintDueAtMs === Number.POSITIVE_INFINITY) return
+    const isNear = hintDueAtMs <= wheel.nowMs() + config.lookAheadMs
+    for (const load of directory.loads) {
+      load.nextDueAtMs = Math.min(load.nextDueAtMs, hintDueAtMs)
+      if (isNear) load.criticalWoken = true
+    }
+    hintDueAtMs = Number.POSITIVE_INFINITY
+  }
+
+  const observeLags = Effect.gen(function* () {
+    for (const load of directory.loads) {
+      const lag = yield* broker.lag(load.queue)
+      load.observeLag(lag, monotonicMs())
+    }
+  })
+
+  /** Not interruptible between the claim and the arming: what a stopping engine has claimed it must give back. */
+  const claim = (planned: PlannedClaim) =>
+    Effect.suspend(() => {
+      const limit = Math.min(planned.limit, wheel.room)
+      if (limit === 0) return Effect.succeed(0)
+      const claimedAtMs = monotonicMs()
+      const claimingId = sessionId
+      return Effect.map(
+        store.claim({
+          sessionId: claimingId,
+          kinds: planned.loads.flatMap((load) => load.kinds),
+          priorities: planned.priorities,
+          lookAheadMs: planned.lookAheadMs,
+          limit
+        }),
+        ({ nextDueAtMs, tasks }) => {
+          const isCut = tasks.length >= limit
+          const knownNextAtMs = nextDueAtMs ?? (isCut ? wheel.nowMs() : Number.POSITIVE_INFINITY)
+          for (const load of planned.loads) {
+            if (planned.way === "critical") {
+              load.criticalClaimedAtMs = claimedAtMs
+              load.criticalWoken = isCut
+            } else {
+              load.claimedAtMs = claimedAtMs
+              load.nextDueAtMs = knownNextAtMs
+            }
+          }
+          claimedCount += tasks.length
+          if (session.id() === claimingId) arm(tasks)
+          return tasks.length
+        }
+      )
+    }).pipe(
+      Effect.tapCause((cause) => Effect.sync(() => (claimMayBeLost ||= !isUntouched(Cause.squash(cause))))),
+      Effect.uninterruptible
+    )
+
+  const arm = (tasks: ReadonlyArray<ClaimedTask>) => {
+    if (tasks.length === 0) return wheel.turn()
+    wheel.add(tasks.map((task) => ({ task, load: directory.loadOf(task.kind) })))
+  }
+
+  const findLostClaims = Effect.gen(function* () {
+    const lookingId = sessionId
+    const tasks = yield* store.claimedBy(lookingId, wheel.nowMs() + config.lookAheadMs, batchSizeMax)
+    claimMayBeLost = false
+    if (session.id() === lookingId)
+      arm(tasks.filter((task) => !dispatcher.holds(task) && !wheel.has(task.taskId, task.fence)))
+  }).pipe(Effect.uninterruptible)
+
+  const pauseMs = (tasksCount: number): number => {
+    const now = times()
+    if (tasksCount > 0) roomPauseMs = roomPauseMsMin
+    const inMs = claimInMs(directory.loads, now, config)
+    if (isHeldBack(directory.loads, now, config)) {
+      const pause = Math.min(inMs, roomPauseMs)
+      roomPauseMs = Math.min(roomPauseMs * 2, roomPauseMsMax)
+      if (pause > 0) return pause
+    }
+    // Work is there and another engine was quicker, or its rows are locked: do not ask again in the same millisecond.
+    return tasksCount === 0 ? Math.max(inMs, emptyPauseMs) : inMs
+  }
+
+  const run = Effect.gen(function* () {
+    while (true) {
+      const inMs = (yield* storeOutage.attempt(round)) ?? storeOutage.backoffMs
+      if (inMs <= 0) yield* Effect.yieldNow
+      else yield* Effect.raceFirst(Effect.sleep(inMs), woken.await)
+    }
+  })
+
+  return {
+    run,
+    wake: (dueAtMs) => {
+      hintDueAtMs = Math.min(hintDueAtMs, dueAtMs)
+      if (dueAtMs <= wheel.nowMs() + config.lookAheadMs) woken.openUnsafe()
+    },
+    claimedCount: () => claimedCount
+  }
+})
+
+/** Surely nothing was changed by the statement that failed. */
+const isUntouched = (error: unknown): boolean =>
+  typeof error === "object" && error !== null && "commitUnknown" in error && error.commitUnknown === false
+
+/** First pause while the window is full, doubling while nothing starts. */
+const roomPauseMsMin = 5
+const roomPauseMsMax = 50
+/** Pause after a round that claimed nothing although something is due. */
+const emptyPauseMs = 5
+/** Between two looks at a session whose lease has run out; it is opened anew by its own renewal. */
+const sessionPauseMs = 100

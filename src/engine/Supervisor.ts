@@ -1,0 +1,126 @@
+/**
+ * Repairs what crashed processes leave behind, at most one second after their leases end, and keeps the partitions ready.
+ *
+ * The store decides by the database's clock which leases have ended. What it cannot know is whether those sessions had a
+ * chance to renew: after a database outage, a frozen machine or a step of a clock all leases look ended at once, and
+ * expiring them would repeat every running attempt of a healthy fleet. Hence the rule of quiet time: nothing expires until
+ * this supervisor has seen the database without a gap for one whole lease, by its monotonic clock. A failed look, a pause
+ * between two looks of more than half a lease, and a step of the clock offset begin the quiet time anew.
+ *
+ * Any number of supervisors may run: each expiry is a compare-and-set, and whoever loses it has nothing to do.
+ */
+import { Clock, Effect, Random } from "effect"
+import type { Session } from "../store/Session.ts"
+import type { TaskStore } from "../store/TaskStore.ts"
+import { Outage } from "./Outage.ts"
+
+export type Supervisor = {
+  readonly supervise: Effect.Effect<never>
+  readonly maintain: Effect.Effect<never>
+  readonly expiredCount: () => number
+}
+
+export const make = Effect.fnUntraced(function* (parts: {
+  readonly store: TaskStore["Service"]
+  readonly session: Session["Service"]
+}): Effect.fn.Return<Supervisor> {
+  const { session, store } = parts
+  const clock = yield* Clock.Clock
+  const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const quietTime = new QuietTime(session.leaseMs)
+  const storeOutage = new Outage("The store (expire)", monotonicMs)
+  const maintainOutage = new Outage("The store (maintain)", monotonicMs)
+  // Two looks fit into half a lease even if it is very short.
+  const tickMs = Math.min(tickMsMax, session.leaseMs / 4)
+  let expiredCount = 0
+
+  const tick = Effect.gen(function* () {
+    // The cheapest question to the database that there is: no claim was due before 1970.
+    yield* store.claimedBy(session.id(), 0, 1)
+    if (quietTime.looked(monotonicMs(), store.clockOffsetMs())) yield* expire
+  })
+
+  const expire = Effect.gen(function* () {
+    let claims = 0
+    let attempts = 0
+    for (let batch = 0; batch < expireBatchesMax; batch++) {
+      const expired = yield* store.expire(expireBatchSizeMax)
+      for (const { from } of expired) {
+        if (from === "claimed") claims++
+        else attempts++
+      }
+      if (expired.length < expireBatchSizeMax) break
+    }
+    if (claims + attempts === 0) return
+    expiredCount += claims + attempts
+    yield* Effect.logInfo(
+      `Repaired after lost sessions or passed deadlines: ${claims} claims given back, ${attempts} attempts ended.`
+    )
+  })
+
+  const supervise = Effect.gen(function* () {
+    while (true) {
+      yield* storeOutage.attempt(tick)
+      if (storeOutage.isOpen) quietTime.failed()
+      yield* Effect.sleep(tickMs)
+    }
+  })
+
+  const maintain = Effect.gen(function* () {
+    while (true) {
+      const maintained = yield* maintainOutage.attempt(store.maintain)
+      if (maintained !== undefined && maintained.made.length + maintained.dropped.length > 0) {
+        yield* Effect.logInfo(
+          `Partitions: made ${maintained.made.join(", ") || "none"}, dropped ${maintained.dropped.join(", ") || "none"}.`
+        )
+      }
+      // Spread, so that the engines of a fleet started together do not queue up for the same lock.
+      const spread = yield* Random.nextBetween(0.8, 1.2)
+      yield* Effect.sleep(maintainOutage.isOpen ? maintainOutage.backoffMs : maintainMs * spread)
+    }
+  })
+
+  return { supervise, maintain, expiredCount: () => expiredCount }
+})
+
+/** Pure: whether the database has been seen for one whole lease without a gap. */
+export class QuietTime {
+  readonly #leaseMs: number
+  #sinceMs: number | undefined
+  #lookedAtMs = 0
+  #offsetMs = 0
+
+  constructor(leaseMs: number) {
+    this.#leaseMs = leaseMs
+  }
+
+  /**
+   * The database has answered.
+   *
+   * @param atMs monotonic
+   * @returns whether leases may be believed
+   */
+  looked(atMs: number, clockOffsetMs: number): boolean {
+    const isBroken =
+      this.#sinceMs === undefined ||
+      atMs - this.#lookedAtMs > this.#leaseMs / 2 ||
+      Math.abs(clockOffsetMs - this.#offsetMs) > clockStepMsMax
+    if (isBroken) this.#sinceMs = atMs
+    this.#lookedAtMs = atMs
+    this.#offsetMs = clockOffsetMs
+    return atMs - (this.#sinceMs ?? atMs) >= this.#leaseMs
+  }
+
+  failed(): void {
+    this.#sinceMs = undefined
+  }
+}
+
+/** Pause between two looks; together with the lease the time after which a crashed process's tasks go on. */
+const tickMsMax = 1_000
+const expireBatchSizeMax = 500
+/** 10,000 per tick: a storm of expiries must not hold up its own repair, nor everybody else. */
+const expireBatchesMax = 20
+/** A larger change of the clock offset between two looks is a step of one of the clocks, not a slow answer. */
+const clockStepMsMax = 500
+const maintainMs = 60_000
