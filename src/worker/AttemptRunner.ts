@@ -1,0 +1,218 @@
+import { Clock, Effect, Exit, type Fiber, type Scope } from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { Outcome } from "../core/TaskCommand.ts"
+import type { Json } from "../core/TaskEvent.ts"
+import type { Stage } from "../core/TaskState.ts"
+import { CommitUnsupported } from "../DuetimeError.ts"
+import { Ids } from "../store/Ids.ts"
+import { Session } from "../store/Session.ts"
+import { LeaseLost } from "../store/StoreError.ts"
+import { type Started, TaskStore } from "../store/TaskStore.ts"
+import type { CommitFailure } from "./Attempt.ts"
+import { AttemptInterrupted, AttemptTimedOut } from "./AttemptFailure.ts"
+import { AttemptObserver } from "./AttemptObserver.ts"
+import { makeAttemptMetrics } from "./attemptMetrics.ts"
+import { CommitSql } from "./CommitSql.ts"
+import { makeDeadlines } from "./Deadlines.ts"
+import type { Handler } from "./Handlers.ts"
+import { outcomeOf, outcomeOfFailure } from "./Outcome.ts"
+import type { OutcomeRecorder } from "./OutcomeRecorder.ts"
+import type { Slots } from "./Slots.ts"
+
+/**
+ * One started attempt, step by step: check the own lease, call the handler in a fiber, watch its deadline, turn its
+ * exit into an outcome, hand that to the recorder, give the slot back. Everything but the handler is synchronous,
+ * because it happens ten thousand times a second.
+ *
+ * Three things may end a running attempt, and the first of them decides: the handler's exit; its deadline, which
+ * records the failure at once and interrupts the handler, so that one that ignores interruption cannot hold the
+ * record; and the drain, which interrupts and then gives the attempt back uncharged. Where the policy says "park", an
+ * interrupted handler may have acted or not, so nothing is recorded and the supervisor parks the task.
+ */
+export type AttemptRunner = {
+  /** `sentAtMs` is the monotonic time before the start was sent: the timeout counts from there. */
+  readonly run: (started: Started, handler: Handler, sessionId: number, sentAtMs: number) => void
+  /** Interrupts the attempts of these handlers, to be given back. */
+  readonly interrupt: (isMeant: HandlerFilter) => void
+  /** Gives attempts back whose handlers have not stopped when they were interrupted. */
+  readonly abandon: (isMeant: HandlerFilter) => void
+  /** Attempts that have a slot. */
+  readonly count: (isMeant: HandlerFilter) => number
+  /** Handlers that were interrupted at their deadline and run on. */
+  readonly stuckCount: () => number
+}
+
+export type HandlerFilter = (handler: Handler) => boolean
+
+type Running = {
+  readonly started: Started
+  readonly handler: Handler
+  readonly deadlineMonotonicMs: number
+  fiber: Fiber.Fiber<Json, unknown> | null
+  isDraining: boolean
+  /** The outcome is decided; what the handler does from now on changes nothing. */
+  isSettled: boolean
+  /** The outcome is in the store, or is left to the supervisor. */
+  isDone: boolean
+  hasEnded: boolean
+  hasSlot: boolean
+}
+
+export const makeAttemptRunner: (
+  recorder: OutcomeRecorder,
+  slots: Slots
+) => Effect.Effect<AttemptRunner, never, TaskStore | Session | Scope.Scope> = Effect.fnUntraced(
+  function* (recorder, slots) {
+    const clock = yield* Clock.Clock
+    const store = yield* TaskStore
+    const session = yield* Session
+    const sql = yield* CommitSql
+    const { eventId } = yield* Ids
+    const observer = yield* AttemptObserver
+    const context = yield* Effect.context<never>()
+    const metrics = makeAttemptMetrics(context)
+    const log = Effect.runForkWith(context)
+    const running = new Set<Running>()
+    const stuck = new Set<Running>()
+    const deadlines = yield* makeDeadlines<Running>((attempt) => overdue(attempt))
+
+    const run: AttemptRunner["run"] = (started, handler, sessionId, sentAtMs) => {
+      // Without the lease somebody else may have the task by now; the supervisor charges the start and tries again.
+      if (!session.isAlive() || session.id() !== sessionId) return slots.give(1)
+      const attempt: Running = {
+        started,
+        handler,
+        deadlineMonotonicMs: sentAtMs + handler.policy.timeoutMs,
+        fiber: null,
+        isDraining: false,
+        isSettled: false,
+        isDone: false,
+        hasEnded: false,
+        hasSlot: true
+      }
+      running.add(attempt)
+      deadlines.watch(attempt)
+      metrics.started(started)
+      notify(() => observer.started(started, clock.currentTimeMillisUnsafe()))
+      attempt.fiber = handler.begin({
+        started,
+        commit: (body, resultOf) => commit(attempt, body, resultOf)
+      })
+      attempt.fiber.addObserver((exit) => ended(attempt, exit))
+    }
+
+    const commit = <A, E, R>(
+      attempt: Running,
+      body: (sql: SqlClient) => Effect.Effect<A, E, R>,
+      resultOf: (value: A) => Json
+    ): Effect.Effect<A, E | CommitFailure, R> =>
+      Effect.suspend((): Effect.Effect<A, E | CommitFailure, R> => {
+        const { handler, started } = attempt
+        if (sql === null) return Effect.fail(new CommitUnsupported({ taskId: started.taskId }))
+        if (attempt.isSettled || !session.isAlive()) {
+          return Effect.fail(new LeaseLost({ taskId: started.taskId, attempt: started.attempt }))
+        }
+        const ids = { started, eventId: eventId(), policy: handler.policy }
+        // An interruption between the commit and the note of it would record an attempt that has succeeded as released.
+        return Effect.uninterruptibleMask((restore) =>
+          restore(
+            store.finishWith(
+              Effect.suspend(() => body(sql)),
+              (value) => ({ ...ids, outcome: { _tag: "Succeed", result: resultOf(value) } })
+            )
+          ).pipe(Effect.tap(() => Effect.sync(() => done(attempt, "succeeded"))))
+        )
+      })
+
+    const ended = (attempt: Running, exit: Exit.Exit<Json, unknown>) => {
+      deadlines.forget(attempt)
+      stuck.delete(attempt)
+      attempt.hasEnded = true
+      if (attempt.isSettled) return giveSlot(attempt)
+      if (!attempt.isDraining || Exit.isSuccess(exit)) {
+        return settle(attempt, outcomeOf(exit) ?? outcomeOfFailure(new AttemptInterrupted()))
+      }
+      giveBack(attempt)
+    }
+
+    const overdue = (attempt: Running) => {
+      const { policy } = attempt.handler
+      stuck.add(attempt)
+      if (!attempt.isSettled && policy.onInterrupted === "retry") {
+        settle(attempt, outcomeOfFailure(new AttemptTimedOut({ timeoutMs: policy.timeoutMs })))
+      }
+      attempt.isDraining = true
+      attempt.fiber?.interruptUnsafe()
+      if (!attempt.isSettled) giveBack(attempt)
+      giveSlot(attempt)
+    }
+
+    const giveBack = (attempt: Running) =>
+      attempt.handler.policy.onInterrupted === "park"
+        ? done(attempt, null)
+        : settle(attempt, { _tag: "Release", reason: "drained" })
+
+    const settle = (attempt: Running, outcome: Outcome) => {
+      const { handler, started } = attempt
+      attempt.isSettled = true
+      recorder.record({ started, eventId: eventId(), outcome, policy: handler.policy }, (finished) =>
+        done(attempt, finished._tag === "Recorded" ? finished.stage : "lost")
+      )
+    }
+
+    /** `stage` is null when the supervisor has to decide where the task goes. */
+    const done = (attempt: Running, stage: Stage | "lost" | null) => {
+      // A commit and the record of its timeout may have met; the store has accepted one of them, and it answered first.
+      if (attempt.isDone) return
+      attempt.isSettled = true
+      attempt.isDone = true
+      if (stage !== null) {
+        metrics.ended(attempt.started, stage)
+        notify(() => observer.ended(attempt.started, stage))
+      }
+      giveSlot(attempt)
+    }
+
+    /** A stuck handler keeps no slot, unless there are more of them than slots: then the worker has to take less. */
+    const giveSlot = (attempt: Running) => {
+      const isLetGo = attempt.hasEnded || (stuck.has(attempt) && stuck.size <= slots.total)
+      if (!attempt.hasSlot || !attempt.isDone || !isLetGo) return
+      attempt.hasSlot = false
+      running.delete(attempt)
+      slots.give(1)
+    }
+
+    const notify = (callback: () => void) => {
+      try {
+        callback()
+      } catch (error) {
+        log(Effect.logError("the attempt observer threw an error", error))
+      }
+    }
+
+    return {
+      run,
+      interrupt: (isMeant) => {
+        for (const attempt of running) {
+          if (attempt.hasEnded || !isMeant(attempt.handler)) continue
+          attempt.isDraining = true
+          attempt.fiber?.interruptUnsafe()
+        }
+      },
+      abandon: (isMeant) => {
+        for (const attempt of running) {
+          if (attempt.hasEnded || !isMeant(attempt.handler)) continue
+          stuck.add(attempt)
+          if (attempt.isSettled) giveSlot(attempt)
+          else giveBack(attempt)
+        }
+      },
+      count: (isMeant) => {
+        let count = 0
+        for (const attempt of running) if (isMeant(attempt.handler)) count++
+        return count
+      },
+      stuckCount: () => stuck.size
+    }
+  }
+)

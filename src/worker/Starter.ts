@@ -1,0 +1,174 @@
+import { Cause, Clock, Effect, Exit, Option, type Scope } from "effect"
+import type { Dispatch, Subscription } from "../broker/Broker.ts"
+import { lostStartsTotal } from "../DuetimeMetrics.ts"
+import { Ids } from "../store/Ids.ts"
+import { Session } from "../store/Session.ts"
+import { batchSizeMax, type StartRequest, TaskStore } from "../store/TaskStore.ts"
+import type { AttemptRunner, HandlerFilter } from "./AttemptRunner.ts"
+import { monotonicMsOf } from "./Deadlines.ts"
+import { makeGate } from "./Gate.ts"
+import type { Handler } from "./Handlers.ts"
+import type { Outage } from "./Outage.ts"
+import type { Slots } from "./Slots.ts"
+
+/**
+ * Turns dispatches into started attempts by compare-and-set on their fences, in batches without waiting for one to
+ * fill: what arrives while a start is under way makes up the next batch. The dispatches are acknowledged once the
+ * starts are committed, won or lost, and before a handler runs: from then on the lease guards the task, and a long
+ * handler never holds up the broker.
+ */
+export type Starter = {
+  /** Each must have a slot already. */
+  readonly start: (candidates: ReadonlyArray<Candidate>) => void
+  /** Dispatches on their way to these handlers. */
+  readonly count: (isMeant: HandlerFilter) => number
+}
+
+export type Candidate = {
+  readonly dispatch: Dispatch
+  readonly subscription: Subscription
+  readonly handler: Handler
+}
+
+/** Starts under way at once: one is being committed while the next one is sent. */
+const batchesInParallel = 2
+/** Longest wait for a task whose dispatch came before it was due, and tries before it is left to the engine. */
+const tooEarlyWaitMsMax = 1_000
+const tooEarlyTriesMax = 3
+/** Wait after finding this process without a lease. */
+const leaseWaitMs = 100
+
+type Entry = Candidate & { readonly eventId: string; readonly tries: number }
+
+export const makeStarter: (
+  runner: AttemptRunner,
+  slots: Slots,
+  isServed: HandlerFilter,
+  outages: { readonly store: Outage; readonly broker: Outage }
+) => Effect.Effect<Starter, never, TaskStore | Session | Scope.Scope> = Effect.fnUntraced(
+  function* (runner, slots, isServed, outages) {
+    const clock = yield* Clock.Clock
+    const store = yield* TaskStore
+    const session = yield* Session
+    const { eventId } = yield* Ids
+    const scope = yield* Effect.scope
+    const context = yield* Effect.context<never>()
+    const gate = makeGate()
+    const waiting: Array<Entry> = []
+    const underWay = new Set<ReadonlyArray<Entry>>()
+
+    const add = (entries: ReadonlyArray<Entry>) => {
+      waiting.push(...entries)
+      gate.changed()
+    }
+
+    const startBatch = Effect.fnUntraced(function* (batch: ReadonlyArray<Entry>): Effect.fn.Return<void> {
+      if (!session.isAlive()) {
+        // What was claimed may be somebody else's by now; a dispatch is a hint, and the next one will come.
+        yield* drop(batch)
+        return yield* Effect.sleep(leaseWaitMs)
+      }
+      const sessionId = session.id()
+      let sentAtMs = 0
+      const attempted = yield* Effect.suspend(() => {
+        sentAtMs = monotonicMsOf(clock)
+        return store.start(sessionId, batch.map(requestOf))
+      }).pipe((start) => outages.store.outlast(start, () => session.id() !== sessionId), Effect.exit)
+
+      if (Exit.isFailure(attempted)) return yield* afterDefect(batch, attempted.cause)
+      if (Option.isNone(attempted.value)) return yield* drop(batch)
+      const answers = attempted.value.value
+      yield* Effect.forkIn(acknowledge(batch), scope, { startImmediately: true })
+
+      const early: Array<Entry> = []
+      let lostCount = 0
+      for (const [index, entry] of batch.entries()) {
+        const answer = answers[index]
+        if (answer?._tag === "Started") runner.run(answer, entry.handler, sessionId, sentAtMs)
+        else if (answer?._tag === "TooEarly" && entry.tries < tooEarlyTriesMax) early.push(entry)
+        else lostCount++
+      }
+      if (early.length > 0) yield* Effect.forkIn(startLater(early), scope)
+      if (lostCount === 0) return
+      lostStartsTotal.updateUnsafe(lostCount, context)
+      slots.give(lostCount)
+    })
+
+    /** The engine's estimate of the database's clock ran ahead: waits for the latest of them, which is milliseconds. */
+    const startLater = Effect.fnUntraced(function* (early: ReadonlyArray<Entry>) {
+      const nowMs = Number(clock.currentTimeNanosUnsafe()) / 1e6 + store.clockOffsetMs()
+      const dueAtMs = early.reduce((latest, { dispatch }) => Math.max(latest, dispatch.dueAtMs), 0)
+      yield* Effect.sleep(Math.min(Math.max(1, Math.ceil(dueAtMs - nowMs)), tooEarlyWaitMsMax))
+      add(early.map((entry) => ({ ...entry, tries: entry.tries + 1 })))
+    })
+
+    /** One of them cannot be started, by a fault of ours: halving finds it, and the others are started. */
+    const afterDefect = Effect.fnUntraced(function* (
+      batch: ReadonlyArray<Entry>,
+      cause: Cause.Cause<never>
+    ): Effect.fn.Return<void> {
+      if (Cause.hasInterruptsOnly(cause)) return yield* Effect.failCause(cause)
+      const [first] = batch
+      if (batch.length === 1 && first !== undefined) {
+        yield* Effect.logError("a task cannot be started", cause).pipe(
+          Effect.annotateLogs({ taskId: first.dispatch.taskId, kind: first.dispatch.kind })
+        )
+        return yield* drop(batch)
+      }
+      const half = batch.length >> 1
+      yield* startBatch(batch.slice(0, half))
+      yield* startBatch(batch.slice(half))
+    })
+
+    const drop = Effect.fnUntraced(function* (batch: ReadonlyArray<Entry>) {
+      yield* acknowledge(batch)
+      slots.give(batch.length)
+    })
+
+    /** One try: a dispatch that comes again is lost at its fence. */
+    const acknowledge = Effect.fnUntraced(function* (batch: ReadonlyArray<Entry>) {
+      for (const [subscription, entries] of Map.groupBy(batch, (entry) => entry.subscription)) {
+        yield* outages.broker.outlast(subscription.acknowledge(entries.map((entry) => entry.dispatch)), () => true)
+      }
+    })
+
+    const loop = Effect.gen(function* () {
+      while (true) {
+        yield* gate.until(() => waiting.length > 0)
+        // The opener resumed this fiber in its own stack; what it still adds in the same turn joins the batch.
+        yield* Effect.yieldNow
+        const taken = waiting.splice(0, batchSizeMax)
+        const closed = taken.filter((entry) => !isServed(entry.handler))
+        if (closed.length > 0) yield* drop(closed)
+        const batch = closed.length === 0 ? taken : taken.filter((entry) => isServed(entry.handler))
+        if (batch.length === 0) continue
+        underWay.add(batch)
+        yield* startBatch(batch)
+        underWay.delete(batch)
+        // Wakes a drain that waits for the count to fall.
+        slots.give(0)
+      }
+    })
+    for (let fiber = 0; fiber < batchesInParallel; fiber++) yield* Effect.forkScoped(loop)
+
+    const countIn = (entries: ReadonlyArray<Entry>, isMeant: HandlerFilter) =>
+      entries.reduce((count, entry) => (isMeant(entry.handler) ? count + 1 : count), 0)
+
+    return {
+      count: (isMeant) => {
+        let count = countIn(waiting, isMeant)
+        for (const batch of underWay) count += countIn(batch, isMeant)
+        return count
+      },
+      start: (candidates) => add(candidates.map((candidate) => ({ ...candidate, eventId: eventId(), tries: 1 })))
+    }
+  }
+)
+
+const requestOf = ({ dispatch, eventId, handler }: Entry): StartRequest => ({
+  taskId: dispatch.taskId,
+  fence: dispatch.fence,
+  eventId,
+  timeoutMs: handler.policy.timeoutMs,
+  dispatchedAtMs: dispatch.dispatchedAtMs
+})

@@ -1,0 +1,168 @@
+import { Context, Duration, Effect, Fiber, Layer, Option } from "effect"
+import { Broker } from "../broker/Broker.ts"
+import { ConfigInvalid, HandlerConflict } from "../DuetimeError.ts"
+import { timeoutMsMax } from "../core/KindPolicy.ts"
+import { Session } from "../store/Session.ts"
+import type { TaskStore } from "../store/TaskStore.ts"
+import { type HandlerFilter, makeAttemptRunner } from "./AttemptRunner.ts"
+import { makeGate } from "./Gate.ts"
+import { type Handler, Handlers } from "./Handlers.ts"
+import { takeFrom } from "./Intake.ts"
+import { makeOutage } from "./Outage.ts"
+import { makeOutcomeRecorder } from "./OutcomeRecorder.ts"
+import { makeSlots } from "./Slots.ts"
+import { makeStarter } from "./Starter.ts"
+
+/**
+ * The process that runs handlers.
+ *
+ * ```
+ * broker ──dispatches──▶ intake ──▶ starter ──start──▶ store        who may run it: the store's compare-and-set
+ *          one per queue     │         │ acknowledge ──▶ broker
+ *                         slots        ▼
+ *                            ▲      runner ──▶ handler in a fiber   how long: one timer for all deadlines
+ *                            │         │
+ *                            └── recorder ──finish──▶ store         what came of it: the fence of the start
+ * ```
+ *
+ * Slots bound everything: a dispatch takes one before its start and gives it back when its outcome is recorded, so a
+ * store that is away stops the intake, and nothing piles up. The worker never exits by itself: whatever fails is
+ * repeated or left to the supervisor.
+ *
+ * The kinds it serves are those whose layers are open. Closing one stops taking the kind, gives its attempts time
+ * to end, interrupts the rest and records them as given back, all before the services its handler uses are closed.
+ */
+export class Worker extends Context.Service<
+  Worker,
+  {
+    readonly status: () => {
+      /** Attempts between the taking of their dispatch and the recording of their outcome. */
+      readonly inFlight: number
+      readonly concurrency: number
+      /** Handlers that run on after their timeout. */
+      readonly stuck: number
+    }
+  }
+>()("duetime/worker/Worker") {
+  /** Needs the store with its session, and the broker. Gives the registry that `kind.handle` needs. */
+  static readonly layer = (
+    options: WorkerOptions = {}
+  ): Layer.Layer<Worker | Handlers, ConfigInvalid, TaskStore | Session | Broker> => Layer.effectContext(make(options))
+}
+
+export type WorkerOptions = {
+  /** Attempts at the same time in this process. 1 to 100,000; default 50. */
+  readonly concurrency?: number
+  /** How long attempts may go on when the worker stops, before they are interrupted and given back. Default 20 seconds. */
+  readonly drainGrace?: Duration.Input
+}
+
+export const concurrencyDefault = 50
+export const concurrencyMax = 100_000
+/** Below the 30 s after which Kubernetes kills a pod, with room for the two waits after it. */
+export const drainGraceMsDefault = 20_000
+/** How long interrupted handlers may take to stop, and after them outcomes to be recorded. */
+export const stopGraceMs = 3_000
+
+const make = Effect.fnUntraced(function* (options: WorkerOptions) {
+  const { concurrency, drainGraceMs } = yield* validated(options)
+  const session = yield* Session
+  const broker = yield* Broker
+  const scope = yield* Effect.scope
+  const outages = { store: makeOutage("store"), broker: makeOutage("broker") }
+  const slots = makeSlots(concurrency)
+  const recorder = yield* makeOutcomeRecorder(outages.store)
+  const runner = yield* makeAttemptRunner(recorder, slots)
+  const handlers = new Map<string, Handler>()
+  const isServed: HandlerFilter = (handler) => handlers.get(handler.policy.kind) === handler
+  const starter = yield* makeStarter(runner, slots, isServed, outages)
+  const intakes = new Map<string, Fiber.Fiber<never>>()
+  const announcement = makeGate()
+  let isAnnounced = true
+
+  const announce = () => {
+    isAnnounced = false
+    announcement.changed()
+  }
+
+  /** Again for a session that had to be opened anew, lest engines think nobody serves these kinds. */
+  yield* Effect.gen(function* () {
+    let announcedTo = session.id()
+    while (true) {
+      yield* announcement.until(() => !isAnnounced).pipe(Effect.timeoutOption(session.leaseMs))
+      if (isAnnounced && announcedTo === session.id()) continue
+      // The layers of a program register one after the other within one turn.
+      yield* Effect.yieldNow
+      isAnnounced = true
+      announcedTo = session.id()
+      yield* outages.store.outlast(
+        Effect.suspend(() => session.serve(Array.from(handlers.values(), (handler) => handler.policy)))
+      )
+    }
+  }).pipe(Effect.forkScoped)
+
+  const register = Effect.fnUntraced(function* (handler: Handler) {
+    const { kind, queue } = handler.policy
+    if (handlers.has(kind)) return yield* new HandlerConflict({ kind })
+    handlers.set(kind, handler)
+    yield* Effect.addFinalizer(() => unregister(handler))
+    announce()
+    if (intakes.has(queue)) return
+    const handlerOf = (kind: string) => handlers.get(kind)
+    const intake = takeFrom(queue, handlerOf, slots, starter, outages.broker).pipe(
+      Effect.provideService(Broker, broker),
+      Effect.forkIn(scope)
+    )
+    intakes.set(queue, yield* intake)
+  })
+
+  const unregister = Effect.fnUntraced(function* (handler: Handler) {
+    const { kind, queue } = handler.policy
+    handlers.delete(kind)
+    announce()
+    const intake = intakes.get(queue)
+    if (intake !== undefined && !Array.from(handlers.values()).some((other) => other.policy.queue === queue)) {
+      intakes.delete(queue)
+      yield* Fiber.interrupt(intake)
+    }
+    yield* drain((other) => other === handler)
+  })
+
+  const drain = Effect.fnUntraced(function* (isMeant: HandlerFilter) {
+    // Every way to an end gives a slot back.
+    const ended = (limitMs: number) =>
+      slots
+        .until(() => starter.count(isMeant) + runner.count(isMeant) === 0)
+        // Finalizers run uninterruptibly, and a timeout has to interrupt what it waits for.
+        .pipe(Effect.interruptible, Effect.timeoutOption(limitMs), Effect.map(Option.isSome))
+    if (yield* ended(drainGraceMs)) return
+    runner.interrupt(isMeant)
+    if (yield* ended(stopGraceMs)) return
+    yield* Effect.logWarning(
+      `${runner.count(isMeant)} handlers have not stopped when interrupted; they are left behind`
+    )
+    runner.abandon(isMeant)
+    yield* ended(stopGraceMs)
+  })
+
+  return Context.make(Handlers, { register }).pipe(
+    Context.add(Worker, {
+      status: () => ({ inFlight: slots.total - slots.free(), concurrency, stuck: runner.stuckCount() })
+    })
+  )
+})
+
+const validated = Effect.fnUntraced(function* (options: WorkerOptions) {
+  const concurrency = options.concurrency ?? concurrencyDefault
+  if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > concurrencyMax) {
+    const wayOut = `Give a whole number from 1 to ${concurrencyMax}, or nothing for ${concurrencyDefault}`
+    return yield* new ConfigInvalid({ name: "concurrency", problem: `is ${concurrency}`, wayOut })
+  }
+  const drainGrace = Duration.fromInput(options.drainGrace ?? drainGraceMsDefault)
+  const drainGraceMs = Option.isSome(drainGrace) ? Duration.toMillis(drainGrace.value) : Number.NaN
+  if (!(drainGraceMs >= 0 && drainGraceMs <= timeoutMsMax)) {
+    const wayOut = 'Give a duration up to a day, such as "20 seconds"'
+    return yield* new ConfigInvalid({ name: "drainGrace", problem: `is ${String(options.drainGrace)}`, wayOut })
+  }
+  return { concurrency, drainGraceMs }
+})
