@@ -62,11 +62,17 @@ const lives = (holder: string): boolean => {
   return isAlive(Number(processId)) && processStart(Number(processId)) === start
 }
 
-/** A power cut must not take a new folder away from the data that were committed inside it. */
+/**
+ * Makes the folder and what lies above it. A power cut must not take it away from the data that were committed inside it, nor
+ * a narrow umask close it to the server's account; the data themselves are in a folder of 0700 that only the account may enter.
+ */
 const makeDurably = (folder: string): void => {
-  if (fs.existsSync(folder)) return
-  fs.mkdirSync(folder, { recursive: true, mode: 0o755 })
-  syncFolder(path.dirname(folder))
+  const first = fs.mkdirSync(folder, { recursive: true })
+  if (first === undefined) return
+  for (let made = folder; made.length >= first.length; made = path.dirname(made)) {
+    fs.chmodSync(made, 0o755)
+    syncFolder(path.dirname(made))
+  }
 }
 
 export const syncFolder = (folder: string): void => {

@@ -158,8 +158,11 @@ const isUsable = (directory: string): boolean => {
   try {
     fs.mkdirSync(directory, { recursive: true, mode: 0o755 })
     const stat = fs.lstatSync(directory)
+    if (!stat.isDirectory() || stat.uid !== process.getuid?.() || (stat.mode & 0o022) !== 0) return false
     fs.accessSync(directory, fs.constants.W_OK)
-    return stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0
+    // A narrow umask must not close it to the server's account.
+    fs.chmodSync(directory, 0o755)
+    return true
   } catch {
     return false
   }

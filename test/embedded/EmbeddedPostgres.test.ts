@@ -25,6 +25,12 @@ const temporaryFolder = Effect.acquireRelease(
   (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
 )
 
+/** As a careful root has it: what we make for the server's account must be opened to it on purpose. */
+const narrowUmask = Effect.acquireRelease(
+  Effect.sync(() => process.umask(0o077)),
+  (before) => Effect.sync(() => process.umask(before))
+)
+
 const query = <A extends object>(server: EmbeddedPostgres.RunningPostgres, statement: string) =>
   Effect.flatMap(PgClient.PgClient, (sql) => sql.unsafe<A>(statement)).pipe(
     Effect.provide(PgClient.layer({ url: Redacted.make(server.url) }))
@@ -101,9 +107,10 @@ describe("the embedded PostgreSQL", () => {
     })
   )
 
-  it.live("finds its data again after a clean stop", () =>
+  it.live("finds its data again after a clean stop, in folders made under a narrow umask", () =>
     Effect.gen(function* () {
-      const dataDirectory = path.join(yield* temporaryFolder, "data")
+      const dataDirectory = path.join(yield* temporaryFolder, "below", "data")
+      yield* narrowUmask
       yield* Effect.scoped(
         Effect.flatMap(make({ dataDirectory }), (server) => query(server, "CREATE TABLE kept AS SELECT 42 AS answer"))
       )
@@ -197,6 +204,7 @@ describe("the programs of PostgreSQL", () => {
         const native = yield* copyWithoutLinks(folder)
         const account = yield* ServerAccount.choose(undefined)
         const cache = path.join(folder, "cache")
+        yield* narrowUmask
         // For root a folder closed to the account; for anyone else one in which no links can be made.
         const [closed, mode] = account.ids === undefined ? [path.join(native, "lib"), 0o555] : [native, 0o700]
         fs.chmodSync(closed, mode)

@@ -5,7 +5,11 @@ import { type Exceptions, type Sources, violationsOf } from "./architecture.ts"
 
 /** The only files that may ask the machine for time or chance, and why. */
 const exceptions: Exceptions = {
-  "src/store/Ids.ts": [["randomUUID", "the one place where ids are born"]]
+  "src/store/Ids.ts": [["randomUUID", "the one place where ids are born"]],
+  "src/engine/WheelTimer.ts": [
+    ["setTimeout", "the one timer of an engine's wheel, behind a service that simulations replace"],
+    ["setImmediate", "the last millisecond, for which a timer is too coarse"]
+  ]
 }
 
 const readSources = (): Sources =>

@@ -19,10 +19,10 @@ const mayImport = {
   "broker memory": ["core", "broker"],
   "broker/kafka": ["core", "broker"],
   engine: ["core", "store", "broker", "base"],
-  worker: ["core", "store", "broker", "base"],
+  worker: ["core", "store", "broker", "handlers", "base"],
   handlers: ["core", "store", "worker", "base"],
-  /** Leaves that any process reads: DuetimeConfig, DuetimeError, DuetimeMetrics. */
-  base: ["core"],
+  /** What any process reads: DuetimeConfig, DuetimeError, DuetimeMetrics. */
+  base: ["core", "store", "broker"],
   /** What a developer calls: Task, Duetime. */
   client: ["core", "store", "handlers", "base"],
   embedded: [],
