@@ -1,0 +1,43 @@
+/**
+ * The laws of the store's port, the same for every adapter. They never wait for time to pass: due times lie in the
+ * past or far ahead of the store's own clock, and leases end by `StoreControl`. After each law the whole database is
+ * audited, so a law also fails for what it did not look at.
+ */
+import { layer } from "@effect/vitest"
+import { Effect, type Layer } from "effect"
+import { describe } from "vitest"
+import { actLaws } from "./contract/actLaws.ts"
+import { claimLaws } from "./contract/claimLaws.ts"
+import { expireLaws } from "./contract/expireLaws.ts"
+import { finishLaws, finishWithLaws } from "./contract/finishLaws.ts"
+import { faultLaws, readLaws } from "./contract/readLaws.ts"
+import { scheduleLaws } from "./contract/scheduleLaws.ts"
+import { startLaws } from "./contract/startLaws.ts"
+import { assertAuditIsGreen, type Law, type World } from "./contract/world.ts"
+
+const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
+  ["schedule", scheduleLaws],
+  ["claim and release", claimLaws],
+  ["start", startLaws],
+  ["finish", finishLaws],
+  ["finishWith", finishWithLaws],
+  ["expire", expireLaws],
+  ["act", actLaws],
+  ["reading", readLaws],
+  ["lost requests and answers", faultLaws]
+]
+
+/** Runs every law against one store, on the live clock. */
+export const taskStoreContract = <E>(name: string, store: Layer.Layer<World, E>): void => {
+  describe(name, () => {
+    layer(store, { excludeTestServices: true, timeout: 60_000 })("keeps the laws of", (it) => {
+      for (const [chapter, laws] of chapters) {
+        describe(chapter, () => {
+          laws((law, body) => it.effect(law, () => Effect.tap(Effect.suspend(body), () => assertAuditIsGreen)))
+        })
+      }
+    })
+  })
+}
+
+export { StoreControl } from "./contract/world.ts"

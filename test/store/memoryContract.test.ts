@@ -1,0 +1,14 @@
+import { Effect, Layer } from "effect"
+import * as MemoryStore from "../../src/store/MemoryStore.ts"
+import { StoreControl, taskStoreContract } from "./TaskStore.contract.ts"
+
+const control = Layer.effect(
+  StoreControl,
+  Effect.map(MemoryStore.MemoryControl, ({ failNext, killSession, openSession }) => ({
+    failNext: (fault) => failNext(fault),
+    killSession,
+    secondSession: openSession
+  }))
+)
+
+taskStoreContract("the memory store", Layer.provideMerge(control, MemoryStore.layer))
