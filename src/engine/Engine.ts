@@ -97,7 +97,10 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | Session | Broker
     const stop = Effect.gen(function* () {
       yield* Fiber.interrupt(polling)
       yield* Fiber.interrupt(dispatching)
-      yield* giveBack([...wheel.clear(), ...dispatcher.clear()].map(({ task }) => task))
+      yield* giveBack(
+        [...wheel.clear(), ...dispatcher.clear()].map(({ task }) => task),
+        nowMs
+      )
     })
     // The first finalizer to run: the fibers above are still there.
     yield* Effect.addFinalizer(() => drain(stop, config.drainMsMax))
@@ -124,10 +127,11 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | Session | Broker
 type Claim = { readonly taskId: TaskId; readonly fence: Fence }
 
 /**
- * Releases claims unstarted. Within a process the broker's dispatches end with it, so that all other claims of the
- * session go back, too; a fleet's workers may still start what has been published.
+ * Releases claims unstarted: what is held here, and what is found by the session, for the last claim may have been made
+ * without its answer being seen. Within a process that is all claims, since the broker's dispatches end with it; a
+ * fleet's workers may still start what has been published, so only claims not due yet go back.
  */
-const giveBack = Effect.fnUntraced(function* (held: ReadonlyArray<Claim>) {
+const giveBack = Effect.fnUntraced(function* (held: ReadonlyArray<Claim>, nowMs: () => number) {
   const store = yield* TaskStore
   const session = yield* Session
   const { reach } = yield* Broker
@@ -142,10 +146,11 @@ const giveBack = Effect.fnUntraced(function* (held: ReadonlyArray<Claim>) {
   for (let first = 0; first < held.length; first += batchSizeMax) {
     releasedCount += yield* release(held.slice(first, first + batchSizeMax))
   }
-  let isDone = reach === "fleet"
+  let isDone = false
   while (!isDone) {
-    const published = yield* store.claimedBy(session.id(), Number.MAX_SAFE_INTEGER, batchSizeMax)
-    const count = published.length === 0 ? 0 : yield* release(published)
+    const claims = yield* store.claimedBy(session.id(), Number.MAX_SAFE_INTEGER, batchSizeMax)
+    const own = reach === "process" ? claims : claims.filter(({ dueAtMs }) => dueAtMs > nowMs())
+    const count = own.length === 0 ? 0 : yield* release(own)
     isDone = count === 0
     releasedCount += count
   }

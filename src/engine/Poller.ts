@@ -55,6 +55,8 @@ export const make = Effect.fnUntraced(function* (parts: {
     followSession()
     if (!session.isAlive()) return sessionPauseMs
     yield* directory.refreshIfStale(monotonicMs())
+    // What is due is no longer armed, or it would count for less than it is.
+    wheel.turn()
     takeHint()
     if (claimMayBeLost) yield* findLostClaims
     // Without an answer the last lag and all that was published since is an upper bound, and good enough.
@@ -91,7 +93,6 @@ export const make = Effect.fnUntraced(function* (parts: {
     }
   })
 
-  /** Not interruptible between the claim and the arming: what a stopping engine has claimed it must give back. */
   const claim = (planned: PlannedClaim) =>
     Effect.suspend(() => {
       const limit = Math.min(planned.limit, wheel.room)
@@ -123,10 +124,7 @@ export const make = Effect.fnUntraced(function* (parts: {
           return tasks.length
         }
       )
-    }).pipe(
-      Effect.tapCause((cause) => Effect.sync(() => (claimMayBeLost ||= !isUntouched(Cause.squash(cause))))),
-      Effect.uninterruptible
-    )
+    }).pipe(Effect.tapCause((cause) => Effect.sync(() => (claimMayBeLost ||= !isUntouched(Cause.squash(cause))))))
 
   const arm = (tasks: ReadonlyArray<ClaimedTask>) => {
     if (tasks.length === 0) return wheel.turn()
@@ -139,7 +137,7 @@ export const make = Effect.fnUntraced(function* (parts: {
     claimMayBeLost = false
     if (session.id() === lookingId)
       arm(tasks.filter((task) => !dispatcher.holds(task) && !wheel.has(task.taskId, task.fence)))
-  }).pipe(Effect.uninterruptible)
+  })
 
   const pauseMs = (tasksCount: number): number => {
     const now = times()
