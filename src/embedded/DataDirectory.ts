@@ -6,7 +6,7 @@
  *   server.log    and server.log.1 of the run before
  */
 import { Effect } from "effect"
-import { execFile } from "node:child_process"
+import { execFile, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { EmbeddedPostgresFailed } from "./EmbeddedPostgresError.ts"
@@ -16,6 +16,20 @@ import { type ServerAccount, commandAs } from "./ServerAccount.ts"
 import { isAlive, stopProcess } from "./ServerProcess.ts"
 
 export const clusterOf = (dataDirectory: string): string => path.join(dataDirectory, "cluster")
+
+/**
+ * How the account names a cluster. In a folder that only root can pass through (a clone under root's home) no path of its
+ * leads there, but a process that root puts into it stays in it, and can call it by the link to its own folder.
+ */
+export const addressFor = (
+  account: ServerAccount,
+  cluster: string
+): { readonly path: string; readonly cwd: string } => {
+  if (account.ids === undefined) return { path: cluster, cwd: "/" }
+  const { file, args, options } = commandAs(account, "/bin/sh", ["-c", 'cd "$1"', "sh", cluster])
+  const reached = spawnSync(file, args, options).status === 0
+  return reached ? { path: cluster, cwd: "/" } : { path: "/proc/self/cwd", cwd: cluster }
+}
 
 /** Stops a server that a dead owner left on this folder. Call it only as the owner. */
 export const stopLeftover = Effect.fnUntraced(function* (dataDirectory: string, stopTimeoutMs: number) {
@@ -62,14 +76,14 @@ export const rotateLog = (dataDirectory: string): string => {
 
 const initdb = (cluster: string, binaries: PostgresBinaries, account: ServerAccount, durable: boolean) =>
   Effect.callback<void, EmbeddedPostgresFailed>((resume) => {
-    const { file, args, options } = commandAs(account, binaries.initdb, [
-      `--pgdata=${cluster}`,
-      "--username=postgres",
-      "--auth=trust",
-      "--encoding=UTF8",
-      "--locale=C",
-      ...(durable ? [] : ["--no-sync"])
-    ])
+    const address = addressFor(account, cluster)
+    const settings = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+    const { file, args, options } = commandAs(
+      account,
+      binaries.initdb,
+      [`--pgdata=${address.path}`, ...settings, ...(durable ? [] : ["--no-sync"])],
+      address.cwd
+    )
     const child = execFile(file, args, options, (error, stdout, stderr) =>
       resume(
         error === null
@@ -77,8 +91,8 @@ const initdb = (cluster: string, binaries: PostgresBinaries, account: ServerAcco
           : new EmbeddedPostgresFailed({
               step: "initdb",
               message:
-                `initdb in ${cluster} failed: ${stderr.trim() || stdout.trim() || error.message}. ` +
-                `The folder must be one that the account ${account.name} can reach; if it is not, choose another.`
+                `initdb in ${cluster} as ${account.name} failed: ${stderr.trim() || stdout.trim() || error.message}. ` +
+                "Choose another data folder, or set DUETIME_DATABASE_URL."
             })
       )
     )

@@ -89,6 +89,7 @@ const run = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
   yield* DataDirectory.initialise(dataDirectory, binaries, account, durable)
 
   const cluster = DataDirectory.clusterOf(dataDirectory)
+  const address = DataDirectory.addressFor(account, cluster)
   const logFile = DataDirectory.rotateLog(dataDirectory)
   const settings = {
     listen_addresses: "",
@@ -100,7 +101,12 @@ const run = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
     ...options.settings
   }
   const processId = yield* ServerProcess.start({
-    command: ServerAccount.boundCommandAs(account, binaries.postgres, ["-D", cluster, ...settingArguments(settings)]),
+    command: ServerAccount.boundCommandAs(
+      account,
+      binaries.postgres,
+      ["-D", address.path, ...settingArguments(settings)],
+      address.cwd
+    ),
     cluster,
     logFile,
     startTimeoutMs: options.startTimeoutMs ?? startTimeoutMsDefault,

@@ -19,11 +19,14 @@ export const own = (folder: string): Effect.Effect<void, EmbeddedPostgresFailed,
 
 /** True for a folder whose owner was a process of ours (of our account) that has died. */
 export const isAbandonedByUs = (folder: string): boolean => {
-  const file = ownerFile(folder)
-  const stat = fs.lstatSync(file, { throwIfNoEntry: false })
-  if (stat === undefined || !stat.isFile() || stat.uid !== process.getuid?.()) return false
-  const holder = readIfThere(file)
-  return holder !== undefined && !lives(holder)
+  try {
+    const file = ownerFile(folder)
+    const stat = fs.lstatSync(file)
+    return stat.isFile() && stat.uid === process.getuid?.() && !lives(fs.readFileSync(file, "utf8"))
+  } catch {
+    // No owner file yet, or the folder of another user.
+    return false
+  }
 }
 
 const ownerFile = (folder: string): string => path.join(folder, "owner")

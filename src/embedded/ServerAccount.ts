@@ -53,10 +53,16 @@ export interface AccountCommand {
 }
 
 /** A short-lived command as the account. PG* variables of our own environment must not reach it. */
-export const commandAs = (account: ServerAccount, file: string, args: ReadonlyArray<string>): AccountCommand => ({
+export const commandAs = (
+  account: ServerAccount,
+  file: string,
+  args: ReadonlyArray<string>,
+  cwd = "/"
+): AccountCommand => ({
   file,
   args,
-  options: { ...account.ids, cwd: "/", env: { PATH: process.env["PATH"] ?? "", LC_ALL: "C", TZ: "UTC" } }
+  // Node enters `cwd` before it changes the account, so it may be one that only root can reach.
+  options: { ...account.ids, cwd, env: { PATH: process.env["PATH"] ?? "", LC_ALL: "C", TZ: "UTC" } }
 })
 
 /** A long-lived command as the account, bound to our own life. */
@@ -69,13 +75,14 @@ export const boundCommandAs = (
   account: ServerAccount,
   file: string,
   args: ReadonlyArray<string>,
+  cwd = "/",
   parentDeathSignal = hasParentDeathSignal()
 ): BoundCommand => {
-  const plain = commandAs(account, file, args)
+  const plain = commandAs(account, file, args, cwd)
   if (!parentDeathSignal) {
     return { ...plain, file: "/bin/sh", args: ["-c", stopWhenPipeCloses, "sh", file, ...args], watchesPipe: true }
   }
-  const { cwd, env } = plain.options
+  const { env } = plain.options
   const change =
     account.ids === undefined ? [] : [`--reuid=${account.ids.uid}`, `--regid=${account.ids.gid}`, "--clear-groups"]
   return {

@@ -164,6 +164,27 @@ describe("the embedded PostgreSQL", () => {
     })
   )
 
+  it.live("keeps its data in a folder that only we can pass through", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      fs.chmodSync(folder, 0o700)
+      const dataDirectory = path.join(folder, "data")
+      yield* Effect.scoped(
+        Effect.flatMap(make({ dataDirectory }), (server) => query(server, "CREATE TABLE kept AS SELECT 42 AS answer"))
+      )
+      // Killed this time, so that the next start has to recover and to tell an abandoned server from a living one.
+      const { child, server } = yield* holder(dataDirectory, "none")
+      yield* query(server, "INSERT INTO kept VALUES (43)")
+      child.kill("SIGKILL")
+      assert.strictEqual((yield* untilGone(server.processId))._tag, "Some")
+      const again = yield* make({ dataDirectory })
+      assert.deepStrictEqual(yield* query(again, "SELECT answer FROM kept ORDER BY answer"), [
+        { answer: 42 },
+        { answer: 43 }
+      ])
+    })
+  )
+
   it.live("refuses a folder on which a living process runs a server, and leaves that server alone", () =>
     Effect.gen(function* () {
       const dataDirectory = path.join(yield* temporaryFolder, "data")
@@ -235,7 +256,7 @@ describe("where the kernel sends no signal at a parent's death", () => {
   it.live("a shell stops the server when the pipe to its parent closes", () =>
     Effect.gen(function* () {
       const account = yield* ServerAccount.choose(undefined)
-      const command = ServerAccount.boundCommandAs(account, "/bin/sleep", ["600"], false)
+      const command = ServerAccount.boundCommandAs(account, "/bin/sleep", ["600"], "/", false)
       assert.isTrue(command.watchesPipe)
       const program = `
         const child = require("node:child_process").spawn(${JSON.stringify(command.file)},
