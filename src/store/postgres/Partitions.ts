@@ -20,6 +20,11 @@ import { isSqlError, orUnavailable } from "./sqlErrors.ts"
 const lockTimeoutMs = 1_000
 /** Any number that no other program of the database uses for its advisory locks. */
 const advisoryLock = 0x64756574
+/**
+ * Days before today whose waiting tasks keep a partition of their own. Every claim sweep looks into each of them; what still
+ * waits later, of a kind that nobody serves, say, is carried into one.
+ */
+const dueDaysKept = 1
 /** Steps per round, so that one call is bounded; the next round goes on. */
 const stepsMax = 200
 
@@ -31,10 +36,12 @@ export const make = (sql: SqlClient, retentionDays: number) => {
   const maintain = orUnavailable("maintain")(
     Effect.gen(function* () {
       const [clock] = yield* sql.unsafe<{ readonly now_ms: number }>(`SELECT ${msOf("clock_timestamp()")} AS now_ms`)
-      const wanted = plan(clock?.now_ms ?? 0, retentionDays)
+      const nowMs = clock?.now_ms ?? 0
+      const wantedEvents = plan(nowMs, retentionDays)
       const made: Array<string> = []
       const dropped: Array<string> = []
       for (const table of ["event", "due"] as const) {
+        const wanted = table === "event" ? wantedEvents : plan(nowMs, dueDaysKept)
         for (let step = 0; step < stepsMax; step++) {
           const next = nextStep(yield* attached(table), wanted)
           if (next === null) break
@@ -43,8 +50,8 @@ export const make = (sql: SqlClient, retentionDays: number) => {
           if (next.drop !== null) dropped.push(`${table}_${next.drop.name}`)
         }
       }
-      yield* forget(wanted)
-      horizonMs = wanted.at(-1)?.toMs ?? 0
+      yield* forget(wantedEvents)
+      horizonMs = wantedEvents.at(-1)?.toMs ?? 0
       return { made, dropped } satisfies Maintained
     })
   )

@@ -119,7 +119,11 @@ const ownClient = (
       ...ambient.config.startupParameters,
       lock_timeout: String(lockTimeoutMs),
       statement_timeout: String(statementTimeoutMs),
-      idle_in_transaction_session_timeout: String(idleInTransactionTimeoutMs)
+      idle_in_transaction_session_timeout: String(idleInTransactionTimeoutMs),
+      // A batch reaches its rows by key. Hashing or merging would read whole tables, which statistics taken while they
+      // were empty make look cheap (docs/adr/0001).
+      enable_hashjoin: "off",
+      enable_mergejoin: "off",
     }
   }).pipe(Effect.provide(Reactivity.layer))
 

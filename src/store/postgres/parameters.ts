@@ -24,6 +24,9 @@ export const instant = PgTypes.timestamptz
 /** SQL for an instant column as ms since 1970 with its microseconds; the driver's own `Date` would cut them off. */
 export const msOf = (column: string): string => `date_part('epoch', ${column}) * 1000`
 
-/** SQL for "ms from now, rounded up to a whole millisecond": due times are whole, so that they page and compare exactly. */
+/**
+ * SQL for "ms after the statement's instant, rounded up to a whole millisecond": due times are whole, so that they page
+ * and compare exactly. The statement has the instant as `at` in the CTE `now`.
+ */
 export const msFromNow = (ms: string): string =>
-  `to_timestamp(ceil(date_part('epoch', (SELECT clock_timestamp())) * 1000 + ${ms}) / 1000.0)`
+  `to_timestamp(ceil(date_part('epoch', (SELECT at FROM now)) * 1000 + ${ms}) / 1000.0)`

@@ -40,18 +40,17 @@ export const make = (options: {
       uuids(tasks.map((task) => task.taskId)),
       texts(tasks.map((task) => JSON.stringify(task.payload)))
     ]
-    const reservations = yield* sql.unsafe<{ readonly task_id: string; readonly reserved: boolean }>(
-      reserveKeysSql,
-      parameters(keyed)
+    const reserved = new Set(
+      (yield* sql.unsafe<{ readonly task_id: string }>(reserveKeysSql, parameters(keyed))).map((row) => row.task_id)
     )
-    const taken = new Set(reservations.flatMap((row) => (row.reserved ? [] : [row.task_id])))
+    const taken = keyed.filter((task) => !reserved.has(task.taskId))
     const answers = new Map<string, Scheduled>()
-    if (taken.size > 0) {
+    if (taken.length > 0) {
       const holders = yield* sql.unsafe<{
         readonly task_id: string
         readonly holder_id: string
         readonly same_payload: boolean
-      }>(keyHoldersSql, parameters(keyed.filter((task) => taken.has(task.taskId))))
+      }>(keyHoldersSql, parameters(taken))
       for (const { holder_id, same_payload, task_id } of holders) {
         // The holder is the task itself when a request is repeated: it goes on and is found to exist.
         if (holder_id === task_id) continue

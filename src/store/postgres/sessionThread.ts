@@ -39,12 +39,12 @@ const run = Effect.fnUntraced(function* (data: SessionThreadData, port: NonNulla
   const sql = yield* PgClient.PgClient
   let kindIds: ReadonlyArray<number> = []
   let sessionId: number | null = null
-  let closing = false
+  const state = { closing: false }
   let wake = () => {}
   port.on("message", (message: ToSessionThread) => {
     if (message._tag === "Kinds") kindIds = message.kindIds
     else {
-      closing = true
+      state.closing = true
       wake()
     }
   })
@@ -85,11 +85,11 @@ const run = Effect.fnUntraced(function* (data: SessionThreadData, port: NonNulla
       Effect.sleep(ms),
       Effect.callback<void>((resume) => {
         wake = () => resume(Effect.void)
-        if (closing) wake()
+        if (state.closing) wake()
       })
     )
 
-  while (!closing) {
+  while (!state.closing) {
     const beat = sessionId === null ? open : renew(sessionId)
     const failed = yield* Effect.isFailure(beat)
     if (failed) yield* pause(retryDelayMs)

@@ -32,7 +32,8 @@ const conflictSchedule = Schedule.exponential("5 millis").pipe(
 export const isSqlError = (error: unknown): error is SqlError =>
   typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError"
 
-/** Only for the type: a guard narrows a generic to the class but not away from it. */
+/** Type plumbing: a guard narrows a generic to the class but not away from it. */
+// oxlint-disable-next-line typescript/consistent-type-assertions
 const notSqlError = <E>(error: E): Exclude<E, SqlError> => error as Exclude<E, SqlError>
 
 const isConflict = (error: SqlError): boolean =>

@@ -6,7 +6,8 @@ import { msFromNow, msOf } from "./parameters.ts"
  * CTE that appends the events and moves the projection rows, so both or neither happen. The compare-and-set is the delete
  * or update of the projection row at the expected version or fence; whoever finds no row has lost. There is no test of
  * the status beside it: the fence implies it, and with stale statistics it made plans 40 to 70 times slower
- * (docs/adr/0001). Batches come sorted by id, or two of them deadlock.
+ * (docs/adr/0001). CTEs of one statement are never joined with each other: the planner expects one row of each and loops over
+ * all pairs. Batches come sorted by id, or two of them deadlock.
  *
  * What `decide` would say is computed by `decide` and passed in; SQL stamps instants by the database's clock and
  * evaluates the guards that only it can see (due, lease, cancel requested). test/store holds both equal.
@@ -14,6 +15,17 @@ import { msFromNow, msOf } from "./parameters.ts"
 
 const { AttemptExpired, AttemptFailed, AttemptReleased, AttemptSnoozed, AttemptStarted, AttemptSucceeded } = eventCodes
 const { ClaimReleased, TaskCancelled, TaskClaimed, TaskDeadLettered, TaskParked, TaskScheduled } = eventCodes
+
+/** One instant for a whole statement; read once, so that an event and its projection row never differ by a microsecond. */
+const now = `now AS MATERIALIZED (SELECT clock_timestamp() AS at)`
+
+/**
+ * A column of one event, as a scalar subquery. As a join it would have the bounds that prune the partitions beside its
+ * equality, and with stale statistics the planner believes in the bounds and scans the range once per row: 68 life cycles/s
+ * instead of 9,000 (docs/adr/0001).
+ */
+const columnOf = (column: string, taskId: string, version: string, from: string, to: string): string =>
+  `(SELECT e.${column} FROM duetime.event e WHERE e.task_id = ${taskId} AND e.version = ${version} AND e.task_id >= ${from}::uuid AND e.task_id < ${to}::uuid)`
 
 /** $1 task ids, $2 event ids, $3 kind ids, $4 priorities, $5 due instants, $6 keys, $7 payloads. */
 export const scheduleSql = `WITH arrived AS (
@@ -24,11 +36,10 @@ export const scheduleSql = `WITH arrived AS (
     SELECT task_id, 1, ${TaskScheduled}, event_id, (SELECT clock_timestamp()), kind_id, priority, due_at, key, data::jsonb
     FROM arrived
     ON CONFLICT (task_id, version) DO NOTHING
-    RETURNING task_id
+    RETURNING kind_id, priority, due_at, task_id
   )
   INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged)
-  SELECT kind_id, priority, due_at, task_id, 1, 0, 0 FROM arrived JOIN appended USING (task_id)
-  RETURNING task_id`
+  SELECT kind_id, priority, due_at, task_id, 1, 0, 0 FROM appended`
 
 /**
  * Reserves keys: the first with a key wins, whoever comes second learns the winner. The digest is taken of the jsonb
@@ -43,9 +54,9 @@ export const reserveKeysSql = `WITH arrived AS (
     INSERT INTO duetime.key (kind_id, key, task_id, digest)
     SELECT kind_id, key, task_id, digest FROM arrived
     ON CONFLICT (kind_id, key) DO NOTHING
-    RETURNING kind_id, key, task_id
+    RETURNING task_id
   )
-  SELECT a.task_id, r.task_id IS NOT NULL AS reserved FROM arrived a LEFT JOIN reserved r USING (kind_id, key, task_id)`
+  SELECT task_id FROM reserved`
 
 /** Who holds the keys: read after the reservation, when the holders are committed. Same parameters. */
 export const keyHoldersSql = `SELECT a.task_id, k.task_id AS holder_id,
@@ -55,7 +66,8 @@ export const keyHoldersSql = `SELECT a.task_id, k.task_id AS holder_id,
 
 /**
  * One lane per kind and priority: the oldest of each lane by its index, then the most urgent and oldest of all. Rows
- * that another engine is claiming are skipped, so the candidates are twice the limit. Bounds on due_at prune the
+ * that another engine is claiming are skipped, so the candidates are twice the limit. Only what is claimed gets locked,
+ * and what is locked is deleted by its place, not looked up a third time. Bounds on due_at prune the
  * partitions and keep the scan off the dead left edge of the index (a low mark is a hint; a sweep passes -infinity).
  * $1 kind ids, $2 priorities (a lane each), $3 low mark, $4 horizon, $5 limit, $6 session.
  */
@@ -70,17 +82,20 @@ export const claimSql = `WITH candidate AS MATERIALIZED (
     ORDER BY d.priority, d.due_at, d.task_id
     LIMIT $5::int4 * 2
   ), picked AS MATERIALIZED (
-    SELECT w.kind_id, w.priority, w.due_at, w.task_id, w.version, gen_random_uuid() AS event_id
-    FROM candidate c
-    JOIN duetime.due w ON w.kind_id = c.kind_id AND w.priority = c.priority AND w.due_at = c.due_at AND w.task_id = c.task_id
-      AND w.due_at >= $3::timestamptz AND w.due_at <= $4::timestamptz
+    SELECT w.*, gen_random_uuid() AS event_id
+    FROM candidate c CROSS JOIN LATERAL (
+      SELECT d.tableoid AS in_table, d.ctid AS at_place, d.version FROM duetime.due d
+      WHERE d.kind_id = c.kind_id AND d.priority = c.priority AND d.due_at = c.due_at AND d.task_id = c.task_id
+        AND d.due_at >= $3::timestamptz AND d.due_at <= $4::timestamptz
+      LIMIT 1
+      FOR UPDATE SKIP LOCKED
+    ) w
     LIMIT $5::int4
-    FOR UPDATE OF w SKIP LOCKED
   ), gone AS (
-    DELETE FROM duetime.due w USING picked p
-    WHERE w.kind_id = p.kind_id AND w.priority = p.priority AND w.due_at = p.due_at AND w.task_id = p.task_id
-      AND w.version = p.version AND w.due_at >= $3::timestamptz AND w.due_at <= $4::timestamptz
-    RETURNING w.kind_id, w.priority, w.due_at, w.task_id, w.version + 1 AS version, w.attempt, w.charged, p.event_id
+    DELETE FROM duetime.due d USING picked p
+    WHERE d.ctid = p.at_place AND d.tableoid = p.in_table AND d.version = p.version
+      AND d.due_at >= $3::timestamptz AND d.due_at <= $4::timestamptz
+    RETURNING d.kind_id, d.priority, d.due_at, d.task_id, d.version + 1 AS version, d.attempt, d.charged, p.event_id
   ), moved AS (
     INSERT INTO duetime.in_progress
       (task_id, fence_id, fence_version, version, kind_id, priority, due_at, session_id, attempt, charged, status)
@@ -113,31 +128,28 @@ export const claimedBySql = `SELECT task_id, kind_id, priority, ${msOf("due_at")
  * $1 task ids, $2 fence ids, $3 fence versions, $4 event ids, $5 timeouts in ms, $6 dispatch instants in ms, $7 session,
  * $8 and $9 bounds of the ids.
  */
-export const startSql = `WITH wanted AS (
+export const startSql = `WITH ${now}, wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::uuid[], $5::float8[], $6::float8[])
       AS w (task_id, fence_id, fence_version, event_id, timeout_ms, dispatched_at_ms)
   ), started AS (
     UPDATE duetime.in_progress p
     SET status = 2, version = p.version + 1, fence_id = w.event_id, fence_version = p.version + 1, session_id = $7::int4,
       attempt = p.attempt + 1, charged = p.charged + 1,
-      deadline_at = (SELECT clock_timestamp()) + w.timeout_ms * interval '1 millisecond'
+      deadline_at = (SELECT at FROM now) + w.timeout_ms * interval '1 millisecond'
     FROM wanted w
     WHERE p.task_id = w.task_id AND p.fence_id = w.fence_id AND p.fence_version = w.fence_version
-      AND p.due_at <= (SELECT clock_timestamp())
-      AND (SELECT s.lease_until > clock_timestamp() AND s.ended_at IS NULL FROM duetime.session s WHERE s.session_id = $7::int4)
-    RETURNING p.task_id, p.version, p.fence_id, p.kind_id, p.priority, p.due_at, p.attempt, p.charged, p.deadline_at, w.dispatched_at_ms
+      AND p.due_at <= (SELECT at FROM now)
+      AND (SELECT s.lease_until > (SELECT at FROM now) AND s.ended_at IS NULL FROM duetime.session s WHERE s.session_id = $7::int4)
+    RETURNING p.task_id, p.version, p.fence_id, p.kind_id, p.priority, p.due_at, p.attempt, p.charged, p.deadline_at, w.dispatched_at_ms, (SELECT at FROM now) AS at
   ), appended AS (
     INSERT INTO duetime.event (task_id, version, type, event_id, at, session_id, attempt, deadline_at, dispatched_at)
-    SELECT task_id, version, ${AttemptStarted}, fence_id, (SELECT clock_timestamp()), $7::int4, attempt, deadline_at,
+    SELECT task_id, version, ${AttemptStarted}, fence_id, at, $7::int4, attempt, deadline_at,
       to_timestamp(dispatched_at_ms / 1000.0)
     FROM started
-    RETURNING task_id, at
   )
   SELECT s.task_id, s.version, s.fence_id AS event_id, s.kind_id, s.priority, ${msOf("s.due_at")} AS due_at_ms, s.attempt, s.charged,
-    ${msOf("s.deadline_at")} AS deadline_at_ms, ${msOf("a.at")} AS started_at_ms, e.data AS payload
-  FROM started s
-  JOIN appended a USING (task_id)
-  JOIN duetime.event e ON e.task_id = s.task_id AND e.version = 1 AND e.task_id >= $8::uuid AND e.task_id < $9::uuid`
+    ${msOf("s.deadline_at")} AS deadline_at_ms, ${msOf("s.at")} AS started_at_ms, ${columnOf("data", "s.task_id", "1", "$8", "$9")} AS payload
+  FROM started s`
 
 /**
  * What became of starts that found no row: already mine, not due yet, or lost. For a claimed row the "start" is now, so
@@ -145,10 +157,9 @@ export const startSql = `WITH wanted AS (
  */
 export const startedBeforeSql = `SELECT p.task_id, p.fence_version AS version, p.fence_id AS event_id, p.kind_id, p.priority,
     ${msOf("p.due_at")} AS due_at_ms, p.attempt, p.charged, ${msOf("p.deadline_at")} AS deadline_at_ms,
-    ${msOf("CASE WHEN p.status = 2 THEN f.at ELSE clock_timestamp() END")} AS started_at_ms, e.data AS payload
+    ${msOf(`CASE WHEN p.status = 2 THEN ${columnOf("at", "p.task_id", "p.fence_version", "$2", "$3")} ELSE clock_timestamp() END`)} AS started_at_ms,
+    ${columnOf("data", "p.task_id", "1", "$2", "$3")} AS payload
   FROM duetime.in_progress p
-  JOIN duetime.event e ON e.task_id = p.task_id AND e.version = 1 AND e.task_id >= $2::uuid AND e.task_id < $3::uuid
-  JOIN duetime.event f ON f.task_id = p.task_id AND f.version = p.fence_version AND f.task_id >= $2::uuid AND f.task_id < $3::uuid
   WHERE p.task_id = ANY($1::uuid[])`
 
 /**
@@ -157,7 +168,7 @@ export const startedBeforeSql = `SELECT p.task_id, p.fence_version AS version, p
  * now makes the task pending again; null with a pending type keeps the old due time.
  * $1 task ids, $2 fence ids, $3 fence versions, $4 event ids, $5 types, $6 due in ms, $7 data, $8 data if cancelled.
  */
-export const settleSql = `WITH wanted AS (
+export const settleSql = `WITH ${now}, wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::uuid[], $5::int2[], $6::float8[], $7::text[], $8::text[])
       AS w (task_id, fence_id, fence_version, event_id, type, due_in_ms, data, cancelled_data)
   ), gone AS (
@@ -168,7 +179,7 @@ export const settleSql = `WITH wanted AS (
       CASE WHEN w.due_in_ms IS NULL THEN p.due_at ELSE ${msFromNow("w.due_in_ms")} END AS due_at, w.due_in_ms IS NOT NULL AS due_changed
   ), appended AS (
     INSERT INTO duetime.event (task_id, version, type, event_id, at, attempt, due_at, data)
-    SELECT task_id, version, type, event_id, (SELECT clock_timestamp()),
+    SELECT task_id, version, type, event_id, (SELECT at FROM now),
       CASE WHEN type NOT IN (${ClaimReleased}, ${TaskCancelled}) THEN attempt END,
       CASE WHEN due_changed AND type <> ${TaskCancelled} THEN due_at END,
       (CASE WHEN type = ${TaskCancelled} THEN cancelled_data ELSE data END)::jsonb
@@ -180,18 +191,22 @@ export const settleSql = `WITH wanted AS (
     FROM gone WHERE type IN (${ClaimReleased}, ${AttemptFailed}, ${AttemptSnoozed}, ${AttemptReleased}, ${AttemptExpired})
   ), dead AS (
     INSERT INTO duetime.dead_letter (task_id, kind_id, priority, due_at, dead_at, version, attempt, charged, data)
-    SELECT task_id, kind_id, priority, due_at, (SELECT clock_timestamp()), version, attempt, charged, data::jsonb
+    SELECT task_id, kind_id, priority, due_at, (SELECT at FROM now), version, attempt, charged, data::jsonb
     FROM gone WHERE type = ${TaskDeadLettered}
   ), stopped AS (
     INSERT INTO duetime.parked (task_id, kind_id, priority, due_at, parked_at, version, attempt, charged, cancel_requested)
-    SELECT task_id, kind_id, priority, due_at, (SELECT clock_timestamp()), version, attempt, charged, cancel_requested
+    SELECT task_id, kind_id, priority, due_at, (SELECT at FROM now), version, attempt, charged, cancel_requested
     FROM gone WHERE type = ${TaskParked}
   )
   SELECT task_id, type, ${msOf("due_at")} AS due_at_ms FROM gone`
 
 /** Which of these events are in the history. $1 task ids, $2 event ids; $3, $4 bounds of the ids. */
-export const confirmSql = `SELECT e.task_id, e.type FROM unnest($1::uuid[], $2::uuid[]) AS w (task_id, event_id)
-  JOIN duetime.event e ON e.task_id = w.task_id AND e.event_id = w.event_id AND e.task_id >= $3::uuid AND e.task_id < $4::uuid`
+export const confirmSql = `SELECT w.task_id, e.type FROM unnest($1::uuid[], $2::uuid[]) AS w (task_id, event_id)
+  CROSS JOIN LATERAL (
+    SELECT f.type FROM duetime.event f
+    WHERE f.task_id = w.task_id AND f.event_id = w.event_id AND f.task_id >= $3::uuid AND f.task_id < $4::uuid
+    LIMIT 1
+  ) e`
 
 /**
  * A lease that has run out is over for good; the condition is checked again on the locked row, so a renewal that came
