@@ -31,7 +31,7 @@ export const make = (
       aliveUntilMs = askedAtMs + leaseMs
     }
 
-    yield* process.run("renew", renew).pipe(
+    yield* process.runInSession("renew", renew).pipe(
       // A failed renewal is followed by the next one; three may fail before the lease runs out.
       Effect.ignore,
       Effect.delay(leaseMs / renewalsPerLease),
@@ -49,12 +49,12 @@ export const make = (
       isAlive: () => monotonicMs() < aliveUntilMs,
       leaseMs,
       serve: (announced) =>
-        process.run("serve", () => {
+        process.runInSession("serve", () => {
           policies = announced
           database.sessions.serve(id, announced)
         }),
       servedKinds: (reach) =>
-        process.run("servedKinds", () =>
+        process.runInSession("servedKinds", () =>
           reach === "process" ? database.sessions.kindsOf(id) : database.sessions.servedKinds(database.now())
         )
     }

@@ -12,12 +12,21 @@ export class MemoryProcess {
   isCutOff = false
   readonly faults: Array<Fault> = []
 
-  /** One operation: synchronous in itself, so nothing comes between its steps. */
+  /** One operation of the store: synchronous in itself, so nothing comes between its steps. */
   run<A>(operation: string, apply: () => A): Effect.Effect<A, StoreUnavailable> {
+    return this.#run(operation, apply, () => this.faults.shift())
+  }
+
+  /** One operation of the session: no fault is meant for it, since nobody can tell when it comes. */
+  runInSession<A>(operation: string, apply: () => A): Effect.Effect<A, StoreUnavailable> {
+    return this.#run(operation, apply, () => undefined)
+  }
+
+  #run<A>(operation: string, apply: () => A, nextFault: () => Fault | undefined): Effect.Effect<A, StoreUnavailable> {
     return Effect.suspend(() => {
       if (this.isCrashed) return Effect.never
       if (this.isCutOff) return Effect.fail(unavailable(operation, false, "the database cannot be reached"))
-      const fault = this.faults.shift()
+      const fault = nextFault()
       if (fault === "before") return Effect.fail(unavailable(operation, false, "the request was lost"))
       const answer = apply()
       return fault === "after"

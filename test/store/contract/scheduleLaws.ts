@@ -49,21 +49,6 @@ export const scheduleLaws = (law: Law): void => {
     })
   )
 
-  law("a batch of the largest size is scheduled whole", () =>
-    Effect.gen(function* () {
-      const store = yield* TaskStore
-      const kind = yield* unservedKind
-      const first = yield* newTask(kind, { dueInMs: tenYearsMs })
-      const tasks = yield* Effect.forEach(Array.from({ length: batchSizeMax }), () =>
-        newTask(kind, { dueAtMs: first.dueAtMs })
-      )
-      const answers = yield* store.schedule(tasks)
-      assert.strictEqual(answers.filter(({ _tag }) => _tag === "Created").length, batchSizeMax)
-      const { tasks: found } = yield* store.find({ stage: "pending", kind, limit: batchSizeMax })
-      assert.deepStrictEqual(new Set(found.map(({ taskId }) => taskId)), new Set(tasks.map(({ taskId }) => taskId)))
-    })
-  )
-
   law("an empty batch is answered with nothing", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* (yield* TaskStore).schedule([]), [])
@@ -209,7 +194,25 @@ export const scheduleLaws = (law: Law): void => {
   )
 }
 
-export const hostileStrings: ReadonlyArray<string> = [
+/** Last of all laws, since every audit after it reads a thousand streams more. */
+export const largeBatchLaws = (law: Law): void => {
+  law("a batch of the largest size is scheduled whole", () =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      const kind = yield* unservedKind
+      const first = yield* newTask(kind, { dueInMs: tenYearsMs })
+      const tasks = yield* Effect.forEach(Array.from({ length: batchSizeMax }), () =>
+        newTask(kind, { dueAtMs: first.dueAtMs })
+      )
+      const answers = yield* store.schedule(tasks)
+      assert.strictEqual(answers.filter(({ _tag }) => _tag === "Created").length, batchSizeMax)
+      const { tasks: found } = yield* store.find({ stage: "pending", kind, limit: batchSizeMax })
+      assert.deepStrictEqual(new Set(found.map(({ taskId }) => taskId)), new Set(tasks.map(({ taskId }) => taskId)))
+    })
+  )
+}
+
+const hostileStrings: ReadonlyArray<string> = [
   "'; DROP TABLE event; --",
   'a "quoted" \\ back\\slash',
   "$1 $$ %s ${x} {}",
