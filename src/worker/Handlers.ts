@@ -6,6 +6,9 @@ import { type Attempt, type AttemptGrant, makeAttempt } from "./Attempt.ts"
 import type { HandlerConflict } from "../DuetimeError.ts"
 import { PayloadUnfit } from "./AttemptFailure.ts"
 
+export { type AsyncAttempt, type AsyncSql, type Attempt, type CommitFailure, performAsync } from "./Attempt.ts"
+export { Discard, Fatal, RetryIn, Snooze } from "./Outcome.ts"
+
 /**
  * Where the layers made by `kind.handle` meet the worker. Each registers itself while its scope is open, so a
  * process serves exactly the kinds whose layers it builds; when such a layer closes, the worker stops taking the

@@ -41,6 +41,8 @@ export class Worker extends Context.Service<
       readonly concurrency: number
       /** Handlers that run on after their timeout. */
       readonly stuck: number
+      /** Whether the store knows the kinds served here: from then on engines claim for this worker. */
+      readonly isAnnounced: boolean
     }
   }
 >()("duetime/worker/Worker") {
@@ -79,6 +81,7 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
   const intakes = new Map<string, Fiber.Fiber<never>>()
   const announcement = makeGate()
   let isAnnounced = true
+  let isAnnouncing = false
 
   const announce = () => {
     isAnnounced = false
@@ -94,10 +97,12 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
       // The layers of a program register one after the other within one turn.
       yield* Effect.yieldNow
       isAnnounced = true
+      isAnnouncing = true
       announcedTo = session.id()
       yield* outages.store.outlast(
         Effect.suspend(() => session.serve(Array.from(handlers.values(), (handler) => handler.policy)))
       )
+      isAnnouncing = false
     }
   }).pipe(Effect.forkScoped)
 
@@ -147,7 +152,12 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
 
   return Context.make(Handlers, { register }).pipe(
     Context.add(Worker, {
-      status: () => ({ inFlight: slots.total - slots.free(), concurrency, stuck: runner.stuckCount() })
+      status: () => ({
+        inFlight: slots.total - slots.free(),
+        concurrency,
+        stuck: runner.stuckCount(),
+        isAnnounced: isAnnounced && !isAnnouncing
+      })
     })
   )
 })

@@ -1,0 +1,206 @@
+import { type Duration, Effect, Layer, Result, Schema, SchemaIssue, type Scope } from "effect"
+import { defaultQueue, type DueJitter, type KindPolicy, timeoutMsDefault, timeoutMsMax } from "./core/KindPolicy.ts"
+import { isPriority, priorities, type Priority } from "./core/Priority.ts"
+import { defaultRetryPolicy, type RetryPolicy } from "./core/RetryPolicy.ts"
+import { toStorableText } from "./core/storable.ts"
+import {
+  Duetime,
+  type EntryReceipt,
+  type PayloadKind,
+  type Receipt,
+  type ScheduleError,
+  type TaskEntry
+} from "./Duetime.ts"
+import { type HandlerConflict, type KeyConflict, PayloadRejected } from "./DuetimeError.ts"
+import { durationMsOf, nameOf, rejected } from "./optionValues.ts"
+import { retryDelayMsMax } from "./RetryPolicy.ts"
+import type { ScheduleOptions } from "./ScheduleOptions.ts"
+import {
+  type AsyncAttempt,
+  type Attempt,
+  type Codec,
+  Discard,
+  Fatal,
+  Handlers,
+  makeHandler,
+  performAsync,
+  RetryIn,
+  Snooze
+} from "./worker/Handlers.ts"
+
+/**
+ * A kind of task: its name, the schema of its payload, its policy. One value serves both sides: services schedule with
+ * it, workers handle with it, and the compiler holds the two together. Defining has no effect; the policy reaches the
+ * database when a worker serves the kind.
+ */
+export interface Kind<in out Payload, in out Output = unknown> extends PayloadKind<Payload> {
+  readonly kind: string
+  /** Stores a task of this kind; see `Duetime.schedule`. */
+  readonly schedule: (
+    payload: Payload,
+    options?: ScheduleOptions
+  ) => Effect.Effect<Receipt, ScheduleError | KeyConflict, Duetime>
+  /** Stores many; see `Duetime.scheduleMany`. */
+  readonly scheduleMany: (
+    tasks: ReadonlyArray<TaskEntry<Payload>>
+  ) => Effect.Effect<ReadonlyArray<EntryReceipt>, ScheduleError, Duetime>
+  /**
+   * The layer that handles this kind in a worker. What the handler needs becomes the layer's requirement; each attempt
+   * has a scope of its own. Success is recorded with what the handler returns, a failure is retried by the policy;
+   * `snooze`, `discard`, `fatal` and `retryIn` say more.
+   */
+  readonly handle: <E, R>(
+    handler: (payload: Payload, attempt: Attempt<Output>) => Effect.Effect<Output, E, R>
+  ) => Layer.Layer<never, HandlerConflict, Handlers | Exclude<R, Scope.Scope>>
+  /** The same for an async function; timeout and drain arrive as an aborted `attempt.signal`. */
+  readonly handleAsync: (
+    handler: (payload: Payload, attempt: AsyncAttempt<Output>) => Promise<Output>
+  ) => Layer.Layer<never, HandlerConflict, Handlers>
+}
+
+/** A schema that needs no services and is not asynchronous. */
+export type PlainSchema = Schema.ConstraintCodec<unknown, unknown>
+export type PlainFields = { readonly [field: string]: PlainSchema }
+
+export type DefineOptions<Payload, Output> = {
+  /** Fields, or any schema. Stored as JSON by `Schema.toCodecJson`. */
+  readonly payload: Payload
+  /** What a handler returns, if somebody reads it. Without, any JSON is kept. */
+  readonly result?: Output
+  /** The service that serves the kind; default "default". Each queue has its own topics and workers. */
+  readonly queue?: string
+  /** Default: 8 attempts, 1 s doubling up to 10 min, full jitter. */
+  readonly retry?: RetryPolicy
+  /** Limit of one attempt, 1 ms to 1 day; default 1 minute. */
+  readonly timeout?: Duration.Input
+  /** Default "normal". */
+  readonly priority?: Priority
+  /** Spreads due times by `from` to `to` after the time asked for, up to 1 day; default none. */
+  readonly dueJitter?: { readonly from?: Duration.Input; readonly to: Duration.Input }
+  /** After an attempt whose worker died or that ran too long: try again, or wait for a person. Default "retry". */
+  readonly onInterrupted?: "retry" | "park"
+}
+
+/**
+ * Defines a kind. `kind` and `queue` are 1 to 100 characters of a-z, 0-9, ".", "_" and "-", a letter first.
+ *
+ * Throws `OptionsRejected`, when the program starts, for a value that makes no sense.
+ */
+export function define<const Fields extends PlainFields, Output extends PlainSchema = typeof anyOutput>(
+  kind: string,
+  options: DefineOptions<Fields, Output>
+): Kind<Schema.Struct.Type<Fields>, Output["Type"]>
+export function define<Payload extends PlainSchema, Output extends PlainSchema = typeof anyOutput>(
+  kind: string,
+  options: DefineOptions<Payload, Output>
+): Kind<Payload["Type"], Output["Type"]>
+export function define(kind: string, options: DefineOptions<PlainSchema | PlainFields, PlainSchema>): unknown {
+  const { payload, result } = options
+  const policy = policyOf(kind, options)
+  return isPlainSchema(payload) ? makeKind(policy, payload, result) : makeKind(policy, Schema.Struct(payload), result)
+}
+
+/** For handlers: `return yield* Task.snooze("10 minutes")`, or `throw` it. Tries again later; the attempt is not charged. */
+export const snooze = (duration: Duration.Input): Snooze => new Snooze({ inMs: delayMs("snooze", duration) })
+
+/** For handlers: the task is not worth another attempt. It becomes a dead letter with the reason `discarded`. */
+export const discard = (reason: string): Discard => new Discard({ reason })
+
+/** For handlers: failed, and trying again would not help. A dead letter at once, with this error. */
+export const fatal = (error: unknown): Fatal => new Fatal({ error })
+
+/** For handlers: failed with this error; the next attempt comes after this delay instead of the policy's. */
+export const retryIn = (duration: Duration.Input, error: unknown): RetryIn =>
+  new RetryIn({ inMs: delayMs("retryIn", duration), error })
+
+/** Longest spread of due times. */
+export const dueJitterMsMax = 86_400_000
+
+/** Kinds without a result schema: what the handler returns is kept if it is JSON. */
+const anyOutput = Schema.Unknown
+
+const delayMs = (field: string, duration: Duration.Input): number =>
+  Result.getOrThrow(durationMsOf(field, duration, { minMs: 0, maxMs: retryDelayMsMax }))
+
+const isPlainSchema = (payload: PlainSchema | PlainFields): payload is PlainSchema => Schema.isSchema(payload)
+
+const makeKind = <Payload extends PlainSchema, Output extends PlainSchema>(
+  policy: KindPolicy,
+  payloadSchema: Payload,
+  resultSchema: Output | undefined
+): Kind<Payload["Type"], Output["Type"]> => {
+  const payloadCodec = Schema.toCodecJson(payloadSchema)
+  const encodePayload = Schema.encodeUnknownResult(payloadCodec)
+  const codec: Codec<Payload["Type"], Output["Type"]> = {
+    policy,
+    decodePayload: Schema.decodeUnknownResult(payloadCodec),
+    encodeResult: resultSchema === undefined ? null : Schema.encodeUnknownResult(Schema.toCodecJson(resultSchema))
+  }
+  const self: PayloadKind<Payload["Type"]> = {
+    policy,
+    encodePayload: (payload) =>
+      Result.mapError(encodePayload(payload), (error) => payloadRejected(policy.kind, error.issue))
+  }
+  const handle: Kind<Payload["Type"], Output["Type"]>["handle"] = <E, R>(
+    handler: (payload: Payload["Type"], attempt: Attempt<Output["Type"]>) => Effect.Effect<Output["Type"], E, R>
+  ) =>
+    Layer.effectDiscard(
+      Effect.gen(function* () {
+        const context = yield* Effect.context<Exclude<R, Scope.Scope>>()
+        const handlers = yield* Handlers
+        yield* handlers.register(makeHandler(codec, handler, context))
+      })
+    )
+  return {
+    ...self,
+    kind: policy.kind,
+    schedule: (payload, options) => Duetime.use((duetime) => duetime.schedule(self, payload, options)),
+    scheduleMany: (tasks) => Duetime.use((duetime) => duetime.scheduleMany(self, tasks)),
+    handle,
+    handleAsync: (handler) =>
+      handle((payload, attempt) => performAsync(attempt, (asyncAttempt) => handler(payload, asyncAttempt)))
+  }
+}
+
+const policyOf = (kind: string, options: DefineOptions<unknown, unknown>): KindPolicy => {
+  const { onInterrupted = "retry", priority = "normal", retry = defaultRetryPolicy } = options
+  if (!isPriority(priority)) throw rejected("priority", priority, `Give one of ${priorities.join(", ")}`)
+  if (onInterrupted !== "retry" && onInterrupted !== "park") {
+    throw rejected("onInterrupted", onInterrupted, 'Give "retry" or "park"')
+  }
+  return {
+    kind: Result.getOrThrow(nameOf("kind", kind)),
+    queue: Result.getOrThrow(nameOf("queue", options.queue ?? defaultQueue)),
+    priority,
+    retry,
+    timeoutMs: Result.getOrThrow(
+      durationMsOf("timeout", options.timeout ?? timeoutMsDefault, { minMs: 1, maxMs: timeoutMsMax })
+    ),
+    dueJitter: options.dueJitter === undefined ? null : jitterOf(options.dueJitter),
+    onInterrupted
+  }
+}
+
+const jitterOf = (jitter: { readonly from?: Duration.Input; readonly to: Duration.Input }): DueJitter => {
+  const limits = { minMs: 0, maxMs: dueJitterMsMax }
+  const fromMs = Result.getOrThrow(durationMsOf("dueJitter.from", jitter.from ?? 0, limits))
+  const toMs = Result.getOrThrow(durationMsOf("dueJitter.to", jitter.to, limits))
+  if (toMs < fromMs) throw rejected("dueJitter.to", jitter.to, `Give at least dueJitter.from, ${fromMs} ms`)
+  return { fromMs, toMs }
+}
+
+const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
+/** Characters of a schema's complaint that an error repeats; it quotes the value. */
+const complaintLengthMax = 160
+
+const payloadRejected = (kind: string, issue: SchemaIssue.Issue): PayloadRejected => {
+  const [first] = issuesOf(issue).issues
+  const path = (first?.path ?? []).map((step) => `.${String(typeof step === "object" ? step.key : step)}`)
+  const problem = (first?.message ?? "it does not fit the schema").replaceAll(/\s+/g, " ")
+  return new PayloadRejected({
+    kind,
+    path: toStorableText(`$${path.join("")}`, complaintLengthMax),
+    problem: toStorableText(problem, complaintLengthMax),
+    wayOut: "Give what the payload schema of the kind asks for"
+  })
+}

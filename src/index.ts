@@ -1,0 +1,29 @@
+export * as Task from "./Task.ts"
+export * as RetryPolicy from "./RetryPolicy.ts"
+export { Duetime, PayloadBytesMax } from "./Duetime.ts"
+export type {
+  ActError,
+  EntryReceipt,
+  Find,
+  Found,
+  LookUpError,
+  Receipt,
+  ScheduleError,
+  TaskEntry,
+  UntypedTask
+} from "./Duetime.ts"
+export type { ScheduleOptions, When } from "./ScheduleOptions.ts"
+export type { TaskSummary, TaskView } from "./TaskView.ts"
+export * from "./DuetimeError.ts"
+export * as DuetimeMetrics from "./DuetimeMetrics.ts"
+
+export type { Priority } from "./core/Priority.ts"
+export type { AttemptError, EventTag, Json, TaskEvent } from "./core/TaskEvent.ts"
+export type { TaskId } from "./core/TaskId.ts"
+export type { Stage, Status } from "./core/TaskState.ts"
+
+export { Engine } from "./engine/Engine.ts"
+export { Worker, type WorkerOptions } from "./worker/Worker.ts"
+export { AttemptObserver } from "./worker/AttemptObserver.ts"
+export { Handlers } from "./worker/Handlers.ts"
+export type { AsyncAttempt, AsyncSql, Attempt } from "./worker/Handlers.ts"

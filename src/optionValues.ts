@@ -1,0 +1,84 @@
+import { DateTime, Duration, Option, Predicate, Result } from "effect"
+import { inspect } from "node:util"
+import { isStorableText, toStorableText } from "./core/storable.ts"
+import { timestampMsMax } from "./core/TaskId.ts"
+import { OptionsRejected } from "./DuetimeError.ts"
+
+/** Reads the values callers give: typed ones are checked too, because JavaScript, task files and the terminal give others. */
+
+/** Characters of a caller's value that an error message repeats. */
+export const shownLengthMax = 80
+/** Characters of a key: four bytes each still fit an index entry. */
+export const keyLengthMax = 512
+
+type Checked<A> = Result.Result<A, OptionsRejected>
+
+export const rejected = (field: string, value: unknown, wayOut: string): OptionsRejected =>
+  new OptionsRejected({ field, value: shown(value), wayOut })
+
+export const shown = (value: unknown): string => {
+  const text = inspect(value, {
+    depth: 1,
+    maxStringLength: shownLengthMax,
+    breakLength: Infinity,
+    customInspect: false
+  })
+  return toStorableText(Predicate.isDate(value) ? String(value) : text, shownLengthMax)
+}
+
+/** A span as whole milliseconds, rounded up: what is waited for is never shorter than asked for. */
+export const durationMsOf = (
+  field: string,
+  input: Duration.Input,
+  limits: { readonly minMs: number; readonly maxMs: number }
+): Checked<number> => {
+  // Duration.millis reads NaN as zero; here it is a mistake.
+  const read = Number.isNaN(input) ? Option.none() : Duration.fromInput(input)
+  const durationMs = Option.isSome(read) ? Math.ceil(Duration.toMillis(read.value)) : Number.NaN
+  if (durationMs >= limits.minMs && durationMs <= limits.maxMs) return Result.succeed(durationMs)
+  const range = `from ${limits.minMs} ms to ${Duration.format(Duration.millis(limits.maxMs))}`
+  return Result.fail(
+    rejected(field, input, `Give a duration ${range}, such as "30 seconds" or a number of milliseconds`)
+  )
+}
+
+export type InstantInput = Date | DateTime.DateTime | number | string
+
+/** An instant as milliseconds since 1970. Text must name its offset: "09:00" is another instant in each zone. */
+export const instantMsOf = (field: string, input: InstantInput): Checked<number> => {
+  const atMs = readInstant(input)
+  if (atMs >= -timestampMsMax && atMs <= timestampMsMax) return Result.succeed(atMs)
+  const wayOut =
+    'Give a Date, a DateTime, milliseconds since 1970, or text such as "2027-01-31T09:00:00Z" or "...+01:00"'
+  return Result.fail(rejected(field, input, wayOut))
+}
+
+const isoWithOffset = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/
+
+const readInstant = (input: unknown): number => {
+  if (Predicate.isNumber(input)) return input
+  if (Predicate.isDate(input)) return input.getTime()
+  if (DateTime.isDateTime(input)) return DateTime.toEpochMillis(input)
+  if (!Predicate.isString(input) || !isoWithOffset.test(input)) return Number.NaN
+  return Option.match(DateTime.make(input), { onNone: () => Number.NaN, onSome: DateTime.toEpochMillis })
+}
+
+/** A key of a task: any text that can be stored, bounded. */
+export const keyOf = (field: string, input: string): Checked<string> =>
+  Predicate.isString(input) && input.length > 0 && input.length <= keyLengthMax && isStorableText(input)
+    ? Result.succeed(input)
+    : Result.fail(rejected(field, input, `Give 1 to ${keyLengthMax} characters without U+0000 and lone surrogates`))
+
+/** Names of kinds and queues: they become topics, metric labels and file names. */
+const namePattern = /^[a-z][a-z0-9._-]{0,99}$/
+
+export const nameOf = (field: string, input: string): Checked<string> =>
+  Predicate.isString(input) && namePattern.test(input)
+    ? Result.succeed(input)
+    : Result.fail(
+        rejected(
+          field,
+          input,
+          'Give 1 to 100 characters of a-z, 0-9 and "._-", a letter first, such as "send-reminder"'
+        )
+      )
