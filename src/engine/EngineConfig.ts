@@ -52,21 +52,35 @@ const milliseconds = (key: string, defaultMs: number, bounds: { readonly minimum
     key
   ).pipe(Config.map(Duration.toMillis), Config.withDefault(defaultMs))
 
-const tasks = (key: string, defaultCount: number, maximum: number) =>
-  Config.schema(Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum })), key).pipe(
+const tasks = (key: string, defaultCount: number, bounds: { readonly minimum: number; readonly maximum: number }) =>
+  Config.schema(Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween(bounds)), key).pipe(
     Config.withDefault(defaultCount)
   )
 
+/** Largest count that is accepted for a window or allowance; the wheel holds 50,000. */
+const countMax = 100_000
+
+const windowTasks = tasks("DUETIME_WINDOW_TASKS_MIN", defaults.windowTasksMin, { minimum: 1, maximum: countMax }).pipe(
+  Config.flatMap((windowTasksMin) =>
+    tasks("DUETIME_WINDOW_TASKS_MAX", Math.max(windowTasksMin, defaults.windowTasksMax), {
+      minimum: windowTasksMin,
+      maximum: countMax
+    }).pipe(Config.map((windowTasksMax) => ({ windowTasksMin, windowTasksMax })))
+  )
+)
+
 /** Read from the environment; durations are written "250 millis" or "2 seconds". */
 export const config: Config.Config<EngineConfig> = Config.all({
+  windowTasks,
   // Above 4 s a claim would outlive the default lease before its task is due.
   lookAheadMs: milliseconds("DUETIME_LOOK_AHEAD", defaults.lookAheadMs, { minimum: 0, maximum: 4_000 }),
   idlePollMs: milliseconds("DUETIME_IDLE_POLL", defaults.idlePollMs, { minimum: 5, maximum: 60_000 }),
-  windowTasksMin: tasks("DUETIME_WINDOW_TASKS_MIN", defaults.windowTasksMin, 100_000),
-  windowTasksMax: tasks("DUETIME_WINDOW_TASKS_MAX", defaults.windowTasksMax, 100_000),
-  criticalTasksMax: tasks("DUETIME_CRITICAL_TASKS_MAX", defaults.criticalTasksMax, 100_000),
-  claimBatchSizeMax: tasks("DUETIME_CLAIM_BATCH_SIZE_MAX", defaults.claimBatchSizeMax, batchSizeMax),
+  criticalTasksMax: tasks("DUETIME_CRITICAL_TASKS_MAX", defaults.criticalTasksMax, { minimum: 1, maximum: countMax }),
+  claimBatchSizeMax: tasks("DUETIME_CLAIM_BATCH_SIZE_MAX", defaults.claimBatchSizeMax, {
+    minimum: 1,
+    maximum: batchSizeMax
+  }),
   drainMsMax: milliseconds("DUETIME_DRAIN_LIMIT", defaults.drainMsMax, { minimum: 0, maximum: 600_000 })
-})
+}).pipe(Config.map(({ windowTasks, ...others }) => ({ ...windowTasks, ...others })))
 
 export const layerFromEnv = Layer.effect(EngineConfig, config)

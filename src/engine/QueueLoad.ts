@@ -107,7 +107,7 @@ export const windowRoundTrips = 2
  * claim is cheapest in batches, and at 5,000 starts/s this makes batches of 250 to 500, ten or twenty a second.
  */
 export const refillMs = 100
-/** Rates over a shorter time are mostly noise. */
-const sampleMsMin = 10
+/** Starts come in batches; a rate over a shorter time would take one batch for a flood. */
+const sampleMsMin = 50
 /** How long a rate is remembered after the starts have become slower. */
 const rateMemoryMs = 1_000
