@@ -1,85 +1,112 @@
 /**
  * Whole life cycles of near-due tasks beside the pending mass: schedule, claim, start, succeed, in batches, on one or more
- * sessions that compete for the same lanes. A run ends when every scheduled task has succeeded; one that is missing is a failure.
+ * sessions that compete for the same lanes. Each session keeps a low mark per lane as an engine does: a hint a little
+ * behind its last claim, with a sweep from further back every few steps. A run ends when every scheduled task has succeeded;
+ * one that is missing fails the run.
  */
-import { Clock, Effect } from "effect"
+import { Clock, Data, Effect } from "effect"
+import type { PgConnection } from "@effect/sql-pg"
 import * as Driver from "./driver.ts"
 import type { Layout } from "./layout.ts"
-import { measured, tupleCounts } from "./probe.ts"
-import type { PgConnection } from "@effect/sql-pg"
+import { measured, storedBytes, totalBytes, tupleCounts } from "./probe.ts"
 import type { Server } from "./server.ts"
 
-export interface CycleResult {
-  readonly layout: string
+export class TasksLost extends Data.TaggedError("TasksLost")<{ readonly message: string }> {}
+
+export interface CycleOptions {
   readonly batchSize: number
   readonly connections: number
-  readonly tasks: number
-  readonly cyclesPerSecond: number
-  readonly serverCpuSecondsPer1000: number
-  readonly clientCpuSecondsPer1000: number
-  readonly walBytesPerTask: number
-  readonly hotShare: number
-  readonly deadTuplesPerTask: number
+  /** How long to schedule: a number of tasks or a number of seconds. */
+  readonly until: { readonly tasks: number } | { readonly seconds: number }
+  readonly parameters?: Readonly<Record<string, string>>
+  /** Called with the name and the latency of every step. */
+  readonly onStep?: (name: string, milliseconds: number) => void
 }
 
-/** How far behind now a claim of the cycle looks: the low mark. Tasks of a run are due when they are scheduled. */
-const lowMarkLagMs = 30_000
+/** A session's low mark stays this far behind its last claim in the lane. */
+const lowMarkLagMs = 50
+const sweepEverySteps = 25
+const sweepLagMs = 60_000
 
 export const cycle = Effect.fnUntraced(function* (
   server: Server,
   admin: PgConnection.PgConnection,
   layout: Layout,
-  options: {
-    readonly batchSize: number
-    readonly connections: number
-    readonly tasks: number
-    readonly parameters?: Readonly<Record<string, string>>
-  }
+  options: CycleOptions
 ) {
-  const drivers = yield* Effect.forEach(Array.from({ length: options.connections }, (_, index) => index + 1), (session) =>
-    Effect.map(server.connect({ search_path: layout.schema, ...options.parameters }), (connection) =>
-      Driver.make(connection, layout, session)
-    )
-  )
-  const share = Math.ceil(options.tasks / options.connections)
+  const began = yield* Clock.currentTimeMillis
   let scheduled = 0
   let succeeded = 0
-  const step = Effect.fnUntraced(function* (driver: Driver.Driver) {
-    const nowMs = yield* Clock.currentTimeMillis
-    const lowMs = nowMs - lowMarkLagMs
-    const held = yield* driver.claim(Driver.makeLanes(options.batchSize, lowMs), lowMs, nowMs)
-    const ended = yield* driver.succeed(yield* driver.start(held))
-    succeeded += ended.length
-    return held.length
+  const timed = Effect.fnUntraced(function* <A, E>(name: string, effect: Effect.Effect<A, E>) {
+    const from = yield* Clock.currentTimeNanos
+    const value = yield* effect
+    options.onStep?.(name, Number((yield* Clock.currentTimeNanos) - from) / 1e6)
+    return value
   })
-  const session = Effect.fnUntraced(function* (driver: Driver.Driver) {
-    for (let done = 0; done < share; done += options.batchSize) {
+  const session = Effect.fnUntraced(function* (index: number) {
+    const connection = yield* server.connect({ search_path: layout.schema, ...pinnedSettings, ...options.parameters })
+    const driver = Driver.make(connection, layout, index + 1)
+    const marks = new Map<string, number>()
+    const step = Effect.fnUntraced(function* (nowMs: number, sweep: boolean) {
+      const lanes = Driver.makeLanes(options.batchSize, nowMs - sweepLagMs)
+      const tight = { ...lanes, lowMs: lanes.lowMs.map((low, lane) => (sweep ? low : (marks.get(laneOf(lanes, lane)) ?? low))) }
+      const held = yield* timed("claim", driver.claim(tight, nowMs - lowMarkLagMs, nowMs))
+      for (const task of held) {
+        const lane = `${task.kind}/${task.priority}`
+        marks.set(lane, Math.max(marks.get(lane) ?? 0, task.dueMs - lowMarkLagMs))
+      }
+      const started = yield* timed("start", driver.start(held))
+      const ended = yield* timed("succeed", driver.succeed(started))
+      succeeded += ended.length
+      return held.length
+    })
+    const share = "tasks" in options.until ? Math.ceil(options.until.tasks / options.connections) : Number.POSITIVE_INFINITY
+    const endMs = "seconds" in options.until ? began + options.until.seconds * 1000 : Number.POSITIVE_INFINITY
+    for (let done = 0, steps = 1; done < share; done += options.batchSize, steps++) {
       const nowMs = yield* Clock.currentTimeMillis
-      yield* driver.schedule(Array.from({ length: options.batchSize }, () => Driver.makeTask(nowMs)))
+      if (nowMs > endMs) break
+      yield* timed("schedule", driver.schedule(Array.from({ length: options.batchSize }, () => Driver.makeTask(nowMs))))
       scheduled += options.batchSize
-      yield* step(driver)
+      yield* step(nowMs, steps % sweepEverySteps === 0)
     }
-    while ((yield* step(driver)) > 0) continue
+    while ((yield* step(yield* Clock.currentTimeMillis, true)) > 0) continue
   })
   const before = yield* tupleCounts(admin, layout.schema, layout.projections)
-  const [, cost] = yield* measured(admin, server, Effect.forEach(drivers, session, { concurrency: "unbounded", discard: true }))
-  yield* Effect.sleep("1200 millis")
+  const bytesBefore = totalBytes(yield* storedBytes(admin, layout.schema))
+  const indexes = Array.from({ length: options.connections }, (_, index) => index)
+  const [, cost] = yield* measured(
+    admin,
+    server,
+    Effect.scoped(Effect.forEach(indexes, session, { concurrency: "unbounded", discard: true }))
+  )
+  // Other sessions' counters are flushed at most once a second.
+  yield* Effect.sleep("1100 millis")
   const after = yield* tupleCounts(admin, layout.schema, layout.projections)
+  const bytesAfter = totalBytes(yield* storedBytes(admin, layout.schema))
   if (succeeded !== scheduled) {
-    return yield* Effect.die(new Error(`${layout.name}: ${scheduled} scheduled, ${succeeded} succeeded`))
+    return yield* new TasksLost({ message: `${layout.name}: ${scheduled} scheduled, ${succeeded} succeeded` })
   }
   const updates = after.updates - before.updates
-  const result: CycleResult = {
+  return {
     layout: layout.name,
     batchSize: options.batchSize,
     connections: options.connections,
     tasks: scheduled,
     cyclesPerSecond: scheduled / cost.seconds,
-    serverCpuSecondsPer1000: (cost.serverCpuSeconds / scheduled) * 1000,
-    clientCpuSecondsPer1000: (cost.clientCpuSeconds / scheduled) * 1000,
+    serverCpuMicrosPerTask: (cost.serverCpuSeconds / scheduled) * 1e6,
+    clientCpuMicrosPerTask: (cost.clientCpuSeconds / scheduled) * 1e6,
     walBytesPerTask: cost.walBytes / scheduled,
+    storedBytesPerTask: (bytesAfter - bytesBefore) / scheduled,
     hotShare: updates === 0 ? 1 : (after.hotUpdates - before.hotUpdates) / updates,
-    deadTuplesPerTask: (after.dead - before.dead) / scheduled
+    deadTuplesAfter: after.dead
   }
-  return result
 })
+
+export type CycleResult = Effect.Success<ReturnType<typeof cycle>>
+
+/**
+ * What keeps the plans on primary keys whatever the statistics say: every join of the hot path is a look-up by key or ctid.
+ */
+export const pinnedSettings = { enable_hashjoin: "off", enable_mergejoin: "off", enable_seqscan: "off" } as const
+
+const laneOf = (lanes: Driver.Lanes, index: number): string => `${lanes.kinds[index]}/${lanes.priorities[index]}`

@@ -4,7 +4,7 @@
  */
 import { type PgConnection, PgTypes } from "@effect/sql-pg"
 import { Effect, Result } from "effect"
-import { dayMs, dayOf, idFloor, idMs, type Layout, makeId, type Statement } from "./layout.ts"
+import { dayMs, dayOf, daySuffix, idFloor, idMs, type Layout, makeId, type Statement } from "./layout.ts"
 
 export interface Task {
   readonly id: string
@@ -59,21 +59,40 @@ const payloadOf = (task: Task): string =>
   `{"kind":${task.kind},"priority":${task.priority},"payload":{"to":"customer-${task.id}","template":"overdue-reminder","amount":12345}}`
 
 export const array = (values: ReadonlyArray<unknown>, oid: number) => Result.getOrThrow(PgTypes.array(values, oid))
-const uuids = (values: ReadonlyArray<string>) => array(values, PgTypes.OID.uuid)
+export const uuid = PgTypes.uuid
+export const uuids = (values: ReadonlyArray<string>) => array(values, PgTypes.OID.uuid)
 const int2s = (values: ReadonlyArray<number>) => array(values, PgTypes.OID.int2)
 const int4s = (values: ReadonlyArray<number>) => array(values, PgTypes.OID.int4)
 const instants = (values: ReadonlyArray<number>) => array(values, PgTypes.OID.timestamptz)
 
 export const make = (connection: PgConnection.PgConnection, layout: Layout, session: number) => {
+  const texts = new Map<string, string>()
+  /** The statement's text with the partitions of a day named in it. */
+  const textOf = (statement: Statement, day: number): string => {
+    if (!statement.byDay) return statement.sql
+    const key = `${day}${statement.sql}`
+    const known = texts.get(key)
+    if (known !== undefined) return known
+    const text = statement.sql.replaceAll("{day}", daySuffix(day))
+    texts.set(key, text)
+    return text
+  }
+
   const grouped = <A extends { readonly id: string }, B, E>(
     statement: Statement,
     rows: ReadonlyArray<A>,
-    run: (rows: ReadonlyArray<A>, bounds: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<B>, E>
+    run: (text: string, rows: ReadonlyArray<A>, bounds: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<B>, E>
   ): Effect.Effect<ReadonlyArray<B>, E> => {
     const sorted = rows.toSorted((left, right) => (left.id < right.id ? -1 : 1))
-    if (!statement.byDay) return sorted.length === 0 ? Effect.succeed([]) : run(sorted, [])
+    if (!statement.byDay) return sorted.length === 0 ? Effect.succeed([]) : run(statement.sql, sorted, [])
     return Effect.map(
-      Effect.forEach(byDay(sorted), ([day, group]) => run(group, [PgTypes.uuid(idFloor(day)), PgTypes.uuid(idFloor(day + dayMs))])),
+      Effect.forEach(byDay(sorted), ([day, group]) =>
+        run(
+          textOf(statement, day),
+          group,
+          statement.idBounds ? [PgTypes.uuid(idFloor(day)), PgTypes.uuid(idFloor(day + dayMs))] : []
+        )
+      ),
       (results) => results.flat()
     )
   }
@@ -90,33 +109,31 @@ export const make = (connection: PgConnection.PgConnection, layout: Layout, sess
     ])
   }
 
-  /** Claims up to each lane's quota with low mark < due <= highMs; the id bounds of a claim by day follow lowMs and highMs. */
-  const claim = Effect.fnUntraced(function* (lanes: Lanes, lowMs: number, highMs: number) {
+  /** Claims up to each lane's quota with low mark < due <= horizonMs, oldest day first, until `enough` are held. */
+  const claim = Effect.fnUntraced(function* (lanes: Lanes, fromMs: number, horizonMs: number, enough = Number.POSITIVE_INFINITY) {
     const held: Array<Held> = []
-    for (const statement of layout.claims) {
-      const parameters = claimParameters(lanes, lowMs, highMs, session)
-      const bounds = statement.byDay ? [PgTypes.uuid(idFloor(dayOf(lowMs))), PgTypes.uuid(idFloor(dayOf(highMs) + dayMs))] : []
-      const rows = yield* connection.queryValues(statement.sql, [...parameters, ...bounds])
-      for (const row of rows) {
-        const [id, version, fence, due, kind, priority] = row
-        held.push({
-          id: String(id),
-          version: Number(version),
-          fence: String(fence),
-          dueMs: due instanceof Date ? due.getTime() : 0,
-          kind: Number(kind),
-          priority: Number(priority)
-        })
+    const parameters = claimParameters(lanes, horizonMs, session)
+    const take = Effect.fnUntraced(function* (statement: Statement, day: number) {
+      if (held.length >= enough) return
+      if (statement.probe !== undefined) {
+        const found = yield* connection.queryValues(statement.probe, [...parameters.slice(0, 3), parameters[4]])
+        if (found.length === 0) return
       }
+      const rows = yield* connection.queryValues(textOf(statement, day), parameters)
+      for (const row of rows) held.push(heldOf(row))
+    })
+    for (const statement of layout.claims) {
+      const last = statement.byDay ? dayOf(horizonMs) : dayOf(fromMs)
+      for (let day = dayOf(fromMs); day <= last; day += dayMs) yield* take(statement, day)
     }
     return held
   })
 
   const start = (held: ReadonlyArray<Held>) => {
     const due = new Map(held.map((task) => [task.id, task]))
-    return grouped(layout.start, held, (rows, bounds) =>
+    return grouped(layout.start, held, (text, rows, bounds) =>
       Effect.map(
-        connection.queryValues(layout.start.sql, [
+        connection.queryValues(text, [
           uuids(rows.map((row) => row.id)),
           int4s(rows.map((row) => row.version)),
           uuids(rows.map((row) => row.fence)),
@@ -135,8 +152,8 @@ export const make = (connection: PgConnection.PgConnection, layout: Layout, sess
   }
 
   const succeed = (held: ReadonlyArray<Held>) =>
-    grouped(layout.succeed, held, (rows, bounds) =>
-      connection.queryValues(layout.succeed.sql, [
+    grouped(layout.succeed, held, (text, rows, bounds) =>
+      connection.queryValues(text, [
         uuids(rows.map((row) => row.id)),
         uuids(rows.map((row) => row.fence)),
         uuids(rows.map((row) => makeId(row.dueMs))),
@@ -145,8 +162,8 @@ export const make = (connection: PgConnection.PgConnection, layout: Layout, sess
     )
 
   const retry = (held: ReadonlyArray<Held & { readonly retryMs: number }>) =>
-    grouped(layout.retry, held, (rows, bounds) =>
-      connection.queryValues(layout.retry.sql, [
+    grouped(layout.retry, held, (text, rows, bounds) =>
+      connection.queryValues(text, [
         uuids(rows.map((row) => row.id)),
         uuids(rows.map((row) => row.fence)),
         uuids(rows.map((row) => makeId(row.dueMs))),
@@ -157,34 +174,67 @@ export const make = (connection: PgConnection.PgConnection, layout: Layout, sess
 
   /** Pending tasks at version 1 to another due time. */
   const reschedule = (tasks: ReadonlyArray<Task & { readonly newDueMs: number }>) =>
-    grouped({ sql: layout.reschedule.sql, byDay: true }, tasks, (rows, bounds) => {
-      const day = dayOf(idMs(rows[0]?.id ?? ""))
-      const dueBounds = layout.reschedule.dueBounds ? [PgTypes.timestamptz(day), PgTypes.timestamptz(day + dayMs)] : []
-      return connection.queryValues(layout.reschedule.sql, [
+    grouped(layout.reschedule, tasks, (text, rows, bounds) =>
+      connection.queryValues(text, [
         uuids(rows.map((row) => row.id)),
         int4s(rows.map(() => 1)),
         uuids(rows.map((row) => makeId(row.newDueMs))),
         instants(rows.map((row) => row.newDueMs)),
-        ...bounds,
-        ...dueBounds
+        ...bounds
       ])
-    })
+    )
 
-  return { schedule, claim, start, succeed, retry, reschedule, connection, layout }
+  /** Claims a window of due times to its end in batches, moving each lane's low mark; each batch goes to `use`. */
+  const sweep = Effect.fnUntraced(function* <E, R>(
+    fromMs: number,
+    toMs: number,
+    quota: number,
+    use: (held: ReadonlyArray<Held>) => Effect.Effect<unknown, E, R>,
+    tasksMax = Number.POSITIVE_INFINITY
+  ) {
+    const lanes = makeLanes(quota, fromMs)
+    const lowMs = [...lanes.lowMs]
+    for (let total = 0; ; ) {
+      const held = yield* claim({ ...lanes, lowMs }, fromMs, toMs)
+      total += held.length
+      for (const task of held) {
+        const lane = task.kind * priorityCount + task.priority
+        lowMs[lane] = Math.max(lowMs[lane] ?? fromMs, task.dueMs - 1)
+      }
+      yield* use(held)
+      if (held.length === 0 || total >= tasksMax) return { total, lowMs }
+    }
+  })
+
+  return { sweep, schedule, claim, start, succeed, retry, reschedule, connection, layout }
 }
 
 export type Driver = ReturnType<typeof make>
 
-export const claimParameters = (lanes: Lanes, lowMs: number, highMs: number, session: number): ReadonlyArray<unknown> => [
+export const claimParameters = (lanes: Lanes, horizonMs: number, session: number): ReadonlyArray<unknown> => [
   int2s(lanes.kinds),
   int2s(lanes.priorities),
   instants(lanes.lowMs),
   int4s(lanes.quotas),
-  PgTypes.timestamptz(lowMs),
-  PgTypes.timestamptz(highMs),
+  PgTypes.timestamptz(horizonMs),
   PgTypes.int4(session),
   PgTypes.int4(30_000)
 ]
+
+export const heldOf = (row: ReadonlyArray<unknown>): Held => {
+  const [id, version, fence, due, kind, priority] = row
+  return {
+    id: String(id),
+    version: Number(version),
+    fence: String(fence),
+    dueMs: due instanceof Date ? due.getTime() : 0,
+    kind: Number(kind),
+    priority: Number(priority)
+  }
+}
+
+/** Whether the task's id was born before an instant. */
+export const bornBefore = (task: Held, ms: number): boolean => idMs(task.id) < ms
 
 const byDay = <A extends { readonly id: string }>(rows: ReadonlyArray<A>): ReadonlyArray<readonly [number, ReadonlyArray<A>]> => {
   const groups = new Map<number, Array<A>>()

@@ -6,7 +6,7 @@
  *
  * Flattering to A: there is no index by session or deadline, though finding expired leases among a day's rows needs one.
  */
-import { type Days, dayMs, eachDay, eventTables, eventType, idFloor, type Layout, loadEvents, partitionName } from "./layout.ts"
+import { dayMs, type Days, eachDay, eventTables, eventType, idFloor, type Layout, loadEvents, partitionName } from "./layout.ts"
 
 const taskTables = (days: Days, fillfactor: number): ReadonlyArray<string> => [
   `CREATE TABLE task (
@@ -27,28 +27,28 @@ const taskTables = (days: Days, fillfactor: number): ReadonlyArray<string> => [
    )`
 ]
 
-const pick = (from: string, bounds: string) => `
+const pick = (from: string, claimable: string) => `
       FROM unnest($1::int2[], $2::int2[], $3::timestamptz[], $4::int4[]) AS lane(kind_id, priority, low_mark, quota)
       CROSS JOIN LATERAL (
-        SELECT w.task_id, w.due_at, w.kind_id, w.priority
+        SELECT w.ctid AS tid, w.task_id
         FROM ${from} w
-        WHERE ${bounds} w.kind_id = lane.kind_id AND w.priority = lane.priority
-          AND w.due_at > lane.low_mark AND w.due_at > $5::timestamptz AND w.due_at <= $6::timestamptz
+        WHERE ${claimable} w.kind_id = lane.kind_id AND w.priority = lane.priority
+          AND w.due_at > lane.low_mark AND w.due_at <= $5::timestamptz
         ORDER BY w.due_at
         LIMIT lane.quota
         FOR UPDATE SKIP LOCKED
       ) d`
 
-const claimAndAppend = (bounds: string) => `claimed AS (
-      UPDATE task t
-      SET status = 1, claimable = false, version = t.version + 1, event_id = p.event_id, session_id = $7::int4,
-        deadline_at = (SELECT clock_timestamp()) + $8::int4 * interval '1 millisecond'
+const claimAndAppend = (table: string, join: string) => `claimed AS (
+      UPDATE ${table} t
+      SET status = 1, claimable = false, version = t.version + 1, event_id = p.event_id, session_id = $6::int4,
+        deadline_at = (SELECT clock_timestamp()) + $7::int4 * interval '1 millisecond'
       FROM picked p
-      WHERE t.task_id = p.task_id ${bounds}
+      WHERE ${join}
       RETURNING t.task_id, t.version, t.event_id, t.due_at, t.kind_id, t.priority
     ), appended AS (
       INSERT INTO event (task_id, version, type, event_id, at, session_id)
-      SELECT task_id, version, ${eventType.TaskClaimed}, event_id, (SELECT clock_timestamp()), $7::int4 FROM claimed
+      SELECT task_id, version, ${eventType.TaskClaimed}, event_id, (SELECT clock_timestamp()), $6::int4 FROM claimed
     )
     SELECT task_id, version, event_id, due_at, kind_id, priority FROM claimed`
 
@@ -78,42 +78,51 @@ const make = (name: string, schema: string, fillfactor: number, outcome: string)
   claims: [
     {
       byDay: true,
+      idBounds: false,
       sql: `WITH picked AS MATERIALIZED (
-      SELECT d.task_id, uuidv7() AS event_id ${pick("task", "w.claimable AND w.task_id >= $9::uuid AND w.task_id < $10::uuid AND")}
-    ), ${claimAndAppend("AND t.task_id >= $9::uuid AND t.task_id < $10::uuid")}`
+      SELECT d.tid, uuidv7() AS event_id ${pick("task{day}", "w.claimable AND")}
+    ), ${claimAndAppend("task{day}", "t.ctid = p.tid")}`
     },
     {
       byDay: false,
+      idBounds: false,
+      probe: `SELECT 1 FROM unnest($1::int2[], $2::int2[], $3::timestamptz[]) AS lane(kind_id, priority, low_mark)
+        CROSS JOIN LATERAL (
+          SELECT 1 FROM elsewhere w
+          WHERE w.kind_id = lane.kind_id AND w.priority = lane.priority AND w.due_at > lane.low_mark AND w.due_at <= $4::timestamptz
+          LIMIT 1
+        ) d LIMIT 1`,
       sql: `WITH picked AS MATERIALIZED (
-      SELECT d.*, uuidv7() AS event_id ${pick("elsewhere", "")}
+      SELECT d.tid, d.task_id, uuidv7() AS event_id ${pick("elsewhere", "")}
     ), gone AS (
-      DELETE FROM elsewhere e USING picked p
-      WHERE e.kind_id = p.kind_id AND e.priority = p.priority AND e.due_at = p.due_at AND e.task_id = p.task_id
-    ), ${claimAndAppend("")}`
+      DELETE FROM elsewhere e USING picked p WHERE e.ctid = p.tid
+    ), ${claimAndAppend("task", "t.task_id = p.task_id")}`
     }
   ],
   start: {
     byDay: true,
+    idBounds: false,
     sql: `WITH wanted AS (
       SELECT * FROM unnest($1::uuid[], $2::int4[], $3::uuid[], $4::uuid[]) AS w(task_id, version, fence, event_id)
     ), started AS (
-      UPDATE task t
+      UPDATE task{day} t
       SET status = 2, version = t.version + 1, event_id = w.event_id, session_id = $5::int4, attempt = t.attempt + 1,
         deadline_at = (SELECT clock_timestamp()) + $6::int4 * interval '1 millisecond'
       FROM wanted w
-      WHERE t.task_id = w.task_id AND t.version = w.version AND t.event_id = w.fence AND t.task_id >= $7::uuid AND t.task_id < $8::uuid
+      WHERE t.task_id = w.task_id AND t.version = w.version AND t.event_id = w.fence
       RETURNING t.task_id, t.version, t.event_id, t.attempt, t.deadline_at
     ), appended AS (
       INSERT INTO event (task_id, version, type, event_id, at, session_id, attempt, deadline_at)
       SELECT task_id, version, ${eventType.AttemptStarted}, event_id, (SELECT clock_timestamp()), $5::int4, attempt, deadline_at
       FROM started
     )
-    SELECT s.task_id, s.version, s.event_id, s.attempt, f.data
-    FROM started s
-    LEFT JOIN event f ON f.task_id = s.task_id AND f.version = 1 AND f.task_id >= $7::uuid AND f.task_id < $8::uuid`
+    SELECT s.task_id, s.version, s.event_id, s.attempt,
+      (SELECT f.data FROM event{day} f WHERE f.task_id = s.task_id AND f.version = 1) AS data
+    FROM started s`
   },
   succeed: {
     byDay: true,
+    idBounds: false,
     sql: `WITH wanted AS (
       SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS w(task_id, fence, event_id)
     ), ended AS (
@@ -125,13 +134,14 @@ const make = (name: string, schema: string, fillfactor: number, outcome: string)
   },
   retry: {
     byDay: true,
+    idBounds: false,
     sql: `WITH wanted AS (
       SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) AS w(task_id, fence, event_id, due_at)
     ), ended AS (
-      UPDATE task t
+      UPDATE task{day} t
       SET status = 0, version = t.version + 1, event_id = w.event_id, due_at = w.due_at, ${moveHome}
       FROM wanted w
-      WHERE t.task_id = w.task_id AND t.event_id = w.fence AND t.task_id >= $5::uuid AND t.task_id < $6::uuid
+      WHERE t.task_id = w.task_id AND t.event_id = w.fence
       RETURNING t.task_id, t.version, t.event_id, t.session_id, t.attempt, t.kind_id, t.priority, t.due_at, t.claimable
     ), waiting AS (
       INSERT INTO elsewhere (kind_id, priority, due_at, task_id)
@@ -142,20 +152,21 @@ const make = (name: string, schema: string, fillfactor: number, outcome: string)
     RETURNING task_id`
   },
   reschedule: {
-    dueBounds: false,
+    byDay: true,
+    idBounds: false,
     sql: `WITH wanted AS (
       SELECT * FROM unnest($1::uuid[], $2::int4[], $3::uuid[], $4::timestamptz[]) AS w(task_id, version, event_id, due_at)
     ), before AS MATERIALIZED (
-      SELECT t.kind_id, t.priority, t.due_at, t.task_id FROM task t JOIN wanted w ON t.task_id = w.task_id
-      WHERE t.version = w.version AND NOT t.claimable AND t.task_id >= $5::uuid AND t.task_id < $6::uuid
+      SELECT t.kind_id, t.priority, t.due_at, t.task_id FROM task{day} t JOIN wanted w ON t.task_id = w.task_id
+      WHERE t.version = w.version AND NOT t.claimable
     ), gone AS (
       DELETE FROM elsewhere e USING before b
       WHERE e.kind_id = b.kind_id AND e.priority = b.priority AND e.due_at = b.due_at AND e.task_id = b.task_id
     ), moved AS (
-      UPDATE task t
+      UPDATE task{day} t
       SET version = t.version + 1, event_id = w.event_id, due_at = w.due_at, ${moveHome}
       FROM wanted w
-      WHERE t.task_id = w.task_id AND t.version = w.version AND t.task_id >= $5::uuid AND t.task_id < $6::uuid
+      WHERE t.task_id = w.task_id AND t.version = w.version
       RETURNING t.task_id, t.version, t.event_id, t.kind_id, t.priority, t.due_at, t.claimable
     ), waiting AS (
       INSERT INTO elsewhere (kind_id, priority, due_at, task_id)
@@ -173,10 +184,10 @@ export const inPlace = make(
   "in place",
   "in_place",
   50,
-  `UPDATE task t
+  `UPDATE task{day} t
       SET status = 3, version = t.version + 1, event_id = w.event_id
       FROM wanted w
-      WHERE t.task_id = w.task_id AND t.event_id = w.fence AND t.task_id >= $4::uuid AND t.task_id < $5::uuid
+      WHERE t.task_id = w.task_id AND t.event_id = w.fence
       RETURNING t.task_id, t.version, t.event_id, t.session_id, t.attempt`
 )
 
@@ -185,8 +196,8 @@ export const inPlaceDeleting = make(
   "in place, deleting",
   "in_place_deleting",
   70,
-  `DELETE FROM task t
+  `DELETE FROM task{day} t
       USING wanted w
-      WHERE t.task_id = w.task_id AND t.event_id = w.fence AND t.task_id >= $4::uuid AND t.task_id < $5::uuid
+      WHERE t.task_id = w.task_id AND t.event_id = w.fence
       RETURNING t.task_id, t.version + 1 AS version, w.event_id, t.session_id, t.attempt`
 )

@@ -23,10 +23,17 @@ export interface Days {
   readonly count: number
 }
 
-/** A statement whose rows must lie in one day of the id when `byDay`: it takes the id bounds as its last two parameters. */
+/**
+ * A statement of the hot path. `byDay`: it is run once per day, and `{day}` in its text is the suffix of that day's partitions.
+ * Naming the partition is cheaper than pruning to it, and it leaves the planner no range condition to choose by mistake.
+ * `idBounds`: it takes the day's id bounds as its last two parameters.
+ */
 export interface Statement {
   readonly sql: string
   readonly byDay: boolean
+  readonly idBounds: boolean
+  /** A cheap read that tells whether a claim would find anything: $1 kinds, $2 priorities, $3 low marks, $4 horizon. */
+  readonly probe?: string
 }
 
 export interface Layout {
@@ -39,16 +46,16 @@ export interface Layout {
   readonly loadProjection: string
   /** $1 task ids, $2 event ids, $3 kinds, $4 priorities, $5 due times, $6 payloads as text. */
   readonly schedule: string
-  /** All are run for one claim. $1 kinds, $2 priorities, $3 low marks, $4 quotas, $5 low bound, $6 high bound, $7 session, $8 lease ms. */
+  /** All are run for one claim, oldest day first. $1 kinds, $2 priorities, $3 low marks, $4 quotas, $5 horizon, $6 session, $7 lease ms. */
   readonly claims: ReadonlyArray<Statement>
-  /** $1 ids, $2 versions, $3 fences, $4 event ids, $5 session, $6 timeout ms, $7 and $8 id bounds of the payload. */
+  /** $1 ids, $2 versions, $3 fences, $4 event ids, $5 session, $6 timeout ms. */
   readonly start: Statement
   /** $1 ids, $2 fences, $3 event ids. */
   readonly succeed: Statement
   /** $1 ids, $2 fences, $3 event ids, $4 due times. */
   readonly retry: Statement
-  /** $1 ids, $2 versions, $3 event ids, $4 due times, $5 and $6 id bounds; `dueBounds`: $7 and $8 bounds of the current due time. */
-  readonly reschedule: { readonly sql: string; readonly dueBounds: boolean }
+  /** $1 ids, $2 versions, $3 event ids, $4 due times; of tasks that were never moved to another day. */
+  readonly reschedule: Statement
   /** State of one task by id: $1. */
   readonly find: string
   /** Tables whose statistics are reported, by name prefix. */
@@ -80,9 +87,10 @@ export const makeId = (ms: number): string => {
 const randomPool = Buffer.alloc(10_240)
 let randomAt = randomPool.length
 
-/** Names of day partitions: task_20261123. */
-export const partitionName = (table: string, ms: number): string =>
-  `${table}_${new Date(ms).toISOString().slice(0, 10).replaceAll("-", "")}`
+/** Suffix of a day's partitions: _20261123. */
+export const daySuffix = (ms: number): string => `_${new Date(ms).toISOString().slice(0, 10).replaceAll("-", "")}`
+
+export const partitionName = (table: string, ms: number): string => `${table}${daySuffix(ms)}`
 
 export const eachDay = (days: Days): ReadonlyArray<number> =>
   Array.from({ length: days.count }, (_, index) => days.fromMs + index * dayMs)
@@ -108,5 +116,5 @@ export const eventTables = (days: Days): ReadonlyArray<string> => [
 
 export const loadEvents = `INSERT INTO event (task_id, version, type, event_id, at, due_at, data)
   SELECT task_id, 1, ${eventType.TaskScheduled}, uuidv7(), (SELECT clock_timestamp()), due_at,
-    jsonb_build_object('kind', kind_id, 'priority', priority, 'payload', ${"jsonb_build_object('to', 'customer-' || (task_id)::text, 'template', 'overdue-reminder', 'amount', 12345)"})
+    jsonb_build_object('kind', kind_id, 'priority', priority, 'payload', jsonb_build_object('to', 'customer-' || (task_id)::text, 'template', 'overdue-reminder', 'amount', 12345))
   FROM public.seed`

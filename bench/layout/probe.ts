@@ -52,6 +52,11 @@ export const storedBytes = (connection: PgConnection.PgConnection, schema: strin
     (rows) => Object.fromEntries(rows.map(([name, table, index]) => [String(name), { tableBytes: Number(table), indexBytes: Number(index) }]))
   )
 
+export type StoredBytes = Effect.Success<ReturnType<typeof storedBytes>>
+
+export const totalBytes = (stored: StoredBytes): number =>
+  Object.values(stored).reduce((sum, family) => sum + family.tableBytes + family.indexBytes, 0)
+
 export interface TupleCounts {
   readonly updates: number
   readonly hotUpdates: number

@@ -6,7 +6,7 @@
  * Every statement appends and moves the row in one CTE. The row's version and fence are compared in the statement that
  * locks it; a row that is gone or has moved is not returned, which is how losing looks.
  */
-import { type Days, eachDay, eventTables, eventType, instant, type Layout, loadEvents, partitionName, dayMs } from "./layout.ts"
+import { dayMs, type Days, eachDay, eventTables, eventType, instant, type Layout, loadEvents, partitionName } from "./layout.ts"
 
 export const stages: Layout = {
   name: "stages",
@@ -52,37 +52,36 @@ export const stages: Layout = {
     SELECT kind_id, priority, due_at, task_id, 1, event_id, 0 FROM arrived`,
   claims: [
     {
-      byDay: false,
+      byDay: true,
+      idBounds: false,
       sql: `WITH picked AS MATERIALIZED (
-      SELECT d.kind_id, d.priority, d.due_at, d.task_id, d.version + 1 AS version, d.attempt, uuidv7() AS event_id
+      SELECT d.tid, d.kind_id, d.priority, d.due_at, d.task_id, d.version + 1 AS version, d.attempt, uuidv7() AS event_id
       FROM unnest($1::int2[], $2::int2[], $3::timestamptz[], $4::int4[]) AS lane(kind_id, priority, low_mark, quota)
       CROSS JOIN LATERAL (
-        SELECT w.kind_id, w.priority, w.due_at, w.task_id, w.version, w.attempt
-        FROM due w
-        WHERE w.kind_id = lane.kind_id AND w.priority = lane.priority
-          AND w.due_at > lane.low_mark AND w.due_at > $5::timestamptz AND w.due_at <= $6::timestamptz
+        SELECT w.ctid AS tid, w.kind_id, w.priority, w.due_at, w.task_id, w.version, w.attempt
+        FROM due{day} w
+        WHERE w.kind_id = lane.kind_id AND w.priority = lane.priority AND w.due_at > lane.low_mark AND w.due_at <= $5::timestamptz
         ORDER BY w.due_at, w.task_id
         LIMIT lane.quota
         FOR UPDATE SKIP LOCKED
       ) d
     ), gone AS (
-      DELETE FROM due d USING picked p
-      WHERE d.kind_id = p.kind_id AND d.priority = p.priority AND d.due_at = p.due_at AND d.task_id = p.task_id
-        AND d.due_at > $5::timestamptz AND d.due_at <= $6::timestamptz
+      DELETE FROM due{day} d USING picked p WHERE d.ctid = p.tid
     ), held AS (
       INSERT INTO in_progress (task_id, event_id, due_at, deadline_at, version, session_id, kind_id, priority, status, attempt)
-      SELECT task_id, event_id, due_at, (SELECT clock_timestamp()) + $8::int4 * interval '1 millisecond', version, $7::int4,
+      SELECT task_id, event_id, due_at, (SELECT clock_timestamp()) + $7::int4 * interval '1 millisecond', version, $6::int4,
         kind_id, priority, 1, attempt
       FROM picked
     ), appended AS (
       INSERT INTO event (task_id, version, type, event_id, at, session_id)
-      SELECT task_id, version, ${eventType.TaskClaimed}, event_id, (SELECT clock_timestamp()), $7::int4 FROM picked
+      SELECT task_id, version, ${eventType.TaskClaimed}, event_id, (SELECT clock_timestamp()), $6::int4 FROM picked
     )
     SELECT task_id, version, event_id, due_at, kind_id, priority FROM picked`
     }
   ],
   start: {
     byDay: true,
+    idBounds: true,
     sql: `WITH wanted AS (
       SELECT * FROM unnest($1::uuid[], $2::int4[], $3::uuid[], $4::uuid[]) AS w(task_id, version, fence, event_id)
     ), started AS (
@@ -97,12 +96,14 @@ export const stages: Layout = {
       SELECT task_id, version, ${eventType.AttemptStarted}, event_id, (SELECT clock_timestamp()), $5::int4, attempt, deadline_at
       FROM started
     )
-    SELECT s.task_id, s.version, s.event_id, s.attempt, f.data
-    FROM started s
-    LEFT JOIN event f ON f.task_id = s.task_id AND f.version = 1 AND f.task_id >= $7::uuid AND f.task_id < $8::uuid`
+    SELECT s.task_id, s.version, s.event_id, s.attempt,
+      (SELECT f.data FROM event f
+       WHERE f.task_id = s.task_id AND f.version = 1 AND f.task_id >= $7::uuid AND f.task_id < $8::uuid) AS data
+    FROM started s`
   },
   succeed: {
     byDay: false,
+    idBounds: false,
     sql: `WITH wanted AS (
       SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS w(task_id, fence, event_id)
     ), ended AS (
@@ -116,6 +117,7 @@ export const stages: Layout = {
   },
   retry: {
     byDay: false,
+    idBounds: false,
     sql: `WITH wanted AS (
       SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) AS w(task_id, fence, event_id, due_at)
     ), ended AS (
@@ -131,22 +133,24 @@ export const stages: Layout = {
     RETURNING task_id`
   },
   reschedule: {
-    dueBounds: true,
+    byDay: true,
+    idBounds: false,
     sql: `WITH wanted AS (
       SELECT * FROM unnest($1::uuid[], $2::int4[], $3::uuid[], $4::timestamptz[]) AS w(task_id, version, event_id, due_at)
     ), known AS MATERIALIZED (
-      SELECT w.*, (f.data->>'kind')::int2 AS kind_id, (f.data->>'priority')::int2 AS priority, l.due_at AS old_due_at
+      SELECT w.*, f.kind_id, f.priority, l.due_at AS old_due_at
       FROM wanted w
-      JOIN event f ON f.task_id = w.task_id AND f.version = 1 AND f.task_id >= $5::uuid AND f.task_id < $6::uuid
       CROSS JOIN LATERAL (
-        SELECT e.due_at FROM event e
-        WHERE e.task_id = w.task_id AND e.task_id >= $5::uuid AND e.task_id < $6::uuid AND e.due_at IS NOT NULL
-        ORDER BY e.version DESC LIMIT 1
+        SELECT (e.data->>'kind')::int2 AS kind_id, (e.data->>'priority')::int2 AS priority
+        FROM event{day} e WHERE e.task_id = w.task_id AND e.version = 1 LIMIT 1
+      ) f
+      CROSS JOIN LATERAL (
+        SELECT e.due_at FROM event{day} e WHERE e.task_id = w.task_id AND e.due_at IS NOT NULL ORDER BY e.version DESC LIMIT 1
       ) l
     ), moved AS (
-      DELETE FROM due d USING known k
+      DELETE FROM due{day} d USING known k
       WHERE d.kind_id = k.kind_id AND d.priority = k.priority AND d.due_at = k.old_due_at AND d.task_id = k.task_id
-        AND d.version = k.version AND d.due_at >= $7::timestamptz AND d.due_at < $8::timestamptz
+        AND d.version = k.version
       RETURNING d.kind_id, d.priority, k.due_at, d.task_id, d.version + 1 AS version, k.event_id, d.attempt
     ), waiting AS (
       INSERT INTO due (kind_id, priority, due_at, task_id, version, event_id, attempt)
