@@ -33,6 +33,11 @@ export class TestDuetime extends Context.Service<
   {
     /** All events of a task. */
     readonly history: (id: string) => Effect.Effect<ReadonlyArray<TaskEvent>, LookUpError>
+    /**
+     * Moves the clock and lets everything finish that is due until then. `TestClock.adjust` does the same for what is due
+     * later, but does not wait for what the test itself has just scheduled to be due now.
+     */
+    readonly pass: (duration: Duration.Input) => Effect.Effect<void>
     /** Start minus due time of each attempt of a task, in ms. */
     readonly driftMs: (id: string) => Effect.Effect<ReadonlyArray<number>, LookUpError>
     /** Moves the clock until the task has ended; fails as a defect if that takes longer than the limit (default 30 days). */
@@ -42,6 +47,7 @@ export class TestDuetime extends Context.Service<
   }
 >()("duetime/testing/TestDuetime") {
   static readonly history = (id: string) => TestDuetime.use((test) => test.history(id))
+  static readonly pass = (duration: Duration.Input) => TestDuetime.use((test) => test.pass(duration))
   static readonly driftMs = (id: string) => TestDuetime.use((test) => test.driftMs(id))
   static readonly untilEnded = (id: string, limit?: Duration.Input) =>
     TestDuetime.use((test) => test.untilEnded(id, limit))
@@ -68,6 +74,9 @@ const testTimes = { lookAheadMs: 10_000, idlePollMs: 5_000 }
 const testLeaseMs = 60_000
 /** Step of the clock while a handler runs. */
 const stepMs = 100
+/** Turns of the event loop that a dispatch takes from its claim to its outcome, twice over. */
+const settledTurns = 50
+const settled = Effect.yieldNow.pipe(Effect.repeat({ times: settledTurns }), Effect.asVoid)
 /** Streams looked through at a time. */
 const pageSize = 1_000
 
@@ -106,6 +115,7 @@ const make = Effect.gen(function* () {
     const targetMs = Math.max(atMs, nowMs + stepMs)
     if (targetMs > limitAtMs) return false
     yield* TestClock.setTime(targetMs)
+    yield* settled
     return true
   })
 
@@ -114,6 +124,7 @@ const make = Effect.gen(function* () {
 
   return TestDuetime.of({
     history: duetime.history,
+    pass: (duration) => settled.pipe(Effect.andThen(TestClock.adjust(duration)), Effect.andThen(settled)),
     driftMs: (id) =>
       Effect.map(duetime.history(id), (history) =>
         history.flatMap((event, index) => {
@@ -126,7 +137,7 @@ const make = Effect.gen(function* () {
       const untilMs = yield* limitAtMs(limit)
       while (true) {
         // What is due now runs without moving the clock.
-        yield* TestClock.adjust(0)
+        yield* settled
         const state = fold(yield* duetime.history(id))
         if (state === null) return yield* Effect.die(new Error(`task ${id} has no events`))
         if (isEnded(state.stage) || state.stage === "parked") return state.stage
@@ -139,7 +150,7 @@ const make = Effect.gen(function* () {
     }),
     runAllDue: Effect.fnUntraced(function* (limit = "1 day") {
       const untilMs = yield* limitAtMs(limit)
-      yield* TestClock.adjust(0)
+      yield* settled
       while (yield* moveTo(yield* nextAtMs, untilMs)) continue
     })
   })
