@@ -23,7 +23,7 @@ const mayImport = {
   handlers: ["core", "store", "worker", "base"],
   /** What any process reads: DuetimeConfig, DuetimeError, DuetimeMetrics. */
   base: ["core", "store", "broker"],
-  /** What a developer calls: Task, Duetime. */
+  /** What a developer calls: Task, Duetime and what stands beside them. */
   client: ["core", "store", "handlers", "base"],
   embedded: [],
   /** The composition root, the only one that sees adapters. */
@@ -46,7 +46,7 @@ const mayImport = {
   api: ["core", "base", "client"],
   promise: ["core", "base", "client", "handlers", "layers", "index"],
   testing: ["core", "store", "store memory", "broker memory", "engine", "worker", "base", "client", "layers", "index"],
-  cli: ["api", "base", "client", "layers", "index"],
+  cli: ["core", "store", "api", "base", "client", "layers", "index"],
   dashboard: ["api"]
 } as const satisfies Record<string, ReadonlyArray<string>>
 
@@ -58,9 +58,9 @@ const zonePatterns: ReadonlyArray<readonly [RegExp, Zone]> = [
   [/^src\/worker\/Handlers\.ts$/, "handlers"],
   [/^src\/(core|store|broker|engine|worker|embedded|api|promise|testing|cli|dashboard)\//, "core"],
   [/^src\/Duetime(Config|Error|Metrics)\.ts$/, "base"],
-  [/^src\/(Task|Duetime)\.ts$/, "client"],
   [/^src\/layers\.ts$/, "layers"],
-  [/^src\/index\.ts$/, "index"]
+  [/^src\/index\.ts$/, "index"],
+  [/^src\/[^/]+\.ts$/, "client"]
 ]
 
 interface Reserved {
