@@ -6,7 +6,7 @@ import { texts } from "./parameters.ts"
 
 /**
  * Kind names and numbers. A number never changes its name, so both directions are cached for good; policies change with
- * deploys and are read again after `policyAgeMsMax`.
+ * deploys and are read whenever they are needed, which is never on the hot path.
  */
 export type Kinds = {
   /** Numbers for names, made for names never seen. Safe inside a transaction that rolls back. */
@@ -20,13 +20,9 @@ export type Kinds = {
   readonly policies: Effect.Effect<ReadonlyMap<number, KindPolicy>, SqlError>
 }
 
-const policyAgeMsMax = 1_000
-
 export const make = (sql: SqlClient): Kinds => {
   const idByName = new Map<string, number>()
   const nameById = new Map<number, string>()
-  let policies: ReadonlyMap<number, KindPolicy> = new Map()
-  let policiesReadAtMs = -Infinity
 
   const remember = (rows: ReadonlyArray<{ readonly kind_id: number; readonly name: string }>) => {
     for (const { kind_id, name } of rows) {
@@ -73,8 +69,7 @@ export const make = (sql: SqlClient): Kinds => {
     ),
     (rows) => {
       remember(rows)
-      policies = new Map(rows.map((row) => [row.kind_id, row.policy ?? defaultKindPolicy(row.name)]))
-      return policies
+      return new Map(rows.map((row) => [row.kind_id, row.policy ?? defaultKindPolicy(row.name)]))
     }
   )
 
@@ -84,13 +79,6 @@ export const make = (sql: SqlClient): Kinds => {
     load,
     ensureNames,
     nameOf: (id) => nameById.get(id) ?? `#${id}`,
-    policies: Effect.flatMap(
-      Effect.clockWith((clock) => clock.currentTimeMillis),
-      (nowMs) => {
-        if (nowMs - policiesReadAtMs < policyAgeMsMax) return Effect.succeed(policies)
-        policiesReadAtMs = nowMs
-        return loadPolicies
-      }
-    )
+    policies: loadPolicies
   }
 }

@@ -63,15 +63,14 @@ export const make = Effect.fnUntraced(function* (
   const kinds = makeKinds(own)
   const ambientKinds = makeKinds(ambient)
   const clock = yield* makeClock(own).pipe(orUnavailable("readClock"))
-  const wakeUps = yield* makeWakeUps(own, clock.nowMs)
+  const { claim, claimedBy, lower } = makeClaim({ sql: own, kinds, clock })
+  const { scheduled, subscribe } = yield* makeWakeUps(own, clock.nowMs, lower)
   const partitions = makePartitions(own, options.retentionDays ?? retentionDaysDefault)
   yield* partitions.maintain
   const retryInMsMax = () => partitions.horizonMs() - clock.nowMs() - dayMs
-  const settle = makeSettle(own, retryInMsMax)
-  const ambientSettle = makeSettle(ambient, retryInMsMax)
-  const { claim, claimedBy } = makeClaim({ sql: own, kinds, clock })
+  const settle = makeSettle({ sql: own, retryInMsMax, scheduled })
+  const ambientSettle = makeSettle({ sql: ambient, retryInMsMax, scheduled })
   const reads = makeReads({ sql: own, kinds })
-  const scheduled = wakeUps.scheduled
   const session = yield* makeSession({ client: ambient, sql: own, kinds, leaseMs: options.leaseMs ?? leaseMsDefault })
   const systemClock = yield* Clock.Clock
 
@@ -96,7 +95,7 @@ export const make = Effect.fnUntraced(function* (
     streams: reads.streams,
     kinds: reads.kinds,
     backlog: reads.backlog,
-    wakeUps: wakeUps.subscribe,
+    wakeUps: subscribe,
     maintain: partitions.maintain
   })
   return Context.make(TaskStore, store).pipe(Context.add(Session, session))
@@ -123,7 +122,7 @@ const ownClient = (
       // A batch reaches its rows by key. Hashing or merging would read whole tables, which statistics taken while they
       // were empty make look cheap (docs/adr/0001).
       enable_hashjoin: "off",
-      enable_mergejoin: "off",
+      enable_mergejoin: "off"
     }
   }).pipe(Effect.provide(Reactivity.layer))
 

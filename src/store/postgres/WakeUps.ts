@@ -20,13 +20,16 @@ const relistenDelayMs = 1_000
 
 export const make = Effect.fnUntraced(function* (
   client: PgClient.PgClient,
-  nowMs: () => number
+  nowMs: () => number,
+  /** Told of every hint, own or foreign, before the engines are. */
+  onHint: (dueAtMs: number) => void
 ): Effect.fn.Return<WakeUps, never, Scope.Scope> {
   const engines = new Set<Queue.Queue<number>>()
   const outbox = yield* Queue.sliding<number>(1)
   let earliestMs = Infinity
 
   const tell = (dueAtMs: number) => {
+    onHint(dueAtMs)
     for (const engine of engines) Queue.offerUnsafe(engine, dueAtMs)
   }
 

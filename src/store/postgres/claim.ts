@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
-import { priorities, priorityOf } from "../../core/Priority.ts"
+import { priorities, priorityOf, rankOf } from "../../core/Priority.ts"
 import type { StoreUnavailable } from "../StoreError.ts"
 import type { Claimed, ClaimedTask, ClaimRequest } from "../TaskStore.ts"
 import { dayMs } from "./byDay.ts"
@@ -21,7 +21,8 @@ type ClaimRow = {
 
 /**
  * Between sweeps a claim looks no further back than this: what was due earlier has been claimed, and its dead index
- * entries need not be walked again. A transaction that commits a due-now task later than this is found by the sweep.
+ * entries need not be walked again. A wake-up for something due earlier lowers the mark; what comes behind it unannounced
+ * (a long transaction that commits, a lost hint) is found by the sweep.
  */
 const lowMarkSlackMs = 2_000
 const sweepIntervalMs = 5_000
@@ -38,13 +39,12 @@ export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; 
   const run = Effect.fnUntraced(function* (request: ClaimRequest) {
     const ids = yield* kinds.knownIdsOf(request.kinds)
     if (ids.length === 0 || request.limit <= 0) return { tasks: [], nextDueAtMs: null }
-    const lanes = [
-      int4s(ids.flatMap((id) => priorities.map(() => id))),
-      int2s(ids.flatMap(() => priorities.map((_, rank) => rank)))
-    ]
+    const ranks = (request.priorities ?? priorities).map(rankOf)
+    const lanes = [int4s(ids.flatMap((id) => ranks.map(() => id))), int2s(ids.flatMap(() => ranks))]
     const nowMs = clock.nowMs()
     const horizonMs = Math.ceil(nowMs + request.lookAheadMs)
     const sweeps = nowMs - sweptAtMs >= sweepIntervalMs || nowMs < sweptAtMs
+    const askedLowMarkMs = lowMarkMs
     const lowMs = sweeps ? beginningMs : lowMarkMs
     const rows = yield* sql.unsafe<ClaimRow>(claimSql, [
       ...lanes,
@@ -54,15 +54,16 @@ export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; 
       int4(request.sessionId)
     ])
     const tasks = rows.map((row) => claimedTask(row, kinds))
-    if (rows.length >= request.limit) {
-      // Cut by the limit: the backlog goes on where this claim ended; the mark stays, since lanes end at different times.
-      return { tasks, nextDueAtMs: Math.min(nowMs, tasks.at(-1)?.dueAtMs ?? nowMs) }
+    const isCut = rows.length >= request.limit
+    if (!isCut) {
+      if (sweeps) sweptAtMs = nowMs
+      // A hint that came while the claim was under way has lowered the mark again and must not be forgotten.
+      if (lowMarkMs === askedLowMarkMs) lowMarkMs = nowMs - lowMarkSlackMs
     }
-    if (sweeps) sweptAtMs = nowMs
-    lowMarkMs = nowMs - lowMarkSlackMs
     const [next] = yield* sql.unsafe<{ readonly next_due_at_ms: number | null; readonly now_ms: number }>(nextDueSql, [
       ...lanes,
-      instant(horizonMs),
+      // Cut by the limit: what is left of the backlog is next. Otherwise nothing is due up to the horizon but what others are claiming.
+      instant(isCut ? Math.floor(lowMs) - 1 : horizonMs),
       instant(horizonMs + farMs)
     ])
     return { tasks, nextDueAtMs: next?.next_due_at_ms ?? null }
@@ -78,7 +79,12 @@ export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; 
       orUnavailable("claimedBy")
     )
 
-  return { claim, claimedBy }
+  /** Something due at this instant may be new, or pending again: look at least that far back. */
+  const lower = (dueAtMs: number) => {
+    lowMarkMs = Math.min(lowMarkMs, dueAtMs)
+  }
+
+  return { claim, claimedBy, lower }
 }
 
 const claimedTask = (row: ClaimRow, kinds: Kinds): ClaimedTask => ({

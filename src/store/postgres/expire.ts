@@ -55,9 +55,9 @@ export const make = (options: {
             const reason = row.session_lost ? "session-lost" : "deadline"
             return ofCommand({ _tag: "Expire", atMs: 0, eventId: ids.eventId(), fence, reason, policy }, state, fence)
           })
-          const stages = yield* settle(settlements)
-          return rows.flatMap((row): ReadonlyArray<Expired> => {
-            const stage = stages.get(row.task_id)
+          const { now } = yield* settle(settlements)
+          return rows.flatMap((row, index): ReadonlyArray<Expired> => {
+            const stage = now.get(settlements[index]?.eventId ?? "")
             return stage === undefined
               ? []
               : [{ taskId: row.task_id, from: row.status === 1 ? "claimed" : "running", stage }]

@@ -4,6 +4,7 @@ import { rankOf } from "../../core/Priority.ts"
 import { DueBeyondHorizon } from "../StoreError.ts"
 import type { NewTask, Scheduled } from "../TaskStore.ts"
 import { sortedById } from "./byDay.ts"
+import { confirm } from "./confirm.ts"
 import type { Kinds } from "./Kinds.ts"
 import { instants, int2s, int4s, texts, uuids } from "./parameters.ts"
 import { isSqlError, orUnavailable, textOf } from "./sqlErrors.ts"
@@ -19,9 +20,10 @@ export const make = (options: {
 }) => {
   const { kinds, sql } = options
 
+  /** Ids that had a stream before. */
   const insert = Effect.fnUntraced(function* (batch: ReadonlyArray<NewTask>, ids: ReadonlyMap<string, number>) {
     const tasks = sortedById(batch)
-    yield* sql.unsafe(scheduleSql, [
+    const inserted = yield* sql.unsafe<{ readonly task_id: string }>(scheduleSql, [
       uuids(tasks.map((task) => task.taskId)),
       uuids(tasks.map((task) => task.eventId)),
       int4s(tasks.map((task) => ids.get(task.kind))),
@@ -30,6 +32,12 @@ export const make = (options: {
       texts(tasks.map((task) => task.key)),
       texts(tasks.map((task) => JSON.stringify(task.payload)))
     ])
+    if (inserted.length === tasks.length) return []
+    // The id has a stream already: by an earlier try of this request, or by somebody who named the same occurrence.
+    const insertedIds = new Set(inserted.map((row) => row.task_id))
+    const others = tasks.filter((task) => !insertedIds.has(task.taskId))
+    const mine = yield* confirm(sql, others)
+    return others.filter((task) => !mine.has(task.eventId)).map((task) => task.taskId)
   })
 
   const insertKeyed = Effect.fnUntraced(function* (batch: ReadonlyArray<NewTask>, ids: ReadonlyMap<string, number>) {
@@ -58,15 +66,16 @@ export const make = (options: {
       }
     }
     const rest = batch.filter((task) => !answers.has(task.taskId))
-    if (rest.length > 0) yield* insert(rest, ids)
+    if (rest.length > 0)
+      for (const taskId of yield* insert(rest, ids)) answers.set(taskId, { _tag: "Existing", taskId })
     return answers
   })
 
   const run = Effect.fnUntraced(function* (batch: ReadonlyArray<NewTask>) {
     const ids = yield* kinds.idsOf(batch.map((task) => task.kind))
-    let answers: ReadonlyMap<string, Scheduled> = new Map()
-    if (batch.some((task) => task.key !== null)) answers = yield* sql.withTransaction(insertKeyed(batch, ids))
-    else yield* insert(batch, ids)
+    const answers: ReadonlyMap<string, Scheduled> = batch.some((task) => task.key !== null)
+      ? yield* sql.withTransaction(insertKeyed(batch, ids))
+      : new Map((yield* insert(batch, ids)).map((taskId) => [taskId, { _tag: "Existing", taskId }]))
     const earliestDueAtMs = batch.reduce((earliest, task) => Math.min(earliest, task.dueAtMs), Infinity)
     yield* sql.afterCommit(Effect.sync(() => options.scheduled(earliestDueAtMs)))
     return batch.map((task): Scheduled => answers.get(task.taskId) ?? { _tag: "Created", taskId: task.taskId })

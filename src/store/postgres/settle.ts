@@ -1,4 +1,4 @@
-import { Effect, Result } from "effect"
+import { Data, Effect, Result } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { decide } from "../../core/decide.ts"
 import type { KindPolicy } from "../../core/KindPolicy.ts"
@@ -8,12 +8,13 @@ import type { EventId, TaskId } from "../../core/TaskId.ts"
 import type { Fence, Stage, TaskState } from "../../core/TaskState.ts"
 import { LeaseLost, type StoreUnavailable } from "../StoreError.ts"
 import type { Finished, FinishRequest } from "../TaskStore.ts"
-import { byDay, sortedById } from "./byDay.ts"
+import { sortedById } from "./byDay.ts"
+import { confirm } from "./confirm.ts"
 import { toColumns } from "./events.ts"
-import { float8s, int2s, int4s, texts, uuid, uuids } from "./parameters.ts"
+import { float8s, int2s, int4s, texts, uuids } from "./parameters.ts"
 import { orUnavailable } from "./sqlErrors.ts"
 import { storableJson } from "./storableJson.ts"
-import { confirmSql, settleSql } from "./statements.ts"
+import { settleSql } from "./statements.ts"
 
 /** One row of a settlement: what `decide` says without and with a cancel request. */
 export type Settlement = {
@@ -39,10 +40,22 @@ const stageByCode = new Map<number, Stage>([
 ])
 
 /** Ends claims and attempts: outcomes, releases and, for the supervisor, expiries. */
-export const make = (sql: SqlClient, retryInMsMax: () => number) => {
+export const make = (options: {
+  readonly sql: SqlClient
+  readonly retryInMsMax: () => number
+  /** Told after the commit, with the earliest due time of what is pending again. */
+  readonly scheduled: (earliestDueAtMs: number) => void
+}) => {
+  const { retryInMsMax, sql } = options
+
+  /** Stages by event id, of what was settled now and of what an earlier, unanswered request had settled. */
   const settle = Effect.fnUntraced(function* (batch: ReadonlyArray<Settlement>) {
     const rows = sortedById(batch)
-    const settled = yield* sql.unsafe<{ readonly task_id: string; readonly type: number }>(settleSql, [
+    const settled = yield* sql.unsafe<{
+      readonly event_id: EventId
+      readonly type: number
+      readonly due_at_ms: number
+    }>(settleSql, [
       uuids(rows.map((row) => row.taskId)),
       uuids(rows.map((row) => row.fence.eventId)),
       int4s(rows.map((row) => row.fence.version)),
@@ -52,39 +65,35 @@ export const make = (sql: SqlClient, retryInMsMax: () => number) => {
       texts(rows.map((row) => row.data)),
       texts(rows.map((row) => row.cancelledData))
     ])
-    const stages = new Map<TaskId, Stage>()
-    for (const { task_id, type } of settled) stages.set(task_id, stageByCode.get(type) ?? "pending")
-    if (stages.size < batch.length)
-      yield* confirm(
-        batch.filter((row) => !stages.has(row.taskId)),
-        stages
-      )
-    return stages
-  })
-
-  /** A repeat of a request that had been committed finds its own event. */
-  const confirm = Effect.fnUntraced(function* (batch: ReadonlyArray<Settlement>, stages: Map<TaskId, Stage>) {
-    for (const day of byDay(batch)) {
-      const found = yield* sql.unsafe<{ readonly task_id: string; readonly type: number }>(confirmSql, [
-        uuids(day.rows.map((row) => row.taskId)),
-        uuids(day.rows.map((row) => row.eventId)),
-        uuid(day.from),
-        uuid(day.to)
-      ])
-      for (const { task_id, type } of found) stages.set(task_id, stageByCode.get(type) ?? "pending")
+    const now = new Map<EventId, Stage>()
+    let earliestDueAtMs = Infinity
+    for (const { due_at_ms, event_id, type } of settled) {
+      const stage = stageByCode.get(type) ?? "pending"
+      now.set(event_id, stage)
+      if (stage === "pending") earliestDueAtMs = Math.min(earliestDueAtMs, due_at_ms)
     }
+    if (earliestDueAtMs < Infinity) yield* sql.afterCommit(Effect.sync(() => options.scheduled(earliestDueAtMs)))
+    const before = new Map<EventId, Stage>()
+    if (now.size < batch.length) {
+      const unmoved = batch.filter((row) => !now.has(row.eventId))
+      for (const [eventId, type] of yield* confirm(sql, unmoved))
+        before.set(eventId, stageByCode.get(type) ?? "pending")
+    }
+    return { now, before }
   })
 
-  const finishNow = Effect.fnUntraced(function* (batch: ReadonlyArray<FinishRequest>) {
-    const stages = yield* settle(batch.map(ofFinish))
-    return batch.map(({ started }): Finished => {
-      const stage = stages.get(started.taskId)
-      return stage === undefined ? { _tag: "Lost" } : { _tag: "Recorded", stage }
-    })
-  })
-
-  const finish = (batch: ReadonlyArray<FinishRequest>): Effect.Effect<ReadonlyArray<Finished>, StoreUnavailable> =>
-    batch.length === 0 ? Effect.succeed([]) : orUnavailable("finish")(finishNow(batch))
+  const finish = (batch: ReadonlyArray<FinishRequest>): Effect.Effect<ReadonlyArray<Finished>, StoreUnavailable> => {
+    if (batch.length === 0) return Effect.succeed([])
+    return settle(batch.map(ofFinish)).pipe(
+      Effect.map(({ before, now }) =>
+        batch.map(({ eventId }): Finished => {
+          const stage = now.get(eventId) ?? before.get(eventId)
+          return stage === undefined ? { _tag: "Lost" } : { _tag: "Recorded", stage }
+        })
+      ),
+      orUnavailable("finish")
+    )
+  }
 
   /** The outcome is the last statement, so its row lock is held as shortly as can be. */
   const finishWith = <A, E, R>(effect: Effect.Effect<A, E, R>, request: (value: A) => FinishRequest) =>
@@ -93,12 +102,20 @@ export const make = (sql: SqlClient, retryInMsMax: () => number) => {
         Effect.gen(function* () {
           const value = yield* effect
           const outcome = request(value)
-          const [finished] = yield* finishNow([outcome])
-          if (finished?._tag === "Recorded") return value
+          const { before, now } = yield* settle([ofFinish(outcome)])
+          if (now.has(outcome.eventId)) return value
+          // The first time had been committed, effects and all: what this repeat did must not be.
+          if (before.has(outcome.eventId)) return yield* new RecordedBefore({ value })
           return yield* new LeaseLost({ taskId: outcome.started.taskId, attempt: outcome.started.attempt })
         })
       )
-      .pipe(orUnavailable("finishWith"))
+      .pipe(
+        Effect.catchIf(
+          (error): error is RecordedBefore<A> => error instanceof RecordedBefore,
+          (error) => Effect.succeed(error.value)
+        ),
+        orUnavailable("finishWith")
+      )
 
   const release = Effect.fnUntraced(function* (
     batch: ReadonlyArray<{
@@ -109,16 +126,20 @@ export const make = (sql: SqlClient, retryInMsMax: () => number) => {
     }>
   ) {
     if (batch.length === 0) return []
-    const stages = yield* settle(
+    const { before, now } = yield* settle(
       batch.map(({ eventId, fence, reason, taskId }) =>
         settlement(taskId, fence, eventId, { _tag: "ClaimReleased", reason }, null)
       )
     ).pipe(orUnavailable("release"))
-    return batch.map((row): "Released" | "Lost" => (stages.has(row.taskId) ? "Released" : "Lost"))
+    return batch.map(({ eventId }): "Released" | "Lost" =>
+      now.has(eventId) || before.has(eventId) ? "Released" : "Lost"
+    )
   })
 
   return { settle, finish, finishWith, release }
 }
+
+class RecordedBefore<A> extends Data.TaggedError("RecordedBefore")<{ readonly value: A }> {}
 
 const ofFinish = ({ eventId, outcome, policy, started }: FinishRequest): Settlement => {
   const command: TaskCommand = { ...outcome, atMs: 0, eventId, fence: started.fence, policy }

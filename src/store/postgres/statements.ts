@@ -19,6 +19,10 @@ const { ClaimReleased, TaskCancelled, TaskClaimed, TaskDeadLettered, TaskParked,
 /** One instant for a whole statement; read once, so that an event and its projection row never differ by a microsecond. */
 const now = `now AS MATERIALIZED (SELECT clock_timestamp() AS at)`
 
+/** Asked once per statement, not per row. */
+const sessionLives = (sessionId: string, at: string): string =>
+  `(SELECT s.lease_until > ${at} AND s.ended_at IS NULL FROM duetime.session s WHERE s.session_id = ${sessionId}::int4)`
+
 /**
  * A column of one event, as a scalar subquery. As a join it would have the bounds that prune the partitions beside its
  * equality, and with stale statistics the planner believes in the bounds and scans the range once per row: 68 life cycles/s
@@ -39,7 +43,8 @@ export const scheduleSql = `WITH arrived AS (
     RETURNING kind_id, priority, due_at, task_id
   )
   INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged)
-  SELECT kind_id, priority, due_at, task_id, 1, 0, 0 FROM appended`
+  SELECT kind_id, priority, due_at, task_id, 1, 0, 0 FROM appended
+  RETURNING task_id`
 
 /**
  * Reserves keys: the first with a key wins, whoever comes second learns the winner. The digest is taken of the jsonb
@@ -79,6 +84,7 @@ export const claimSql = `WITH candidate AS MATERIALIZED (
       ORDER BY w.due_at, w.task_id
       LIMIT $5::int4 * 2
     ) d
+    WHERE ${sessionLives("$6", "clock_timestamp()")}
     ORDER BY d.priority, d.due_at, d.task_id
     LIMIT $5::int4 * 2
   ), picked AS MATERIALIZED (
@@ -139,7 +145,7 @@ export const startSql = `WITH ${now}, wanted AS (
     FROM wanted w
     WHERE p.task_id = w.task_id AND p.fence_id = w.fence_id AND p.fence_version = w.fence_version
       AND p.due_at <= (SELECT at FROM now)
-      AND (SELECT s.lease_until > (SELECT at FROM now) AND s.ended_at IS NULL FROM duetime.session s WHERE s.session_id = $7::int4)
+      AND ${sessionLives("$7", "(SELECT at FROM now)")}
     RETURNING p.task_id, p.version, p.fence_id, p.kind_id, p.priority, p.due_at, p.attempt, p.charged, p.deadline_at, w.dispatched_at_ms, (SELECT at FROM now) AS at
   ), appended AS (
     INSERT INTO duetime.event (task_id, version, type, event_id, at, session_id, attempt, deadline_at, dispatched_at)
@@ -165,7 +171,8 @@ export const startedBeforeSql = `SELECT p.task_id, p.fence_version AS version, p
 /**
  * Ends claims and attempts: outcomes, releases and expiries alike. The type and data are what `decide` said without a
  * cancel request; if one stands, everything but a success of a running task becomes TaskCancelled. A due time in ms from
- * now makes the task pending again; null with a pending type keeps the old due time.
+ * now makes the task pending again; null with a pending type keeps the old due time. Only a claim can be released, and only
+ * an attempt has an outcome.
  * $1 task ids, $2 fence ids, $3 fence versions, $4 event ids, $5 types, $6 due in ms, $7 data, $8 data if cancelled.
  */
 export const settleSql = `WITH ${now}, wanted AS (
@@ -174,6 +181,7 @@ export const settleSql = `WITH ${now}, wanted AS (
   ), gone AS (
     DELETE FROM duetime.in_progress p USING wanted w
     WHERE p.task_id = w.task_id AND p.fence_id = w.fence_id AND p.fence_version = w.fence_version
+      AND (p.status = 1) = (w.type = ${ClaimReleased})
     RETURNING p.task_id, p.version + 1 AS version, p.kind_id, p.priority, p.attempt, p.charged, p.cancel_requested, w.event_id, w.cancelled_data,
       CASE WHEN p.cancel_requested AND w.type NOT IN (${AttemptSucceeded}, ${TaskParked}) THEN ${TaskCancelled} ELSE w.type END AS type, w.data,
       CASE WHEN w.due_in_ms IS NULL THEN p.due_at ELSE ${msFromNow("w.due_in_ms")} END AS due_at, w.due_in_ms IS NOT NULL AS due_changed
@@ -198,10 +206,10 @@ export const settleSql = `WITH ${now}, wanted AS (
     SELECT task_id, kind_id, priority, due_at, (SELECT at FROM now), version, attempt, charged, cancel_requested
     FROM gone WHERE type = ${TaskParked}
   )
-  SELECT task_id, type, ${msOf("due_at")} AS due_at_ms FROM gone`
+  SELECT event_id, type, ${msOf("due_at")} AS due_at_ms FROM gone`
 
 /** Which of these events are in the history. $1 task ids, $2 event ids; $3, $4 bounds of the ids. */
-export const confirmSql = `SELECT w.task_id, e.type FROM unnest($1::uuid[], $2::uuid[]) AS w (task_id, event_id)
+export const confirmSql = `SELECT w.event_id, e.type FROM unnest($1::uuid[], $2::uuid[]) AS w (task_id, event_id)
   CROSS JOIN LATERAL (
     SELECT f.type FROM duetime.event f
     WHERE f.task_id = w.task_id AND f.event_id = w.event_id AND f.task_id >= $3::uuid AND f.task_id < $4::uuid

@@ -1,0 +1,80 @@
+import { PgClient } from "@effect/sql-pg"
+import { Context, Effect, Layer } from "effect"
+import * as PgTaskStore from "../../../src/store/postgres/PgTaskStore.ts"
+import { Session } from "../../../src/store/Session.ts"
+import { StoreUnavailable } from "../../../src/store/StoreError.ts"
+import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { database, type ServerKind } from "../../setup/database.ts"
+import { StoreControl } from "../TaskStore.contract.ts"
+
+/** The PostgreSQL store on a database of its own. Tests run without fsync, which the store would refuse. */
+export const pgStore = (server: ServerKind) =>
+  PgTaskStore.layer({ migrate: true, unsafeDurability: true }).pipe(Layer.provideMerge(database({ server })))
+
+/** The contract's world: the store, with faults injected between the port and its caller. */
+export const pgWorld = (server: ServerKind) =>
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const store = yield* TaskStore
+      let fault: "before" | "after" | null = null
+      const lost = (commitUnknown: boolean) =>
+        new StoreUnavailable({ operation: "test", commitUnknown, reason: "the connection broke" })
+      const faulty = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+        Effect.suspend((): Effect.Effect<A, E | StoreUnavailable, R> => {
+          const now = fault
+          fault = null
+          if (now === null) return effect
+          return now === "before" ? Effect.fail(lost(false)) : Effect.andThen(effect, Effect.fail(lost(true)))
+        })
+      const taken = (wanted: "before" | "after"): boolean => {
+        if (fault !== wanted) return false
+        fault = null
+        return true
+      }
+      return Context.make(
+        TaskStore,
+        TaskStore.of({
+          ...store,
+          schedule: (batch) => faulty(store.schedule(batch)),
+          claim: (request) => faulty(store.claim(request)),
+          release: (batch) => faulty(store.release(batch)),
+          start: (sessionId, batch) => faulty(store.start(sessionId, batch)),
+          finish: (batch) => faulty(store.finish(batch)),
+          // A fault that its effect asks for hits the commit: the transaction is lost, or only its answer.
+          finishWith: (effect, request) =>
+            faulty(
+              store.finishWith(
+                Effect.tap(effect, () => (taken("before") ? Effect.fail(lost(false)) : Effect.void)),
+                request
+              )
+            ).pipe(Effect.tap(() => (taken("after") ? Effect.fail(lost(true)) : Effect.void))),
+          claimedBy: (sessionId, dueBeforeMs, limit) => faulty(store.claimedBy(sessionId, dueBeforeMs, limit)),
+          expire: (limit) => faulty(store.expire(limit)),
+          act: (taskId, eventId, wish) => faulty(store.act(taskId, eventId, wish))
+        })
+      ).pipe(
+        Context.add(Session, yield* Session),
+        Context.add(
+          StoreControl,
+          StoreControl.of({
+            killSession: (sessionId) =>
+              Effect.orDie(
+                sql`UPDATE duetime.session SET lease_until = clock_timestamp() - interval '1 ms' WHERE session_id = ${sessionId}`
+              ),
+            secondSession: Effect.orDie(
+              Effect.map(
+                sql<{ readonly session_id: number }>`INSERT INTO duetime.session (lease_until, process)
+                  VALUES (clock_timestamp() + interval '1 hour', 'second') RETURNING session_id`,
+                (rows) => rows[0]?.session_id ?? 0
+              )
+            ),
+            failNext: (next) =>
+              Effect.sync(() => {
+                fault = next
+              })
+          })
+        )
+      )
+    })
+  ).pipe(Layer.provide(pgStore(server)))
