@@ -53,12 +53,14 @@ export const itRuns = <E>(
   make: () => {
     readonly handlers: Layer.Layer<never, unknown, Handlers | Duetime>
     readonly options?: ProcessOptions
+    /** What the whole process is built in: a logger, an observer. */
+    readonly around?: Layer.Layer<never>
     readonly test: Effect.Effect<void, E, Process | Scope.Scope>
   }
 ) =>
   it.effect(name, () => {
-    const { handlers, options, test } = make()
-    return Effect.andThen(test, audited).pipe(Effect.provide(processOf(handlers, options)))
+    const { around = Layer.empty, handlers, options, test } = make()
+    return Effect.andThen(test, audited).pipe(Effect.provide(processOf(handlers, options)), Effect.provide(around))
   })
 
 /**
