@@ -81,7 +81,9 @@ export const claimCost = Effect.fnUntraced(function* (server: Server, layout: La
     connection,
     `SELECT count(*)::text FROM ${layout.projections[0]}${daySuffix(start)}`
   )
-  const { lowMs } = yield* driver.sweep(start - 1, start + dayMs - 1, 250, () => Effect.void, Math.min(prefixRows, inDay * 0.9))
+  const prefix = Math.min(prefixRows, inDay * 0.9)
+  const sweepQuota = Math.max(1, Math.min(250, Math.floor(prefix / 100)))
+  const { lowMs } = yield* driver.sweep(start - 1, start + dayMs - 1, sweepQuota, () => Effect.void, prefix)
   yield* measure("d, low marks", start, { ...Driver.makeLanes(quota, start), lowMs }, start + dayMs - 1)
   yield* measure("d, from the day's start", start, Driver.makeLanes(quota, start - 1), start + dayMs - 1)
   yield* run(pin, "COMMIT")

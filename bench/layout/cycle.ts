@@ -8,7 +8,7 @@ import { Clock, Data, Effect } from "effect"
 import type { PgConnection } from "@effect/sql-pg"
 import * as Driver from "./driver.ts"
 import type { Layout } from "./layout.ts"
-import { measured, storedBytes, totalBytes, tupleCounts } from "./probe.ts"
+import { measured, run as statements, storedBytes, totalBytes, tupleCounts } from "./probe.ts"
 import type { Server } from "./server.ts"
 
 export class TasksLost extends Data.TaggedError("TasksLost")<{ readonly message: string }> {}
@@ -28,7 +28,10 @@ const lowMarkLagMs = 50
 const sweepEverySteps = 25
 const sweepLagMs = 60_000
 
-export const cycle = Effect.fnUntraced(function* (
+export const cycle = (server: Server, admin: PgConnection.PgConnection, layout: Layout, options: CycleOptions) =>
+  Effect.scoped(run(server, admin, layout, options))
+
+const run = Effect.fnUntraced(function* (
   server: Server,
   admin: PgConnection.PgConnection,
   layout: Layout,
@@ -43,9 +46,12 @@ export const cycle = Effect.fnUntraced(function* (
     options.onStep?.(name, Number((yield* Clock.currentTimeNanos) - from) / 1e6)
     return value
   })
-  const session = Effect.fnUntraced(function* (index: number) {
-    const connection = yield* server.connect({ search_path: layout.schema, ...pinnedSettings, ...options.parameters })
-    const driver = Driver.make(connection, layout, index + 1)
+  const drivers = yield* Effect.forEach(Array.from({ length: options.connections }, (_, index) => index + 1), (number) =>
+    Effect.map(server.connect({ search_path: layout.schema, ...pinnedSettings, ...options.parameters }), (connection) =>
+      Driver.make(connection, layout, number)
+    )
+  )
+  const session = Effect.fnUntraced(function* (driver: Driver.Driver) {
     const marks = new Map<string, number>()
     const step = Effect.fnUntraced(function* (nowMs: number, sweep: boolean) {
       const lanes = Driver.makeLanes(options.batchSize, nowMs - sweepLagMs)
@@ -73,14 +79,8 @@ export const cycle = Effect.fnUntraced(function* (
   })
   const before = yield* tupleCounts(admin, layout.schema, layout.projections)
   const bytesBefore = totalBytes(yield* storedBytes(admin, layout.schema))
-  const indexes = Array.from({ length: options.connections }, (_, index) => index)
-  const [, cost] = yield* measured(
-    admin,
-    server,
-    Effect.scoped(Effect.forEach(indexes, session, { concurrency: "unbounded", discard: true }))
-  )
-  // Other sessions' counters are flushed at most once a second.
-  yield* Effect.sleep("1100 millis")
+  const [, cost] = yield* measured(admin, server, Effect.forEach(drivers, session, { concurrency: "unbounded", discard: true }))
+  yield* Effect.forEach(drivers, (driver) => statements(driver.connection, "SELECT pg_stat_force_next_flush()"))
   const after = yield* tupleCounts(admin, layout.schema, layout.projections)
   const bytesAfter = totalBytes(yield* storedBytes(admin, layout.schema))
   if (succeeded !== scheduled) {

@@ -123,8 +123,8 @@ export const make = (connection: PgConnection.PgConnection, layout: Layout, sess
       for (const row of rows) held.push(heldOf(row))
     })
     for (const statement of layout.claims) {
-      const last = statement.byDay ? dayOf(horizonMs) : dayOf(fromMs)
-      for (let day = dayOf(fromMs); day <= last; day += dayMs) yield* take(statement, day)
+      const last = statement.byDay ? dayOf(horizonMs) : dayOf(fromMs + 1)
+      for (let day = dayOf(fromMs + 1); day <= last; day += dayMs) yield* take(statement, day)
     }
     return held
   })

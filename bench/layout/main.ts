@@ -69,7 +69,11 @@ const program = Effect.gen(function* () {
 
   yield* Effect.logInfo(`${server.version}, ${rows} rows`)
   yield* seed(admin, rows, todayMs)
-  for (const layout of layouts) yield* load(server, admin, layout, days, layout.load)
+  yield* Effect.forEach(
+    layouts,
+    (layout) => Effect.flatMap(server.connect({}), (connection) => load(server, connection, layout, days, layout.load)),
+    { concurrency: 2 }
+  )
   yield* settle(admin)
   report["stored"] = yield* Effect.forEach(layouts, (layout) =>
     Effect.map(storedBytes(admin, layout.schema), (bytes) => ({ layout: layout.name, ...bytes }))

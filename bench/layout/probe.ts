@@ -102,13 +102,23 @@ export const explain = (connection: PgConnection.PgConnection, execute: string, 
       return {
         planningMs: Number(top["Planning Time"] ?? 0),
         executionMs: Number(top["Execution Time"] ?? 0),
-        buffers: buffersOf(plan),
+        buffers: buffersOf(plan) + writersOf(plan).reduce((sum, writer) => sum + buffersOf(writer), 0),
         pickBuffers: pick === undefined ? 0 : buffersOf(pick),
         rows: Number(plan["Actual Rows"] ?? 0),
         text: JSON.stringify(parsed)
       }
     }
   )
+
+/** The writing CTEs that run after the top node: their buffers are not in it. The one the top node reads is. */
+const writersOf = (plan: Readonly<Record<string, unknown>>) => {
+  const children = plan["Plans"]
+  return Array.isArray(children)
+    ? children
+        .map(field)
+        .filter((child) => child["Node Type"] === "ModifyTable" && child["Subplan Name"] !== `CTE ${String(plan["CTE Name"])}`)
+    : []
+}
 
 const buffersOf = (node: Readonly<Record<string, unknown>>) =>
   Number(node["Shared Hit Blocks"] ?? 0) + Number(node["Shared Read Blocks"] ?? 0)
