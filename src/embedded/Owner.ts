@@ -22,7 +22,10 @@ export const isAbandonedByUs = (folder: string): boolean => {
   try {
     const file = ownerFile(folder)
     const stat = fs.lstatSync(file)
-    return stat.isFile() && stat.uid === process.getuid?.() && !lives(fs.readFileSync(file, "utf8"))
+    if (!stat.isFile() || stat.uid !== process.getuid?.()) return false
+    const holder = fs.readFileSync(file, "utf8")
+    // Numbers of another container, with which we only share the folder, mean nothing here.
+    return holder.split(" ")[2] === processNamespace() && !lives(holder)
   } catch {
     // No owner file yet, or the folder of another user.
     return false
@@ -37,7 +40,7 @@ const acquire = (folder: string) =>
       makeDurably(folder)
       const file = ownerFile(folder)
       const mine = `${file}.${process.pid}`
-      fs.writeFileSync(mine, `${process.pid} ${processStart(process.pid)}`)
+      fs.writeFileSync(mine, `${process.pid} ${processStart(process.pid)} ${processNamespace()}`)
       try {
         for (let attempt = 1; attempt <= attemptsMax; attempt++) {
           if (linkIfAbsent(mine, file)) return
@@ -63,6 +66,14 @@ const acquire = (folder: string) =>
 const lives = (holder: string): boolean => {
   const [processId, start] = holder.split(" ")
   return isAlive(Number(processId)) && processStart(Number(processId)) === start
+}
+
+const processNamespace = (): string => {
+  try {
+    return fs.readlinkSync("/proc/self/ns/pid")
+  } catch {
+    return "one"
+  }
 }
 
 /**
