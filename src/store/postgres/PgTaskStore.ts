@@ -47,12 +47,9 @@ const statementTimeoutMs = 30_000
 /** A transaction of ours never waits for anything but the database. */
 const idleInTransactionTimeoutMs = 10_000
 
-type Built = Context.Context<TaskStore | Session>
 type BuildError = StoreUnavailable | SchemaOutdated | SchemaNewer | UnsafeDurability
 
-export const make = Effect.fnUntraced(function* (
-  options: PgStoreOptions
-): Effect.fn.Return<Built, BuildError, PgClient.PgClient | Scope.Scope> {
+const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
   const ambient = yield* PgClient.PgClient
   yield* (options.migrate === true ? Migrations.migrate : Migrations.check).pipe(
     Effect.provideService(SqlClient, ambient)
@@ -69,9 +66,7 @@ export const make = Effect.fnUntraced(function* (
   yield* partitions.maintain
   const retryInMsMax = () => partitions.horizonMs() - clock.nowMs() - dayMs
   const settle = makeSettle({ sql: own, retryInMsMax, scheduled })
-  const ambientSettle = makeSettle({ sql: ambient, retryInMsMax, scheduled })
   const reads = makeReads({ sql: own, kinds })
-  const session = yield* makeSession({ client: ambient, sql: own, kinds, leaseMs: options.leaseMs ?? leaseMsDefault })
   const systemClock = yield* Clock.Clock
 
   const store = TaskStore.of({
@@ -82,7 +77,7 @@ export const make = Effect.fnUntraced(function* (
     release: settle.release,
     start: makeStart({ sql: own, kinds }),
     finish: settle.finish,
-    finishWith: ambientSettle.finishWith,
+    finishWith: makeSettle({ sql: ambient, retryInMsMax, scheduled }).finishWith,
     expire: makeExpire({ sql: own, kinds, settle: settle.settle }),
     act: makeAct({
       sql: ambient,
@@ -98,11 +93,26 @@ export const make = Effect.fnUntraced(function* (
     wakeUps: subscribe,
     maintain: partitions.maintain
   })
-  return Context.make(TaskStore, store).pipe(Context.add(Session, session))
+  return { ambient, own, kinds, store }
 })
 
+/** Store and session: what engines and workers stand on. */
 export const layer = (options: PgStoreOptions = {}): Layer.Layer<TaskStore | Session, BuildError, PgClient.PgClient> =>
-  Layer.effectContext(make(options))
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const { ambient, kinds, own, store } = yield* make(options)
+      const leaseMs = options.leaseMs ?? leaseMsDefault
+      const session = yield* makeSession({ client: ambient, sql: own, kinds, leaseMs })
+      return Context.make(TaskStore, store).pipe(Context.add(Session, session))
+    })
+  )
+
+/** The store alone, for programs that schedule and look but run nothing. */
+export const layerStore = (options: PgStoreOptions = {}): Layer.Layer<TaskStore, BuildError, PgClient.PgClient> =>
+  Layer.effect(
+    TaskStore,
+    Effect.map(make(options), ({ store }) => store)
+  )
 
 /** Same server, same account, own pool. */
 const ownClient = (

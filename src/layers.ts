@@ -1,0 +1,202 @@
+/**
+ * The composition root: the one file that knows the adapters. A program takes one of these layers, puts its handlers,
+ * `Worker.layer` and `Engine.layer` on it, and runs the same way on memory, on an embedded PostgreSQL or on the real one.
+ *
+ *     Layer.mergeAll(reminders, Engine.layer).pipe(
+ *       Layer.provide(Worker.layer({ concurrency: 50 })), Layer.provide(layerFromEnv), Layer.launch)
+ */
+import { PgClient } from "@effect/sql-pg"
+import { Config, Context, Effect, Layer, Option, Redacted, Schedule, Schema } from "effect"
+import type { ConfigError } from "effect/Config"
+import * as Duration from "effect/Duration"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Broker } from "./broker/Broker.ts"
+import * as MemoryBroker from "./broker/MemoryBroker.ts"
+import { Duetime } from "./Duetime.ts"
+import { ConfigInvalid } from "./DuetimeError.ts"
+import {
+  EmbeddedPostgres,
+  type EmbeddedPostgresFailed,
+  type EmbeddedPostgresUnavailable
+} from "./embedded/EmbeddedPostgres.ts"
+import * as EngineConfig from "./engine/EngineConfig.ts"
+import * as MemoryStore from "./store/MemoryStore.ts"
+import * as Migrations from "./store/postgres/Migrations.ts"
+import { retentionDaysDefault, retentionDaysMax } from "./store/postgres/partitionPlan.ts"
+import * as PgTaskStore from "./store/postgres/PgTaskStore.ts"
+import { unavailable } from "./store/postgres/sqlErrors.ts"
+import { leaseMsDefault, type Session } from "./store/Session.ts"
+import type { SchemaNewer, SchemaOutdated, StoreUnavailable, UnsafeDurability } from "./store/StoreError.ts"
+import type { TaskStore } from "./store/TaskStore.ts"
+import { CommitSql } from "./worker/CommitSql.ts"
+
+/** What engines, workers and clients stand on. */
+export type Ground = Duetime | TaskStore | Session | Broker
+export type StoreFailure = StoreUnavailable | SchemaOutdated | SchemaNewer | UnsafeDurability
+
+/** A rejected variable by its name, what is wrong with it, and a value that would do. */
+const invalid = (error: ConfigError): ConfigInvalid => {
+  const [name] = /DUETIME_\w+/.exec(error.message) ?? ["DUETIME_..."]
+  return new ConfigInvalid({
+    name,
+    problem: `is not valid: ${error.message.split("\n")[0] ?? ""}`,
+    wayOut: "See docs/reference/config.md for its meaning, unit and limits"
+  })
+}
+
+const milliseconds = (name: string, defaultMs: number, minimumMs: number, maximumMs: number) =>
+  Config.schema(
+    Schema.DurationFromString.check(
+      Schema.makeFilter((duration: Duration.Duration) => {
+        const ms = Duration.toMillis(duration)
+        return (ms >= minimumMs && ms <= maximumMs) || `${name} must lie between ${minimumMs} and ${maximumMs} ms`
+      })
+    ),
+    name
+  ).pipe(Config.map(Duration.toMillis), Config.withDefault(defaultMs))
+
+const count = (name: string, defaultCount: number, maximum: number) =>
+  Config.schema(Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum })), name).pipe(
+    Config.withDefault(defaultCount)
+  )
+
+/** Connections of the application's own pool; the store opens six more and one for the lease. */
+const connectionsMaxDefault = 10
+
+const settings = Effect.gen(function* () {
+  const url = yield* Config.option(Config.Redacted("DUETIME_DATABASE_URL"))
+  if (Option.isNone(url)) {
+    return yield* new ConfigInvalid({
+      name: "DUETIME_DATABASE_URL",
+      problem: "is not set",
+      wayOut: "Set it, for example to postgresql://app:secret@localhost:5432/app"
+    })
+  }
+  const options: PgTaskStore.PgStoreOptions = yield* Config.all({
+    leaseMs: milliseconds("DUETIME_LEASE", leaseMsDefault, 1_000, 300_000),
+    retentionDays: count("DUETIME_RETENTION_DAYS", retentionDaysDefault, retentionDaysMax),
+    migrate: Config.Boolean("DUETIME_MIGRATE").pipe(Config.withDefault(false)),
+    unsafeDurability: Config.Boolean("DUETIME_UNSAFE_DURABILITY").pipe(Config.withDefault(false))
+  })
+  const connectionsMax = yield* count("DUETIME_DATABASE_CONNECTIONS", connectionsMaxDefault, 1_000)
+  return { url: url.value, options, connectionsMax }
+}).pipe(Effect.catchTag("ConfigError", (error) => Effect.fail(invalid(error))))
+
+const engineConfig = Layer.effect(EngineConfig.EngineConfig, EngineConfig.config).pipe(
+  Layer.catchTag("ConfigError", (error) => Layer.effectContext(Effect.fail(invalid(error))))
+)
+
+/** A server that does not answer by then is not reachable. */
+const connectTimeoutMs = 5_000
+const retryDelayMsMax = 5_000
+
+const client = (
+  url: Redacted.Redacted,
+  maxConnections: number
+): Layer.Layer<PgClient.PgClient | SqlClient, StoreUnavailable> =>
+  PgClient.layer({ url, maxConnections, connectTimeout: connectTimeoutMs, applicationName: "duetime-app" }).pipe(
+    Layer.catchTag("SqlError", (error) => Layer.effectContext(Effect.fail(unavailable("connect", error))))
+  )
+
+/** Waits until the database answers, and says so once when it has to. */
+const reachable = (
+  pool: Layer.Layer<PgClient.PgClient | SqlClient, StoreUnavailable>
+): Layer.Layer<PgClient.PgClient | SqlClient, StoreUnavailable> =>
+  Layer.tap(pool, (context) =>
+    Effect.gen(function* () {
+      const sql = Context.get(context, PgClient.PgClient)
+      let waits = false
+      const ask = sql`SELECT 1`.pipe(
+        Effect.tapError((error) => {
+          if (waits || !isUnreachable(error)) return Effect.void
+          waits = true
+          return Effect.logWarning(`waiting for the database: ${unavailable("connect", error).reason}`)
+        })
+      )
+      yield* ask.pipe(Effect.retry({ while: isUnreachable, schedule: reconnect }))
+      if (waits) yield* Effect.logInfo("the database answers")
+    }).pipe(Effect.mapError((error) => unavailable("connect", error)))
+  )
+
+const reconnect = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced(retryDelayMsMax)])
+
+/** Wrong names and passwords stay wrong; waiting would only hide them. */
+const isUnreachable = (error: SqlError): boolean =>
+  error.reason._tag !== "AuthenticationError" && error.reason._tag !== "AuthorizationError"
+
+/** Everything in memory, gone with the process: for tests and for trying things out. */
+export const layerMemory: Layer.Layer<Ground> = Duetime.layer.pipe(
+  Layer.provideMerge(Layer.mergeAll(MemoryStore.layer, MemoryBroker.layer))
+)
+
+/**
+ * On the application's own `PgClient`: scheduling and transactional handlers join the transactions made with it.
+ * Dispatch stays in the process.
+ */
+export const layerPostgres = (
+  options: PgTaskStore.PgStoreOptions = {}
+): Layer.Layer<Ground, StoreFailure, PgClient.PgClient> =>
+  Layer.mergeAll(Duetime.layer, Layer.effect(CommitSql, PgClient.PgClient)).pipe(
+    Layer.provideMerge(Layer.mergeAll(PgTaskStore.layer(options), MemoryBroker.layer))
+  )
+
+/**
+ * Configured by DUETIME_ variables (docs/reference/config.md). A database that cannot be reached is waited for, since
+ * engines and workers may be started before it.
+ */
+export const layerFromEnv: Layer.Layer<Ground | PgClient.PgClient | SqlClient, StoreFailure | ConfigInvalid> =
+  Layer.unwrap(
+    Effect.map(settings, ({ connectionsMax, options, url }) =>
+      Layer.mergeAll(layerPostgres(options), engineConfig).pipe(
+        Layer.provideMerge(reachable(client(url, connectionsMax)))
+      )
+    )
+  )
+
+/**
+ * A real PostgreSQL that needs no installation, started in a folder of its own and stopped with the scope. The data stays.
+ */
+export const layerDev = (
+  options: {
+    /** Default `.duetime/postgres` in the working folder. */
+    readonly dataDirectory?: string
+    readonly postgresSettings?: Readonly<Record<string, string | number | boolean>>
+    readonly store?: PgTaskStore.PgStoreOptions
+  } = {}
+): Layer.Layer<
+  Ground | PgClient.PgClient | SqlClient | EmbeddedPostgres,
+  StoreFailure | EmbeddedPostgresFailed | EmbeddedPostgresUnavailable
+> =>
+  layerPostgres({ migrate: true, ...options.store }).pipe(
+    Layer.provideMerge(
+      Layer.unwrap(Effect.map(EmbeddedPostgres, ({ url }) => client(Redacted.make(url), connectionsMaxDefault)))
+    ),
+    Layer.provideMerge(
+      EmbeddedPostgres.layer({
+        dataDirectory: options.dataDirectory ?? ".duetime/postgres",
+        ...(options.postgresSettings === undefined ? {} : { settings: options.postgresSettings })
+      })
+    )
+  )
+
+/** For tools: no session, nothing runs, and a database that cannot be reached is an error at once. */
+export const layerClient: Layer.Layer<Duetime | TaskStore | PgClient.PgClient, StoreFailure | ConfigInvalid> =
+  Layer.unwrap(
+    Effect.map(settings, ({ options, url }) =>
+      Duetime.layer.pipe(
+        Layer.provideMerge(PgTaskStore.layerStore({ ...options, connectionsMax: 2 })),
+        Layer.provideMerge(client(url, 2))
+      )
+    )
+  )
+
+const clientFromEnv = Layer.unwrap(Effect.map(settings, ({ url }) => client(url, 2)))
+
+/** What `duetime migrate` does and would do. */
+export const migrations = {
+  pending: Effect.suspend(() => Effect.provide(Migrations.pending, clientFromEnv)),
+  apply: Effect.suspend(() => Effect.provide(Migrations.migrate, clientFromEnv)).pipe(
+    Effect.map((applied) => applied.map(([id, name]) => ({ id, name })))
+  )
+}
