@@ -44,8 +44,11 @@ export const delayCeilingMs = (policy: RetryPolicy, attemptsCharged: number): nu
   const retry = Math.max(1, attemptsCharged)
   switch (policy.delay._tag) {
     case "Exponential":
-      // factor ** 1000 is Infinity, and min() brings it back to the cap.
-      return Math.min(policy.delay.capMs, policy.delay.baseMs * policy.delay.factor ** (retry - 1))
+      // factor ** 1000 may be Infinity, which times a base of 0 is no number; a finite power keeps it one.
+      return Math.min(
+        policy.delay.capMs,
+        policy.delay.baseMs * Math.min(policy.delay.factor ** (retry - 1), Number.MAX_VALUE)
+      )
     case "Fixed":
       return policy.delay.delayMs
     case "Listed":

@@ -1,0 +1,478 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Result } from "effect"
+import * as fc from "fast-check"
+import { audit } from "../../src/core/audit.ts"
+import { decide } from "../../src/core/decide.ts"
+import { evolve, fold } from "../../src/core/evolve.ts"
+import type { KindPolicy } from "../../src/core/KindPolicy.ts"
+import { machine } from "../../src/core/machine.ts"
+import { eventCodes, type EventBody, type EventTag, type TaskEvent } from "../../src/core/TaskEvent.ts"
+import { isEnded, stages, statusOf, type Stage, type TaskState } from "../../src/core/TaskState.ts"
+import {
+  cancel,
+  claim,
+  discard,
+  expire,
+  fail,
+  failForGood,
+  fencedTags,
+  noFence,
+  redrive,
+  release,
+  releaseClaim,
+  reprioritise,
+  reschedule,
+  runNow,
+  schedule,
+  snooze,
+  start,
+  startMs,
+  succeed,
+  TaskActor,
+  type Intent
+} from "./TaskActor.ts"
+
+const hourMs = 3_600_000
+const atOnce: Partial<KindPolicy> = { retry: { attemptsMax: 2, delay: { _tag: "Fixed", delayMs: 0 }, jitter: "none" } }
+
+/** An actor in each stage, with what its guards look at: cancel request, charged attempts, priority, due time. */
+const reached: ReadonlyArray<readonly [Stage | "none", string, () => TaskActor]> = [
+  ["none", "unborn", () => new TaskActor(atOnce)],
+  ["pending", "due", () => new TaskActor(atOnce).lives(schedule())],
+  ["pending", "not due", () => new TaskActor(atOnce).lives(schedule({ dueAtMs: startMs + hourMs }))],
+  ["claimed", "due", () => new TaskActor(atOnce).lives(schedule(), claim)],
+  ["claimed", "not due", () => new TaskActor(atOnce).lives(schedule({ dueAtMs: startMs + hourMs }), claim)],
+  ["running", "first attempt", () => new TaskActor(atOnce).lives(schedule(), claim, start)],
+  ["running", "last attempt", () => new TaskActor(atOnce).lives(schedule(), claim, start, fail, claim, start)],
+  ["running", "cancel requested", () => new TaskActor(atOnce).lives(schedule(), claim, start, cancel)],
+  ["running", "parks", () => parking().lives(schedule(), claim, start)],
+  ["running", "parks, cancel requested", () => parking().lives(schedule(), claim, start, cancel)],
+  ["parked", "", () => parking().lives(schedule(), claim, start, expire)],
+  ["parked", "cancel requested", () => parking().lives(schedule(), claim, start, cancel, expire)],
+  ["dead", "", () => new TaskActor(atOnce).lives(schedule(), claim, start, discard)],
+  ["succeeded", "", () => new TaskActor(atOnce).lives(schedule(), claim, start, succeed)],
+  ["cancelled", "", () => new TaskActor(atOnce).lives(schedule(), cancel)]
+]
+
+const parking = () => new TaskActor({ ...atOnce, onInterrupted: "park" })
+
+const intents: ReadonlyArray<Intent> = [
+  schedule(),
+  claim,
+  releaseClaim,
+  start,
+  succeed,
+  fail,
+  failForGood,
+  snooze,
+  discard,
+  release,
+  expire,
+  cancel,
+  reschedule,
+  reprioritise,
+  { _tag: "Reprioritise", priority: "normal" },
+  runNow,
+  redrive
+]
+
+/**
+ * What a person reading the machine's table expects, written down apart from it: for each situation the commands that
+ * append an event or are already fulfilled. Whatever is not here is rejected.
+ */
+const expected: Readonly<Record<string, Readonly<Record<string, EventTag | "already so">>>> = {
+  "none unborn": { Schedule: "TaskScheduled" },
+  "pending due": {
+    Claim: "TaskClaimed",
+    Cancel: "TaskCancelled",
+    Reschedule: "TaskRescheduled",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so",
+    RunNow: "already so"
+  },
+  "pending not due": {
+    Claim: "TaskClaimed",
+    Cancel: "TaskCancelled",
+    Reschedule: "TaskRescheduled",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so",
+    RunNow: "TaskRescheduled"
+  },
+  "claimed due": {
+    ReleaseClaim: "ClaimReleased",
+    Start: "AttemptStarted",
+    Expire: "ClaimReleased",
+    Cancel: "TaskCancelled",
+    Reschedule: "TaskRescheduled",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so",
+    RunNow: "already so"
+  },
+  "claimed not due": {
+    ReleaseClaim: "ClaimReleased",
+    Expire: "ClaimReleased",
+    Cancel: "TaskCancelled",
+    Reschedule: "TaskRescheduled",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so",
+    RunNow: "TaskRescheduled"
+  },
+  "running first attempt": {
+    Succeed: "AttemptSucceeded",
+    Fail: "AttemptFailed",
+    "Fail for good": "TaskDeadLettered",
+    Snooze: "AttemptSnoozed",
+    Discard: "TaskDeadLettered",
+    Release: "AttemptReleased",
+    Expire: "AttemptExpired",
+    Cancel: "CancelRequested",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so"
+  },
+  "running last attempt": {
+    Succeed: "AttemptSucceeded",
+    Fail: "TaskDeadLettered",
+    "Fail for good": "TaskDeadLettered",
+    Snooze: "AttemptSnoozed",
+    Discard: "TaskDeadLettered",
+    Release: "AttemptReleased",
+    Expire: "TaskDeadLettered",
+    Cancel: "CancelRequested",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so"
+  },
+  "running cancel requested": {
+    Succeed: "AttemptSucceeded",
+    Fail: "TaskCancelled",
+    "Fail for good": "TaskCancelled",
+    Snooze: "TaskCancelled",
+    Discard: "TaskCancelled",
+    Release: "TaskCancelled",
+    Expire: "TaskCancelled",
+    Cancel: "already so",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so"
+  },
+  "running parks": {
+    Succeed: "AttemptSucceeded",
+    Fail: "AttemptFailed",
+    "Fail for good": "TaskDeadLettered",
+    Snooze: "AttemptSnoozed",
+    Discard: "TaskDeadLettered",
+    Release: "AttemptReleased",
+    Expire: "TaskParked",
+    Cancel: "CancelRequested",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so"
+  },
+  "running parks, cancel requested": {
+    Succeed: "AttemptSucceeded",
+    Fail: "TaskCancelled",
+    "Fail for good": "TaskCancelled",
+    Snooze: "TaskCancelled",
+    Discard: "TaskCancelled",
+    Release: "TaskCancelled",
+    Expire: "TaskParked",
+    Cancel: "already so",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so"
+  },
+  parked: { Cancel: "TaskCancelled", RunNow: "TaskResumed" },
+  "parked cancel requested": { Cancel: "TaskCancelled", RunNow: "TaskCancelled" },
+  dead: { Redrive: "TaskRedriven" },
+  succeeded: {},
+  cancelled: { Cancel: "already so" }
+}
+
+describe("the machine, every stage by every command", () => {
+  for (const [stage, situation, reach] of reached) {
+    const name = `${stage} ${situation}`.trim()
+    it(`decides all ${intents.length} commands on a task that is ${name}`, () => {
+      for (const intent of intents) {
+        const actor = reach()
+        assert.strictEqual(actor.state?.stage ?? "none", stage)
+        const before = actor.state
+        const answer = expected[name]?.[nameOf(intent)]
+        const result = actor.does(intent)
+        if (answer === undefined) {
+          assert.deepStrictEqual(result, Result.fail(rejectionOf(intent, before)), nameOf(intent))
+          assert.strictEqual(actor.state, before)
+        } else {
+          const tags = Result.getOrThrow(result).map(({ _tag }) => _tag)
+          assert.deepStrictEqual(tags, answer === "already so" ? [] : [answer], nameOf(intent))
+        }
+      }
+    })
+  }
+
+  it("leads each event to the stage its row names, whatever came before", () => {
+    for (const [stage, , reach] of reached) {
+      for (const intent of intents) {
+        const actor = reach()
+        const result = actor.does(intent)
+        if (Result.isFailure(result)) continue
+        const event = result.success[0]?._tag ?? null
+        const targets = machine
+          .filter(([from, command, , tag]) => from === stage && command === intent._tag && tag === event)
+          .map(([, , , , to]) => (to === "same" ? stage : to))
+        assert.include(targets, actor.state?.stage, `${nameOf(intent)} in ${stage}`)
+      }
+    }
+  })
+
+  it("reaches every row of the table", () => {
+    const walked = new Set<string>()
+    for (const [stage, , reach] of reached) {
+      for (const intent of intents) {
+        const result = reach().does(intent)
+        if (Result.isSuccess(result)) walked.add(`${stage} ${intent._tag} ${result.success[0]?._tag ?? null}`)
+      }
+    }
+    const rows = new Set(machine.map(([from, command, , event]) => `${from} ${command} ${event}`))
+    assert.deepStrictEqual(walked, rows)
+  })
+
+  it("names no command twice behind a row that always holds", () => {
+    const closed = new Set<string>()
+    for (const [from, command, guard] of machine) {
+      assert.isFalse(closed.has(`${from} ${command}`), `${from} ${command} has a row that nothing reaches`)
+      if (guard === "always") closed.add(`${from} ${command}`)
+    }
+  })
+})
+
+describe("the fence", () => {
+  it("is asked of every command of whoever holds the task, with its version and its event id", () => {
+    for (const intent of intents.filter(({ _tag }) => fencedTags.has(_tag))) {
+      for (const [, , reach] of reached) {
+        const fence = reach().state?.fence
+        if (fence === undefined || fence === null) continue
+        for (const stale of [
+          noFence,
+          { ...fence, version: fence.version - 1 },
+          { ...fence, eventId: noFence.eventId }
+        ]) {
+          assert.deepStrictEqual(reach().does(intent, stale), Result.fail({ _tag: "LeaseLost" }))
+        }
+      }
+    }
+  })
+
+  it("is the claim's event, then the start's, and nobody's when the task is pending again", () => {
+    const actor = new TaskActor().lives(schedule(), claim)
+    const claimed = actor.events.at(-1)
+    assert.deepStrictEqual(actor.state?.fence, { version: 2, eventId: claimed?.eventId })
+    actor.lives(start)
+    assert.deepStrictEqual(actor.state?.fence, { version: 3, eventId: actor.events.at(-1)?.eventId })
+    actor.lives(fail)
+    assert.deepStrictEqual([actor.state?.fence, actor.state?.sessionId, actor.state?.deadlineAtMs], [null, null, null])
+  })
+
+  it("stays through harmless events, and an outcome appends behind them", () => {
+    const actor = new TaskActor().lives(schedule(), claim, start, reprioritise, cancel, succeed)
+    assert.deepStrictEqual([actor.state?.stage, actor.state?.version], ["succeeded", 6])
+  })
+})
+
+describe("a start", () => {
+  it("is too early a hundredth of a millisecond before the due time, and in time at it", () => {
+    for (const [lateMs, tag] of [
+      [-0.01, "TooEarly"],
+      [0, "Started"]
+    ] as const) {
+      const actor = new TaskActor().lives(schedule({ dueAtMs: startMs + 1_000 }), claim)
+      actor.nowMs = startMs + 1_000 + lateMs - 10
+      const result = actor.does(start)
+      assert.strictEqual(Result.isFailure(result) ? result.failure._tag : "Started", tag)
+    }
+  })
+
+  it("numbers attempts on and on, and charges only those that were neither snoozed nor released", () => {
+    const actor = new TaskActor()
+    actor.lives(schedule(), claim, start, snooze, claim, start, release, claim, start, fail)
+    assert.deepStrictEqual([actor.state?.attempt, actor.state?.charged], [3, 1])
+  })
+
+  it("gets its deadline from its own instant and time limit", () => {
+    const actor = new TaskActor().lives(schedule(), claim, start)
+    assert.strictEqual(actor.state?.deadlineAtMs, actor.nowMs + 60_000)
+  })
+})
+
+describe("redriving", () => {
+  it("forgives the charges, keeps the attempt numbers and makes the task due now", () => {
+    const actor = new TaskActor(atOnce).lives(schedule(), claim, start, fail, claim, start, fail, redrive)
+    const { attempt, charged, dueAtMs, stage } = actor.state ?? {}
+    assert.deepStrictEqual([stage, attempt, charged, dueAtMs], ["pending", 2, 0, actor.nowMs])
+  })
+})
+
+describe("any sequence of commands", () => {
+  const anyIntent: fc.Arbitrary<Intent> = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom(claim, start, schedule()) },
+    fc.constantFrom(...intents),
+    fc.record({ _tag: fc.constant("Snooze" as const), inMs: fc.integer({ min: 0, max: 50 }) }),
+    fc.record({ _tag: fc.constant("Reschedule" as const), dueAtMs: fc.integer({ min: startMs, max: startMs + 200 }) })
+  )
+  const anyLife = fc.record({
+    attemptsMax: fc.integer({ min: 1, max: 3 }),
+    onInterrupted: fc.constantFrom("retry" as const, "park" as const),
+    delayMs: fc.integer({ min: 0, max: 30 }),
+    jitter: fc.constantFrom("full" as const, "none" as const),
+    commands: fc.array(fc.tuple(anyIntent, fc.boolean()), { maxLength: 60, size: "max" })
+  })
+
+  const live = ({
+    attemptsMax,
+    commands,
+    delayMs,
+    jitter,
+    onInterrupted
+  }: typeof anyLife extends fc.Arbitrary<infer A> ? A : never) => {
+    const retry = {
+      attemptsMax,
+      delay: { _tag: "Exponential", baseMs: delayMs, factor: 2, capMs: 100 },
+      jitter
+    } as const
+    const actor = new TaskActor({ retry, onInterrupted }).lives(schedule())
+    for (const [intent, hasOldFence] of commands) actor.does(intent, hasOldFence ? noFence : undefined)
+    return actor
+  }
+
+  it("leaves a history in which the auditor finds nothing", () => {
+    let longest = 0
+    const ends = new Set<string>()
+    fc.assert(
+      fc.property(anyLife, (life) => {
+        const actor = live(life)
+        longest = Math.max(longest, actor.events.length)
+        ends.add(actor.state?.stage ?? "none")
+        assert.deepStrictEqual(audit([actor.stream], { policyOf: () => actor.policy }), [])
+      }),
+      { numRuns: 1_000, seed: 20_261_123 }
+    )
+    // A generator that goes nowhere would find nothing, too.
+    assert.isAbove(longest, 20)
+    assert.deepStrictEqual([...ends].toSorted(), [...stages].toSorted())
+  })
+
+  it("leaves versions 1 to n and a state that is the fold of its events", () => {
+    fc.assert(
+      fc.property(anyLife, (life) => {
+        const { events, state } = live(life)
+        assert.deepStrictEqual(
+          events.map(({ version }) => version),
+          events.map((_, index) => index + 1)
+        )
+        assert.deepStrictEqual(fold(events), state)
+      }),
+      { numRuns: 500, seed: 7 }
+    )
+  })
+
+  it("ends for ever, but for a redrive of a dead letter", () => {
+    fc.assert(
+      fc.property(anyLife, (life) => {
+        const { events } = live(life)
+        let state: TaskState | null = null
+        for (const event of events) {
+          if (state !== null && isEnded(state.stage)) {
+            assert.deepStrictEqual([state.stage, event._tag], ["dead", "TaskRedriven"])
+          }
+          state = evolve(state, event)
+        }
+      }),
+      { numRuns: 500, seed: 8 }
+    )
+  })
+})
+
+describe("evolve", () => {
+  it("folds any event onto any state, and counts no charge below zero", () => {
+    for (const [, , reach] of reached) {
+      for (const body of bodies) {
+        const before = reach().state
+        const version = (before?.version ?? 0) + 1
+        const event: TaskEvent = { ...body, taskId: "any", version, eventId: "any", atMs: startMs }
+        const state = evolve(before, event)
+        assert.include(stages, state.stage)
+        assert.isAtLeast(state.charged, 0)
+        assert.deepStrictEqual([state.version, state.eventId], [version, "any"])
+      }
+    }
+  })
+
+  it("knows a body for every event type", () => {
+    assert.deepStrictEqual(new Set(bodies.map(({ _tag }) => _tag)), new Set(Object.keys(eventCodes)))
+  })
+})
+
+describe("names that are stored", () => {
+  it("keep their codes, for a stored event has nothing else", () => {
+    assert.deepStrictEqual(eventCodes, {
+      TaskScheduled: 1,
+      TaskClaimed: 2,
+      ClaimReleased: 3,
+      AttemptStarted: 10,
+      AttemptFailed: 11,
+      AttemptSnoozed: 12,
+      AttemptReleased: 13,
+      AttemptExpired: 14,
+      TaskParked: 15,
+      TaskResumed: 20,
+      TaskRedriven: 21,
+      TaskRescheduled: 22,
+      TaskReprioritised: 23,
+      CancelRequested: 24,
+      AttemptSucceeded: 30,
+      TaskDeadLettered: 31,
+      TaskCancelled: 32
+    })
+  })
+
+  it("give every stage one status word", () => {
+    assert.deepStrictEqual(Object.keys(statusOf), [...stages])
+  })
+})
+
+describe("decide", () => {
+  it("does not look at a fence before there is a task", () => {
+    const command = { _tag: "Start", fence: noFence, sessionId: 1, timeoutMs: 1, dispatchedAtMs: null } as const
+    const decision = decide({ ...command, atMs: startMs, eventId: "any" }, null)
+    assert.deepStrictEqual(decision, Result.fail({ _tag: "NotPossible", stage: "none", command: "Start" }))
+  })
+})
+
+const nameOf = (intent: Intent): string => {
+  if (intent._tag === "Reprioritise") return `Reprioritise ${intent.priority}`
+  return intent._tag === "Fail" && !intent.retryable ? "Fail for good" : intent._tag
+}
+
+/** Without the right fence a holder's command has lost its lease; any other is not possible in the stage. */
+const rejectionOf = (intent: Intent, state: TaskState | null) => {
+  if (state !== null && fencedTags.has(intent._tag) && state.fence === null) return { _tag: "LeaseLost" as const }
+  if (intent._tag === "Start" && state?.stage === "claimed")
+    return { _tag: "TooEarly" as const, dueAtMs: state.dueAtMs }
+  return { _tag: "NotPossible" as const, stage: state?.stage ?? "none", command: intent._tag }
+}
+
+const error = { name: "Error", message: "no" }
+const bodies: ReadonlyArray<EventBody> = [
+  { _tag: "TaskScheduled", kind: "k", priority: "low", dueAtMs: startMs, key: null, payload: null },
+  { _tag: "TaskClaimed", sessionId: 1 },
+  { _tag: "ClaimReleased", reason: "drained" },
+  { _tag: "AttemptStarted", attempt: 1, sessionId: 1, deadlineAtMs: startMs, dispatchedAtMs: null },
+  { _tag: "AttemptSucceeded", attempt: 1, result: null },
+  { _tag: "AttemptFailed", attempt: 1, error, dueAtMs: startMs },
+  { _tag: "AttemptSnoozed", attempt: 1, dueAtMs: startMs },
+  { _tag: "AttemptReleased", attempt: 1, reason: "drained", dueAtMs: startMs },
+  { _tag: "AttemptExpired", attempt: 1, reason: "deadline", dueAtMs: startMs },
+  { _tag: "TaskParked", attempt: 1, reason: "deadline" },
+  { _tag: "TaskResumed", dueAtMs: startMs },
+  { _tag: "TaskDeadLettered", attempt: 1, reason: "exhausted", error },
+  { _tag: "TaskRedriven", dueAtMs: startMs },
+  { _tag: "TaskRescheduled", dueAtMs: startMs },
+  { _tag: "TaskReprioritised", priority: "low" },
+  { _tag: "CancelRequested", reason: null },
+  { _tag: "TaskCancelled", reason: null }
+]
