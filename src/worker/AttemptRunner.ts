@@ -155,9 +155,11 @@ export const makeAttemptRunner: (
     const settle = (attempt: Running, outcome: Outcome) => {
       const { handler, started } = attempt
       attempt.isSettled = true
-      recorder.record({ started, eventId: eventId(), outcome, policy: handler.policy }, (finished) =>
-        done(attempt, finished._tag === "Recorded" ? finished.stage : "lost")
-      )
+      recorder.record({ started, eventId: eventId(), outcome, policy: handler.policy }, (finished) => {
+        const stage = finished._tag === "Recorded" ? finished.stage : "lost"
+        if (outcome._tag === "Fail" || stage === "dead") log(failureLine(started, outcome, stage))
+        done(attempt, stage)
+      })
     }
 
     /** `stage` is null when the supervisor has to decide where the task goes. */
@@ -216,3 +218,12 @@ export const makeAttemptRunner: (
     }
   }
 )
+
+/** The error's name only: its message may quote the payload, and is in the task's history. */
+const failureLine = (started: Started, outcome: Outcome, stage: Stage | "lost"): Effect.Effect<void> => {
+  const what = outcome._tag === "Fail" ? `failed with ${outcome.error.name}` : "was discarded"
+  const line =
+    stage === "dead" ? Effect.logWarning(`a task is a dead letter: it ${what}`) : Effect.logDebug(`an attempt ${what}`)
+  const { attempt, kind, taskId } = started
+  return Effect.annotateLogs(line, { taskId, kind, attempt })
+}

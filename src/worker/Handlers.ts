@@ -69,7 +69,7 @@ export const makeHandler = <Payload, Output, E, R>(
               ? Effect.fail(new PayloadUnfit({ kind, problem: payload.failure.message }))
               : Effect.map(perform(payload.success, makeAttempt(grant, resultOf)), resultOf)
           })
-        )
+        ).pipe(Effect.annotateLogs({ taskId: grant.started.taskId, kind, attempt: grant.started.attempt }))
       )
   }
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Logger, Schema } from "effect"
+import { Deferred, Effect, Layer, Logger, References, Schema } from "effect"
 import { Duetime } from "../../src/Duetime.ts"
 import * as RetryPolicy from "../../src/RetryPolicy.ts"
 import { MemoryControl } from "../../src/store/MemoryStore.ts"
@@ -271,6 +271,22 @@ describe("a store that does not answer", () => {
 })
 
 describe("what is logged", () => {
+  itRuns("every line of a handler carries its task, kind and attempt", () => {
+    const annotations: Array<Record<string, unknown>> = []
+    const logger = Logger.make(({ fiber }) => {
+      annotations.push({ ...fiber.getRef(References.CurrentLogAnnotations) })
+    })
+    return {
+      around: Logger.layer([logger]),
+      handlers: Work.handle(() => Effect.logInfo("working")),
+      test: Effect.gen(function* () {
+        const { id } = yield* Work.schedule({ name: "one" }, { in: "1 second" })
+        yield* passMs(1_000)
+        assert.deepStrictEqual(annotations, [{ taskId: id, kind: "work", attempt: 1 }])
+      })
+    }
+  })
+
   itRuns("no line holds anything of a payload, a result or an error of a handler", () => {
     const { around, lines } = capturedLogs()
     const Unfit = Task.define("unfit", { payload: { secret: Schema.Number } })
@@ -289,8 +305,8 @@ describe("what is logged", () => {
         yield* Work.schedule({ name: "result" })
         yield* Work.schedule({ name: "error" })
         yield* passMs(60_000)
-        // Two of them log that results are dropped; otherwise the test would look at nothing.
-        assert.lengthOf(lines, 2)
+        // Two results dropped and two dead letters; otherwise the test would look at nothing.
+        assert.lengthOf(lines, 4)
         for (const line of lines) assert.notInclude(line, "canary")
       })
     }
