@@ -1,0 +1,53 @@
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import { answering } from "../Answer.ts"
+import { withClient } from "../connection.ts"
+import { table } from "../render/table.ts"
+import { span } from "../render/time.ts"
+
+export const kinds = Command.make(
+  "kinds",
+  {},
+  answering(() =>
+    withClient(({ store }) =>
+      Effect.map(store.kinds, (kinds) => ({
+        document: kinds,
+        text: (paint) =>
+          kinds.length === 0
+            ? ""
+            : table(
+                kinds,
+                [
+                  { title: "KIND", value: ({ policy }) => policy.kind },
+                  { title: "QUEUE", value: ({ known, policy }) => (known ? policy.queue : "") },
+                  { title: "PRIORITY", value: ({ known, policy }) => (known ? policy.priority : "") },
+                  {
+                    title: "ATTEMPTS",
+                    value: ({ known, policy }) => (known ? String(policy.retry.attemptsMax) : ""),
+                    align: "right"
+                  },
+                  {
+                    title: "TIMEOUT",
+                    value: ({ known, policy }) => (known ? span(policy.timeoutMs) : ""),
+                    align: "right"
+                  },
+                  {
+                    title: "SERVED BY",
+                    value: ({ known, liveSessions }) =>
+                      liveSessions > 0 ? `${liveSessions} live` : known ? "nobody now" : "nobody ever: its tasks wait",
+                    paint: (text, { liveSessions }) => (liveSessions > 0 ? paint.good(text) : paint.bad(text))
+                  }
+                ],
+                paint
+              ),
+        notes:
+          kinds.length === 0
+            ? ["No kinds yet. A kind appears when a task of it is scheduled or a worker serves it."]
+            : []
+      }))
+    )
+  )
+).pipe(
+  Command.withDescription("List the kinds with their policies and how many live workers serve each"),
+  Command.withExamples([{ command: "duetime kinds", description: "Is anybody serving what is scheduled?" }])
+)

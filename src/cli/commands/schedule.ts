@@ -1,0 +1,78 @@
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { answering } from "../Answer.ts"
+import { withClient } from "../connection.ts"
+import { dueAt, dueIn, priority, whenOf } from "../parameters.ts"
+import { instant } from "../render/time.ts"
+
+const kind = Argument.String("kind").pipe(Argument.withDescription("Kind of the task, such as send-reminder"))
+
+const payload = Flag.String("payload").pipe(
+  Flag.withDescription("JSON; default {}"),
+  Flag.withMetavar("json"),
+  Flag.mapTryCatch(
+    (text): unknown => JSON.parse(text),
+    (error) => `the payload is not JSON: ${error instanceof Error ? error.message : String(error)}`
+  ),
+  Flag.withDefault({})
+)
+
+const key = Flag.String("key").pipe(
+  Flag.withDescription("Idempotency key within the kind: the same key and payload is the same task"),
+  Flag.withMetavar("text"),
+  Flag.optional
+)
+
+export const schedule = Command.make(
+  "schedule",
+  { kind, payload, in: dueIn, at: dueAt, key, priority: Flag.optional(priority) },
+  answering((input) =>
+    withClient(({ duetime }) =>
+      Effect.gen(function* () {
+        const [receipt] = yield* duetime.scheduleUntyped([
+          {
+            kind: input.kind,
+            payload: input.payload,
+            ...whenOf(input),
+            key: Option.getOrUndefined(input.key),
+            priority: Option.getOrUndefined(input.priority)
+          }
+        ])
+        if (receipt === undefined)
+          return yield* Effect.die(new Error("one task was scheduled and no receipt came back"))
+        if (receipt.keyConflict) {
+          const { KeyConflict } = yield* Effect.promise(() => import("../../DuetimeError.ts"))
+          const key = Option.getOrElse(input.key, () => "")
+          return yield* new KeyConflict({ kind: input.kind, key, taskId: receipt.id })
+        }
+        const view = yield* duetime.get(receipt.id)
+        return {
+          document: {
+            id: receipt.id,
+            created: receipt.created,
+            kind: view.kind,
+            priority: view.priority,
+            dueAt: view.dueAt
+          },
+          text: () => receipt.id,
+          notes: [
+            receipt.created
+              ? `Scheduled ${view.kind} for ${instant(view.dueAt)}.`
+              : `Already there: the key belongs to this task, with the same payload; it is ${view.stage}.`
+          ]
+        }
+      })
+    )
+  )
+).pipe(
+  Command.withDescription("Schedule a task; prints its id"),
+  Command.withExamples([
+    {
+      command: `duetime schedule send-reminder --payload '{"email":"ada@example.com"}' --in 3h --key order-7`,
+      description: "Once, however often this is repeated"
+    }
+  ])
+)

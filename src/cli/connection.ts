@@ -1,0 +1,24 @@
+import * as Effect from "effect/Effect"
+import type { Duetime } from "../Duetime.ts"
+import type { TaskStore } from "../store/TaskStore.ts"
+
+export type Client = {
+  /** What an application may ask. */
+  readonly duetime: Duetime["Service"]
+  /** What only tools ask: kinds, backlog, whole streams. */
+  readonly store: TaskStore["Service"]
+}
+
+/**
+ * Runs an effect with a connection to the database named by DUETIME_DATABASE_URL, which it closes afterwards. The driver
+ * is loaded here and not before: it is half of a program's start-up time, and `--help` does not need it.
+ */
+export const withClient = Effect.fnUntraced(function* <A, E, R>(use: (client: Client) => Effect.Effect<A, E, R>) {
+  const [{ layerClient }, { Duetime }, { TaskStore }] = yield* Effect.promise(() =>
+    Promise.all([import("../layers.ts"), import("../Duetime.ts"), import("../store/TaskStore.ts")])
+  )
+  const used = Effect.gen(function* () {
+    return yield* use({ duetime: yield* Duetime, store: yield* TaskStore })
+  })
+  return yield* Effect.provide(used, layerClient)
+})

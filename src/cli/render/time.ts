@@ -1,0 +1,35 @@
+/** Instants and spans for people: whole enough to compare, precise enough to see a millisecond of drift. */
+
+/** `2026-11-23 09:00:00.000 UTC`. */
+export const instant = (at: Date): string => `${at.toISOString().replace("T", " ").slice(0, -1)} UTC`
+
+/** `0.4 ms`, `41 ms`, `1.2 s`, `2 min 5 s`, `3 h 10 min`, `2 d 4 h`; the smaller unit is left out when it is zero. */
+export const span = (spanMs: number): string => {
+  const ms = Math.abs(spanMs)
+  if (ms < 9.95) return `${trimmed(ms)} ms`
+  if (ms < 999.5) return `${Math.round(ms)} ms`
+  if (ms < 59_950) return `${trimmed(ms / 1_000)} s`
+  const [larger, smaller] = scales.find(([unit]) => ms >= unit.ms * 0.9995) ??
+    scales[scales.length - 1] ?? [minute, second]
+  const rounded = Math.round(ms / smaller.ms) * smaller.ms
+  const rest = Math.round((rounded % larger.ms) / smaller.ms)
+  return `${Math.floor(rounded / larger.ms)} ${larger.name}${rest === 0 ? "" : ` ${rest} ${smaller.name}`}`
+}
+
+/** A span from a reference instant: `+41 ms` after it, `-1.4 s` before it. */
+export const offset = (spanMs: number): string => `${spanMs < 0 ? "-" : "+"}${span(spanMs)}`
+
+/** `in 3 h` or `2.1 s ago`. */
+export const fromNow = (spanMs: number): string => (spanMs >= 0 ? `in ${span(spanMs)}` : `${span(spanMs)} ago`)
+
+const trimmed = (value: number): string => value.toFixed(1).replace(/\.0$/, "")
+
+const second = { name: "s", ms: 1_000 }
+const minute = { name: "min", ms: 60_000 }
+const hour = { name: "h", ms: 3_600_000 }
+const day = { name: "d", ms: 86_400_000 }
+const scales = [
+  [day, hour],
+  [hour, minute],
+  [minute, second]
+] as const

@@ -1,0 +1,38 @@
+import * as Command from "effect/cli/Command"
+import { Json } from "./Answer.ts"
+import { audit } from "./commands/audit.ts"
+import { backlog } from "./commands/backlog.ts"
+import { cancel } from "./commands/cancel.ts"
+import { dead } from "./commands/dead.ts"
+import { kinds } from "./commands/kinds.ts"
+import { migrate } from "./commands/migrate.ts"
+import { reprioritise } from "./commands/reprioritise.ts"
+import { reschedule } from "./commands/reschedule.ts"
+import { runNow } from "./commands/runNow.ts"
+import { schedule } from "./commands/schedule.ts"
+import { task } from "./commands/task.ts"
+import { tasks } from "./commands/tasks.ts"
+
+/** `duetime` and all that can follow it. */
+export const rootCommand = Command.make("duetime").pipe(
+  Command.withDescription("Look at and steer the tasks in the database that DUETIME_DATABASE_URL names"),
+  Command.withExamples([
+    { command: "duetime schedule send-reminder --in 3h", description: "Schedule a task" },
+    { command: "duetime task 019ab1d6-9c00-7a1b-8c2d-0123456789ab", description: "See what became of it" }
+  ]),
+  Command.withSubcommands([
+    schedule,
+    task,
+    tasks,
+    cancel,
+    reschedule,
+    reprioritise,
+    runNow,
+    dead,
+    backlog,
+    kinds,
+    audit,
+    migrate
+  ]),
+  Command.withGlobalFlags([Json])
+)
