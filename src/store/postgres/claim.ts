@@ -20,10 +20,12 @@ type ClaimRow = {
 }
 
 /**
- * Between sweeps a claim looks no further back than this: what was due earlier has been claimed, and its dead index
+ * Between sweeps a claim looks no further back than the mark: what was due earlier has been claimed, and its dead index
  * entries need not be walked again. A wake-up for something due earlier lowers the mark; what comes behind it unannounced
- * (a long transaction that commits, a lost hint) is found by the sweep.
+ * (a long transaction that commits, a lost hint) is found by the sweep. Each kind and priority has its own: a claim
+ * knows nothing of the lanes it did not ask for, and must not hide their backlog.
  */
+type Lane = { lowMarkMs: number; sweptAtMs: number }
 const lowMarkSlackMs = 2_000
 const sweepIntervalMs = 5_000
 /** 1900: before every due time, and a finite bound keeps the plan the same. */
@@ -33,21 +35,30 @@ const farMs = dayMs
 
 export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; readonly clock: DatabaseClock }) => {
   const { clock, kinds, sql } = options
-  let lowMarkMs = beginningMs
-  let sweptAtMs = -Infinity
+  const lanes = new Map<string, Lane>()
+  const laneOf = (kindId: number, rank: number): Lane => {
+    const name = `${kindId} ${rank}`
+    let lane = lanes.get(name)
+    if (lane === undefined) {
+      lane = { lowMarkMs: beginningMs, sweptAtMs: -Infinity }
+      lanes.set(name, lane)
+    }
+    return lane
+  }
 
   const run = Effect.fnUntraced(function* (request: ClaimRequest) {
     const ids = yield* kinds.knownIdsOf(request.kinds)
     if (ids.length === 0 || request.limit <= 0) return { tasks: [], nextDueAtMs: null }
     const ranks = (request.priorities ?? priorities).map(rankOf)
-    const lanes = [int4s(ids.flatMap((id) => ranks.map(() => id))), int2s(ids.flatMap(() => ranks))]
+    const laneArrays = [int4s(ids.flatMap((id) => ranks.map(() => id))), int2s(ids.flatMap(() => ranks))]
     const nowMs = clock.nowMs()
     const horizonMs = Math.ceil(nowMs + request.lookAheadMs)
-    const sweeps = nowMs - sweptAtMs >= sweepIntervalMs || nowMs < sweptAtMs
-    const askedLowMarkMs = lowMarkMs
-    const lowMs = sweeps ? beginningMs : lowMarkMs
+    const asked = ids.flatMap((id) => ranks.map((rank) => laneOf(id, rank)))
+    const askedLowMarksMs = asked.map((lane) => lane.lowMarkMs)
+    const sweeps = asked.some(({ sweptAtMs }) => nowMs - sweptAtMs >= sweepIntervalMs || nowMs < sweptAtMs)
+    const lowMs = sweeps ? beginningMs : Math.min(...askedLowMarksMs)
     const rows = yield* sql.unsafe<ClaimRow>(claimSql, [
-      ...lanes,
+      ...laneArrays,
       instant(Math.floor(lowMs)),
       instant(horizonMs),
       int4(request.limit),
@@ -56,12 +67,14 @@ export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; 
     const tasks = rows.map((row) => claimedTask(row, kinds))
     const isCut = rows.length >= request.limit
     if (!isCut) {
-      if (sweeps) sweptAtMs = nowMs
-      // A hint that came while the claim was under way has lowered the mark again and must not be forgotten.
-      if (lowMarkMs === askedLowMarkMs) lowMarkMs = nowMs - lowMarkSlackMs
+      for (const [index, lane] of asked.entries()) {
+        if (sweeps) lane.sweptAtMs = nowMs
+        // A hint that came while the claim was under way has lowered the mark again and must not be forgotten.
+        if (lane.lowMarkMs === askedLowMarksMs[index]) lane.lowMarkMs = nowMs - lowMarkSlackMs
+      }
     }
     const [next] = yield* sql.unsafe<{ readonly next_due_at_ms: number | null; readonly now_ms: number }>(nextDueSql, [
-      ...lanes,
+      ...laneArrays,
       // Cut by the limit: what is left of the backlog is next. Otherwise nothing is due up to the horizon but what others are claiming.
       instant(isCut ? Math.floor(lowMs) - 1 : horizonMs),
       instant(horizonMs + farMs)
@@ -81,7 +94,7 @@ export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; 
 
   /** Something due at this instant may be new, or pending again: look at least that far back. */
   const lower = (dueAtMs: number) => {
-    lowMarkMs = Math.min(lowMarkMs, dueAtMs)
+    for (const lane of lanes.values()) lane.lowMarkMs = Math.min(lane.lowMarkMs, dueAtMs)
   }
 
   return { claim, claimedBy, lower }

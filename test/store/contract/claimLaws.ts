@@ -104,6 +104,20 @@ export const claimLaws = (law: Law): void => {
     })
   )
 
+  law("what claims of other kinds and lanes find nothing of is found by the claim that asks for it", () =>
+    Effect.gen(function* () {
+      const [kind, other] = [yield* servedKind(), yield* servedKind()]
+      // Well behind the place where a store may have stopped looking for what others asked for.
+      const { taskId } = yield* scheduled(kind, { dueInMs: -60_000, priority: "low" })
+      assert.deepStrictEqual((yield* claim([other])).tasks, [])
+      assert.deepStrictEqual((yield* claim([kind, other], { priorities: ["critical"] })).tasks, [])
+      assert.deepStrictEqual(
+        (yield* claim([kind])).tasks.map((task) => task.taskId),
+        [taskId]
+      )
+    })
+  )
+
   law("the look-ahead is claimed, what lies behind it waits", () =>
     Effect.gen(function* () {
       const kind = yield* servedKind()
