@@ -148,7 +148,7 @@ const giveBack = Effect.fnUntraced(function* (held: ReadonlyArray<Claim>, nowMs:
   }
   let isDone = false
   while (!isDone) {
-    const claims = yield* store.claimedBy(session.id(), Number.MAX_SAFE_INTEGER, batchSizeMax)
+    const claims = yield* store.claimedBy(session.id(), nowMs() + dayMs, batchSizeMax)
     const own = reach === "process" ? claims : claims.filter(({ dueAtMs }) => dueAtMs > nowMs())
     const count = own.length === 0 ? 0 : yield* release(own)
     isDone = count === 0
@@ -166,6 +166,9 @@ const drain = <E, R>(stop: Effect.Effect<void, E, R>, drainMsMax: number): Effec
     }),
     Effect.catchCause((cause) => Effect.logWarning(`Not all claims were given back. ${afterwards}`, cause))
   )
+
+/** Beyond every look-ahead. */
+const dayMs = 86_400_000
 
 const afterwards = "They are free for other engines when this session's lease has ended."
 

@@ -111,6 +111,7 @@ export const make = Effect.fnUntraced(function* (parts: {
           const isCut = tasks.length >= limit
           const knownNextAtMs = nextDueAtMs ?? (isCut ? wheel.nowMs() : Number.POSITIVE_INFINITY)
           for (const load of planned.loads) {
+            load.observeClaim(monotonicMs() - claimedAtMs)
             if (planned.way === "critical") {
               load.criticalClaimedAtMs = claimedAtMs
               load.criticalWoken = isCut

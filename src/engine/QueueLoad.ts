@@ -18,7 +18,7 @@ export const byUrgency = (a: Armed, b: Armed): number =>
  * ```
  *
  * Order, cancelling, pausing and fairness are decided in the database, so little should have left it: the window is
- * twice what workers start in the time it takes to refill it. It opens at the speed at which they start and closes
+ * twice what workers start while it is being refilled. It opens at the speed at which they start and closes
  * within a second when they stop; a service that is down holds `windowTasksMin` tasks and no more.
  */
 export class QueueLoad {
@@ -49,6 +49,7 @@ export class QueueLoad {
   #startsPerSecond = 0
   #sampledAtMs: number | undefined
   #startsSinceSample = 0
+  #claimMs = 0
 
   constructor(queue: string) {
     this.queue = queue
@@ -63,6 +64,11 @@ export class QueueLoad {
     this.#lagTotal = total
     this.#publishedAtLag = this.publishedCount
     this.#sample(atMs)
+  }
+
+  /** Takes how long a claim has taken: a slow store needs a wider window to stay ahead. */
+  observeClaim(claimMs: number): void {
+    this.#claimMs += (claimMs - this.#claimMs) * claimWeight
   }
 
   /** Due and not started. An old lag counts all that was published since on top. */
@@ -83,7 +89,7 @@ export class QueueLoad {
   }
 
   windowTasks(config: EngineConfig): number {
-    const wanted = windowRoundTrips * this.#startsPerSecond * (refillMs / 1_000)
+    const wanted = windowRoundTrips * this.#startsPerSecond * ((refillMs + this.#claimMs) / 1_000)
     return Math.max(config.windowTasksMin, Math.min(Math.ceil(wanted), config.windowTasksMax))
   }
 
@@ -103,10 +109,12 @@ export class QueueLoad {
 /** A window lasts for two round trips, so that workers do not wait while the next claim is under way. */
 export const windowRoundTrips = 2
 /**
- * The round trip a window is measured by: claim, publish, start, and seeing the lag. Some 10 ms on an idle machine, but a
- * claim is cheapest in batches, and at 5,000 starts/s this makes batches of 250 to 500, ten or twenty a second.
+ * A window is refilled about this often, plus the time that a claim takes. More often would give less away; but a claim is
+ * cheapest in batches, and at 5,000 starts/s this makes batches of 250 to 500, ten or twenty a second.
  */
 export const refillMs = 100
+/** Of the newest claim in the average: one slow claim moves it little, ten move it there. */
+const claimWeight = 0.2
 /** Starts come in batches; a rate over a shorter time would take one batch for a flood. */
 const sampleMsMin = 50
 /** How long a rate is remembered after the starts have become slower. */

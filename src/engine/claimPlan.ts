@@ -81,18 +81,17 @@ type WayOpen = { readonly way: Way; readonly room: number; readonly atOnceInMs: 
 /** Ways to claim that have room, and when each is due: at the task known to be next, or when the idle poll is. */
 const waysOf = (load: QueueLoad, times: ClaimTimes, config: EngineConfig): ReadonlyArray<WayOpen> => {
   const windowTasks = load.windowTasks(config)
-  // Less room than this is not worth a statement: an eighth of a window comes free within some milliseconds.
-  const roomMin = Math.max(1, Math.floor(windowTasks / 8))
   const idleInMs = load.claimedAtMs + config.idlePollMs - times.monotonicMs
   const nextDueInMs = load.nextDueAtMs - times.nowMs
 
   const aheadRoom = windowTasks - load.armedCount - load.pressingCount
-  if (aheadRoom >= roomMin) {
+  if (aheadRoom >= Math.max(1, windowTasks * aheadRoomShareMin)) {
     return [{ way: "ahead", room: aheadRoom, atOnceInMs: Math.min(idleInMs, nextDueInMs - config.lookAheadMs) }]
   }
   const ways: Array<WayOpen> = []
   const dueRoom = windowTasks - load.pressingCount
-  if (dueRoom >= roomMin) ways.push({ way: "due", room: dueRoom, atOnceInMs: Math.min(idleInMs, nextDueInMs) })
+  if (dueRoom >= Math.max(1, windowTasks * dueRoomShareMin))
+    ways.push({ way: "due", room: dueRoom, atOnceInMs: Math.min(idleInMs, nextDueInMs) })
   const criticalRoom = config.criticalTasksMax - load.criticalCount
   if (criticalRoom > 0) {
     const paceMs = load.criticalWoken ? criticalPaceMs : config.idlePollMs
@@ -102,6 +101,12 @@ const waysOf = (load: QueueLoad, times: ClaimTimes, config: EngineConfig): Reado
   return ways
 }
 
+/**
+ * Less room than this share of the window is not worth a statement. What is claimed ahead has time to wait for a larger
+ * batch; what is due has not.
+ */
+const aheadRoomShareMin = 1 / 4
+const dueRoomShareMin = 1 / 8
 const criticalOnly: ReadonlyArray<Priority> = ["critical"]
 /** Between two claims of the critical lane while new tasks keep coming and the window is full: 50 statements a second at most. */
 const criticalPaceMs = 20

@@ -72,7 +72,7 @@ describe("The plan of claims", () => {
 })
 
 describe("The window of a queue", () => {
-  it("is twice what starts in a tenth of a second, between its floor and its cap", () => {
+  it("is twice what starts between two refills, between its floor and its cap", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 40_000 }), (startsPerSecond) => {
         const load = new QueueLoad("emails")
@@ -81,6 +81,16 @@ describe("The window of a queue", () => {
         assert.closeTo(load.windowTasks(defaults), Math.max(100, Math.min(startsPerSecond / 5, 2_000)), 5)
       })
     )
+  })
+
+  it("is wider by what starts while a claim is under way, once claims are slow", () => {
+    const load = new QueueLoad("emails")
+    runSteadily(load, 2_000, 1_000)
+    assert.strictEqual(load.windowTasks(defaults), 400)
+    for (let claim = 0; claim < 50; claim++) load.observeClaim(100)
+    assert.closeTo(load.windowTasks(defaults), 800, 2)
+    load.observeClaim(5_000)
+    assert.isAtMost(load.windowTasks(defaults), defaults.windowTasksMax)
   })
 
   it("closes within a second after the starts have stopped", () => {
