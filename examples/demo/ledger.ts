@@ -27,7 +27,10 @@ export const openLedger = <Entry>(file: string, replay: (entry: Entry) => void =
     isWriting = true
     waiting = []
     const settle = (error: Error | null) => {
-      for (const { reject, resolve } of batch) error === null ? resolve() : reject(error)
+      for (const { reject, resolve } of batch) {
+        if (error === null) resolve()
+        else reject(error)
+      }
       write()
     }
     fs.appendFile(descriptor, batch.map(({ line }) => line).join(""), (error) =>

@@ -8,7 +8,7 @@
  *      │                      reports ──▶ shop.report, in the same Postgres ─┤
  *      └─────────────────────────────────────────────────────────────────────┘
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Clock, Data, Effect, Layer, Logger } from "effect"
 import * as fs from "node:fs"
 import { AttemptObserver } from "../../src/worker/AttemptObserver.ts"
@@ -21,7 +21,7 @@ import { type Options, optionsOf, usage } from "./options.ts"
 import type { ChargeEntry } from "./paymentsApi.ts"
 import { Progress, watchBacklog } from "./progress.ts"
 import { openRunFolder, type RunFolder } from "./runFolder.ts"
-import { services, stores } from "./services.ts"
+import { ground, services } from "./services.ts"
 import { openShop, readReports } from "./shop.ts"
 import type { EmailEntry } from "./smtpSink.ts"
 import { type Summary, summaryOf, textOf } from "./summary.ts"
@@ -40,7 +40,6 @@ const demo = Effect.fnUntraced(function* (options: Options) {
 
   const run = Effect.gen(function* () {
     yield* openShop
-    yield* show(progress)
     yield* watchBacklog(progress)
     const before = isResumed ? yield* readScheduled : { keys: new Set<string>(), endedCount: 0 }
     progress.scheduledCount = before.keys.size
@@ -71,12 +70,13 @@ const demo = Effect.fnUntraced(function* (options: Options) {
     })
   })
 
+  yield* show(progress)
   const summary = yield* Effect.scoped(run).pipe(
-    Effect.provide(stores(folder)),
+    Effect.provide(ground(folder)),
     Effect.provideService(AttemptObserver, progress.observer),
     Effect.provide(Logger.layer([fileLogger(folder.log)]))
   )
-  folder.finish(summary)
+  if (summary.ok) folder.finish(summary)
   return summary
 }, Effect.scoped)
 

@@ -1,31 +1,15 @@
 /** The scheduler and the three domain services, all in this process. */
-import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
-import { layer as memoryBroker } from "../../src/broker/MemoryBroker.ts"
-import { EmbeddedPostgres } from "../../src/embedded/EmbeddedPostgres.ts"
-import { Duetime, Engine, Worker } from "../../src/index.ts"
-import * as PgTaskStore from "../../src/store/postgres/PgTaskStore.ts"
-import { CommitSql } from "../../src/worker/CommitSql.ts"
+import { Engine, Worker } from "../../src/index.ts"
+import { layerDev } from "../../src/layers.ts"
 import { emailService } from "../email.ts"
 import { paymentService } from "../payments.ts"
 import { reportService } from "../reports.ts"
 import { startChild } from "./child.ts"
 import type { RunFolder } from "./runFolder.ts"
 
-const postgres = (dataDirectory: string) =>
-  Layer.unwrap(
-    Effect.map(EmbeddedPostgres, ({ database, port, socketDirectory, username }) =>
-      PgClient.layer({ host: socketDirectory, port, username, database })
-    )
-  ).pipe(Layer.provide(EmbeddedPostgres.layer({ dataDirectory })))
-
-export const stores = ({ database }: RunFolder) =>
-  Layer.mergeAll(Duetime.layer, memoryBroker).pipe(
-    Layer.provideMerge(PgTaskStore.layer({ migrate: true })),
-    Layer.provideMerge(Layer.effect(CommitSql, SqlClient.SqlClient)),
-    Layer.provideMerge(postgres(database))
-  )
+/** PostgreSQL in the run's folder, and the store on it. */
+export const ground = ({ database }: RunFolder) => layerDev({ dataDirectory: database })
 
 export const services = ({ charges, emails, plan }: RunFolder) =>
   Layer.unwrap(

@@ -1,11 +1,14 @@
 import type { Histogram } from "hdr-histogram-js"
 import { type Priority, priorities } from "../../src/core/Priority.ts"
 import type { Verdict } from "./check.ts"
-import type { Evidence } from "./evidence.ts"
+import type { Evidence, TaskFacts } from "./evidence.ts"
 import { clockTime, colouredFor, count, milliseconds } from "./format.ts"
 import type { Plan } from "./taskFile.ts"
 
 type Drift = { readonly tasks: number; readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number }
+
+/** Of the lanes that had tasks, most urgent first. */
+type Drifts = Readonly<Partial<Record<Priority, Drift>>>
 
 /** What `--json` prints. Drift is that of first attempts, by the database's clock. */
 export type Summary = {
@@ -15,9 +18,9 @@ export type Summary = {
   readonly elapsedMs: number
   readonly drift: {
     /** Tasks of the file and of the steady stream. */
-    readonly steady: Drift
+    readonly steady: Drifts
     /** Tasks that were due in the same millisecond. */
-    readonly burst: Readonly<Partial<Record<Priority, Drift>>>
+    readonly burst: Drifts
   }
   readonly attempts: Readonly<Record<"started" | "failed" | "expired" | "released", number>>
   readonly deliveries: Verdict["deliveries"]
@@ -41,14 +44,8 @@ export const summaryOf = (run: {
     resumed,
     elapsedMs: Math.round(elapsedMs),
     drift: {
-      steady: driftOf(evidence.driftUs(({ key }) => !isBurst(key))),
-      burst: Object.fromEntries(
-        priorities
-          .map(
-            (lane) => [lane, driftOf(evidence.driftUs((task) => isBurst(task.key) && task.priority === lane))] as const
-          )
-          .filter(([, { tasks }]) => tasks > 0)
-      )
+      steady: driftsOf(evidence, (task) => !isBurst(task.key)),
+      burst: driftsOf(evidence, (task) => isBurst(task.key))
     },
     attempts: {
       started: evidence.attempts,
@@ -70,21 +67,24 @@ export const textOf = (summary: Summary, stream: NodeJS.WriteStream): string => 
   const coloured = colouredFor(stream)
   const [bold, dim, green, red] = [coloured("bold"), coloured("dim"), coloured("green"), coloured("red")]
   const { attempts, audit, deliveries, drift } = summary
-  const driftText = ({ maxMs, p50Ms, p99Ms, tasks }: Drift) =>
-    `p50 ${milliseconds(p50Ms).padStart(7)}   p99 ${milliseconds(p99Ms).padStart(7)}   max ${milliseconds(maxMs).padStart(7)}` +
-    dim(`   ${count(tasks)} tasks`)
+  const driftText = (lane: string, { maxMs, p50Ms, p99Ms, tasks }: Drift) =>
+    lane.padEnd(10) +
+    [p50Ms, p99Ms, maxMs].map((ms) => milliseconds(ms).padStart(9)).join("") +
+    count(tasks).padStart(9)
+  const drifts = (label: string, lanes: Drifts) =>
+    Object.entries(lanes).map(([lane, found], index) => row(index === 0 ? label : "", driftText(lane, found)))
   const row = (label: string, text: string) => `  ${dim(label.padEnd(11))}${text}`
   const delivered = (label: string, { asked, distinct, repeated }: Verdict["deliveries"]["emails"]) =>
     row(label, `${count(distinct)} of ${count(asked)}${dim(repeated === 0 ? "" : `   ${count(repeated)} repeated`)}`)
 
   return [
     "",
-    `  ${bold(`${count(audit.tasks)} tasks in ${clockTime(summary.elapsedMs)}`)}${dim(summary.resumed ? "   resumed" : "")}`,
+    `  ${bold(`${count(audit.tasks)} tasks in ${clockTime(summary.elapsedMs)}`)}${dim(summary.resumed ? "   resumed: drift has the time it was down" : "")}`,
     "",
-    row("drift", driftText(drift.steady)),
-    ...Object.entries(drift.burst).map(([lane, found], index) =>
-      row(index === 0 ? "burst" : "", `${driftText(found)} ${dim(lane)}`)
-    ),
+    row("drift", dim("                p50      p99      max    tasks")),
+    ...drifts("steady", drift.steady),
+    ...drifts("burst", drift.burst),
+    "",
     row(
       "attempts",
       `${count(attempts.started)} started, ${count(attempts.failed)} failed, ` +
@@ -105,9 +105,15 @@ export const textOf = (summary: Summary, stream: NodeJS.WriteStream): string => 
   ].join("\n")
 }
 
-const driftOf = (driftUs: Histogram): Drift => ({
-  tasks: driftUs.totalCount,
-  p50Ms: driftUs.getValueAtPercentile(50) / 1_000,
-  p99Ms: driftUs.getValueAtPercentile(99) / 1_000,
-  maxMs: driftUs.maxValue / 1_000
-})
+const driftsOf = (evidence: Evidence, isMeant: (task: TaskFacts) => boolean): Drifts =>
+  Object.fromEntries(
+    priorities
+      .map((lane) => [lane, driftOf(evidence.driftUs((task) => task.priority === lane && isMeant(task)))] as const)
+      .filter(([, { tasks }]) => tasks > 0)
+  )
+
+const driftOf = (driftUs: Histogram): Drift => {
+  // The histogram rounds up to its precision, and no percentile lies above the maximum.
+  const at = (percentile: number) => Math.min(driftUs.getValueAtPercentile(percentile), driftUs.maxValue) / 1_000
+  return { tasks: driftUs.totalCount, p50Ms: at(50), p99Ms: at(99), maxMs: driftUs.maxValue / 1_000 }
+}

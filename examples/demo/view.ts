@@ -71,8 +71,9 @@ export const frameOf = (progress: Progress, elapsedMs: number): ReadonlyArray<st
       .join("   ")
   ),
   ...histogram(progress),
-  "",
-  dim(`  Ctrl-C stops it, kill -9 ${process.pid} kills it. Start it again, and it goes on.`)
+  ...(progress.phase === "done"
+    ? []
+    : ["", dim(`  Ctrl-C stops it, kill -9 ${process.pid} kills it. Start it again, and it goes on.`)])
 ]
 
 const row = (label: string, text: string): string => `  ${dim(label.padEnd(11))}${text}`
@@ -91,8 +92,7 @@ const histogram = ({ driftMsCounts }: Progress): ReadonlyArray<string> => {
     const label = Number.isFinite(bound) ? `≤ ${milliseconds(bound)}` : `> ${milliseconds(below)}`
     const eighths = found === 0 ? 0 : Math.max(1, Math.round((found / most) * barColumns * 8))
     const bar = "█".repeat(eighths >> 3) + ("▏▎▍▌▋▊▉"[(eighths & 7) - 1] ?? "")
-    const coloured = bound <= 50 ? green(bar) : bound <= 1_000 ? yellow(bar) : red(bar)
-    return `  ${dim(label.padStart(9))}  ${coloured}${found === 0 ? dim("·") : ` ${count(found)}`}`
+    return `  ${dim(label.padStart(9))}  ${bound <= 100 ? green(bar) : yellow(bar)}${found === 0 ? dim("·") : ` ${count(found)}`}`
   })
 }
 
