@@ -27,7 +27,7 @@ describe("the heap", () => {
           assert.deepStrictEqual([heap.peek(), heap.size], [model[0], model.length])
         }
       }),
-      { numRuns: 300, seed: 1 }
+      { numRuns: 100, seed: 1 }
     )
   })
 })
@@ -83,7 +83,7 @@ describe("the lanes", () => {
           }
         }
       }),
-      { numRuns: 200, seed: 2 }
+      { numRuns: 80, seed: 2 }
     )
   })
 })

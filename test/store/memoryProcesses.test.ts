@@ -77,8 +77,8 @@ describe("a memory process", () => {
         const { control, session, store } = process
         yield* session.serve([defaultKindPolicy(kind)])
         const id = session.id()
-        yield* schedule(process, 0)
-        const [task] = yield* claim(process)
+        const { taskId } = yield* schedule(process, 0)
+        yield* claim(process)
         yield* control.cutOff(true)
         const error = yield* Effect.flip(store.backlog)
         assert.deepStrictEqual([error._tag, error.commitUnknown], ["StoreUnavailable", false])
