@@ -50,6 +50,21 @@ const histories: Readonly<Record<string, () => AuditedStream>> = {
   "parked and resumed": () =>
     new TaskActor({ retry, onInterrupted: "park" }).lives(schedule(), claim, start, expire, runNow, claim, start)
       .stream,
+  "resumed beyond the limit": () =>
+    new TaskActor({ retry, onInterrupted: "park" }).lives(
+      schedule(),
+      claim,
+      start,
+      expire,
+      runNow,
+      claim,
+      start,
+      expire,
+      runNow,
+      claim,
+      start,
+      fail
+    ).stream,
   "given back in every way": () =>
     actor().lives(schedule(), claim, releaseClaim, claim, start, snooze, claim, start, release, claim, expire).stream,
   cancelled: () => actor().lives(schedule(), cancel).stream,
@@ -178,6 +193,15 @@ const mutants: ReadonlyArray<Mutant> = [
     "dead and redriven",
     // Without its redrive a dead letter starts once more.
     (stream) => drop(stream, 7)
+  ],
+  [
+    "S11",
+    "attempts over the limit that nobody asked for",
+    "resumed beyond the limit",
+    (stream) => {
+      drop(stream, 8)
+      drop(stream, 4)
+    }
   ],
   [
     "S11",

@@ -47,17 +47,24 @@ function* leasesNeverOverlap({ stream }: Walk): Iterable<Finding> {
   }
 }
 
-/** Never more charged attempts than the policy allows; a task is exhausted exactly at the limit, and not retried there. */
+/**
+ * Never more charged attempts than the policy allows, and one more for each time a person resumed a parked task; a task
+ * is exhausted only at that limit, and not retried there.
+ */
 function* attemptsStayWithinPolicy({ options, steps }: Walk): Iterable<Finding> {
+  let resumedCount = 0
   for (const { after, before, event } of steps) {
+    if (event._tag === "TaskResumed") resumedCount++
+    if (event._tag === "TaskRedriven") resumedCount = 0
     const retry = options.policyOf?.(after.kind)?.retry
     if (retry === undefined) continue
     const { version } = event
     const charged = before?.charged ?? 0
-    if (event._tag === "AttemptStarted" && after.charged > retry.attemptsMax) {
-      yield { version, message: `attempt ${after.charged} is charged, the policy allows ${retry.attemptsMax}` }
+    const limit = retry.attemptsMax + resumedCount
+    if (event._tag === "AttemptStarted" && after.charged > limit) {
+      yield { version, message: `attempt ${after.charged} is charged, the policy allows ${limit}` }
     }
-    if (event._tag === "TaskDeadLettered" && event.reason === "exhausted" && charged !== retry.attemptsMax) {
+    if (event._tag === "TaskDeadLettered" && event.reason === "exhausted" && !isExhausted(retry, charged)) {
       yield { version, message: `exhausted after ${charged} of ${retry.attemptsMax} attempts` }
     }
     if ((event._tag === "AttemptFailed" || event._tag === "AttemptExpired") && isExhausted(retry, charged)) {
