@@ -177,7 +177,7 @@ it("leaves a green audit, loses nothing and can be brought to its end", { timeou
   )
   // Work that gets nowhere would break nothing, either.
   for (const stage of ["pending", "claimed", "running", "parked", "dead", "succeeded", "cancelled"] as const) {
-    assert.isAbove(seen.get(stage) ?? 0, 10, stage)
+    assert.isAbove(seen.get(stage) ?? 0, 5, stage)
   }
 })
 
