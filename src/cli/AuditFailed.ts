@@ -7,6 +7,7 @@ export class AuditFailed extends Schema.TaggedError<AuditFailed>("duetime/AuditF
 }) {
   override readonly [Runtime.errorExitCode] = 1
   override get message(): string {
-    return `AuditFailed: ${this.violationsCount} violations of the promise. Keep the database as it is and open an issue with the output of "duetime audit --json".`
+    const violations = `${this.violationsCount} violation${this.violationsCount === 1 ? "" : "s"}`
+    return `AuditFailed: ${violations} of the promise. Keep the database as it is and open an issue with the output of "duetime audit --json".`
   }
 }

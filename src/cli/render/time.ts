@@ -9,11 +9,14 @@ export const span = (spanMs: number): string => {
   if (ms < 9.95) return `${trimmed(ms)} ms`
   if (ms < 999.5) return `${Math.round(ms)} ms`
   if (ms < 59_950) return `${trimmed(ms / 1_000)} s`
-  const [larger, smaller] = scales.find(([unit]) => ms >= unit.ms * 0.9995) ??
-    scales[scales.length - 1] ?? [minute, second]
-  const rounded = Math.round(ms / smaller.ms) * smaller.ms
-  const rest = Math.round((rounded % larger.ms) / smaller.ms)
-  return `${Math.floor(rounded / larger.ms)} ${larger.name}${rest === 0 ? "" : ` ${rest} ${smaller.name}`}`
+  for (const [larger, smaller] of scales) {
+    const count = Math.round(ms / smaller.ms)
+    const perLarger = larger.ms / smaller.ms
+    if (count < perLarger) continue
+    const rest = count % perLarger
+    return `${Math.floor(count / perLarger)} ${larger.name}${rest === 0 ? "" : ` ${rest} ${smaller.name}`}`
+  }
+  return `${trimmed(ms / 1_000)} s`
 }
 
 /** A span from a reference instant: `+41 ms` after it, `-1.4 s` before it. */

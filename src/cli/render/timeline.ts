@@ -49,6 +49,9 @@ type Line = {
   readonly paint?: (paint: Paint) => (text: string) => string
 }
 
+/** Instants of wishes are rounded up to the next millisecond. */
+const roundingMs = 1
+
 const plain = (text: string) => text
 
 const headline = (view: TaskView): string => {
@@ -68,7 +71,9 @@ const lineOf = (event: TaskEvent, attempts: ReadonlyArray<AttemptRecord>): Omit<
   const attempt = "attempt" in event ? attempts.find(({ number }) => number === event.attempt) : undefined
   const took = attempt?.ended?.event === event._tag ? `took ${span(attempt.ended.tookMs)}` : ""
   const next =
-    "dueAtMs" in event ? `due ${event.dueAtMs > event.atMs ? `in ${span(event.dueAtMs - event.atMs)}` : "now"}` : ""
+    "dueAtMs" in event
+      ? `due ${event.dueAtMs - event.atMs > roundingMs ? `in ${span(event.dueAtMs - event.atMs)}` : "now"}`
+      : ""
   const note = (...parts: ReadonlyArray<string>) => parts.filter((part) => part !== "").join("; ")
   switch (event._tag) {
     case "TaskScheduled":

@@ -1,0 +1,215 @@
+import { PgClient } from "@effect/sql-pg"
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { defaultKindPolicy } from "../../src/core/KindPolicy.ts"
+import type { Outcome } from "../../src/core/TaskCommand.ts"
+import { layerPostgres } from "../../src/layers.ts"
+import { Ids } from "../../src/store/Ids.ts"
+import { Session } from "../../src/store/Session.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
+import { database, TestDatabase } from "../setup/database.ts"
+import { type Ended, normalised, runCli, runProcess } from "./runCli.ts"
+
+/** Test servers keep nothing through a crash, and say so. */
+const environment = Effect.map(TestDatabase, ({ url }) => ({
+  DUETIME_DATABASE_URL: url,
+  DUETIME_UNSAFE_DURABILITY: "true"
+}))
+
+const cli = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+  return yield* runCli(args, yield* environment)
+})
+
+/** What a command prints for programs; it must have succeeded in silence. */
+const documentOf = (ended: Ended): unknown => {
+  assert.deepStrictEqual({ status: ended.status, stderr: ended.stderr }, { status: 0, stderr: "" })
+  return JSON.parse(ended.stdout)
+}
+
+const json = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+  return documentOf(yield* cli(...args, "--json"))
+})
+
+/** One attempt of everything that is due of a kind, by a worker that answers at once. */
+const attempt = (kind: string, outcome: Outcome) =>
+  Effect.gen(function* () {
+    const store = yield* TaskStore
+    const session = yield* Session
+    const { eventId } = yield* Ids
+    const policy = defaultKindPolicy(kind)
+    yield* session.serve([policy])
+    const { tasks } = yield* store.claim({ sessionId: session.id(), kinds: [kind], lookAheadMs: 0, limit: 100 })
+    const started = yield* store.start(
+      session.id(),
+      tasks.map((task) => ({ ...task, eventId: eventId(), timeoutMs: policy.timeoutMs, dispatchedAtMs: null }))
+    )
+    yield* store.finish(
+      started.flatMap((answer) =>
+        answer._tag === "Started" ? [{ started: answer, eventId: eventId(), outcome, policy }] : []
+      )
+    )
+  }).pipe(Effect.provide(layerPostgres({ unsafeDurability: true })))
+
+const refused: Outcome = {
+  _tag: "Fail",
+  error: { name: "CardError", message: "card\nrefused \u001B[31m" },
+  retryable: false,
+  retryInMs: null
+}
+
+layer(database(), { excludeTestServices: true })("duetime with a database", (it) => {
+  it.effect("finds it without tables, makes them, and refuses tables that are newer than itself", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const missing = yield* cli("tasks")
+      assert.match(missing.stderr, /^SchemaOutdated: .*duetime migrate/)
+      assert.strictEqual(missing.status, 3)
+
+      const planned = yield* json("migrate", "--dry-run")
+      assert.nestedPropertyVal(planned, "migrations[0]", "0001_create_kind_and_session")
+      assert.deepStrictEqual(yield* json("migrate"), { ...Object(planned), dryRun: false })
+      assert.deepStrictEqual(yield* json("migrate"), { dryRun: false, migrations: [] })
+
+      yield* sql`INSERT INTO duetime.migration (migration_id, name) VALUES (9999, 'of_the_future')`
+      for (const args of [["tasks"], ["migrate"]]) {
+        const newer = yield* cli(...args)
+        assert.match(newer.stderr, /^SchemaNewer: the database is at migration 9999/)
+        assert.strictEqual(newer.status, 6)
+      }
+      yield* sql`DELETE FROM duetime.migration WHERE migration_id = 9999`
+    })
+  )
+
+  it.effect("schedules once per key, and says why it does not", () =>
+    Effect.gen(function* () {
+      const schedule = (...args: ReadonlyArray<string>) => cli("schedule", "send-reminder", "--in", "3h", ...args)
+      const first = yield* schedule("--key", "order-7", "--payload", `{"email":"ada@example.com"}`)
+      assert.match(first.stdout, /^[0-9a-f-]{36}\n$/)
+      assert.strictEqual(normalised(first.stderr), "Scheduled send-reminder for <instant>.\n")
+
+      const again = yield* schedule("--key", "order-7", "--payload", `{"email":"ada@example.com"}`)
+      assert.deepStrictEqual({ status: again.status, stdout: again.stdout }, { status: 0, stdout: first.stdout })
+      const other = yield* schedule("--key", "order-7", "--payload", `{"email":"bob@example.com"}`)
+      assert.match(other.stderr, /^KeyConflict: the key "order-7"/)
+      assert.deepStrictEqual({ status: other.status, stdout: other.stdout }, { status: 4, stdout: "" })
+
+      const odd = yield* cli("schedule", "Send Reminder")
+      assert.match(odd.stderr, /^OptionsRejected: kind is 'Send Reminder'/)
+      assert.strictEqual(odd.status, 2)
+    })
+  )
+
+  it.effect("moves a task at its owner's wish, and answers with where it stands", () =>
+    Effect.gen(function* () {
+      const id = (yield* cli("schedule", "send-report", "--in", "1d")).stdout.trim()
+      const moved = yield* cli("reschedule", id, "--at", "2031-05-01T09:00:00+02:00")
+      assert.strictEqual(moved.stdout, `${id}  pending  due 2031-05-01 07:00:00.000 UTC\n`)
+      assert.propertyVal(yield* json("reprioritise", id, "--priority", "critical"), "priority", "critical")
+      assert.propertyVal(yield* json("run-now", id), "stage", "pending")
+      assert.propertyVal(yield* json("cancel", id, "--reason", "no longer wanted"), "status", "CANCELLED")
+
+      const late = yield* cli("run-now", id)
+      assert.match(late.stderr, /^InvalidTransition: .* it is cancelled\./)
+      assert.strictEqual(late.status, 4)
+      assert.strictEqual(
+        normalised((yield* cli("task", id)).stdout),
+        [
+          "<id>  send-report  critical  CANCELLED",
+          "  payload  {}",
+          "  due  <instant>",
+          "",
+          "  scheduled  -<span>",
+          "  rescheduled  -<span>  due in <span>",
+          "  reprioritised  -<span>  critical",
+          "  rescheduled  -<span>  due now",
+          "  cancelled  -<span>  no longer wanted",
+          "",
+          "  5 events, version 5",
+          ""
+        ].join("\n")
+      )
+    })
+  )
+
+  it.effect("does not know a strange id, and does not take for an id what is none", () =>
+    Effect.gen(function* () {
+      const unknown = yield* cli("task", "019ab1d6-9c00-7a1b-8c2d-0123456789ab")
+      assert.match(unknown.stderr, /^TaskNotFound: no task has the id 019ab1d6/)
+      assert.deepStrictEqual({ status: unknown.status, stdout: unknown.stdout }, { status: 4, stdout: "" })
+      const malformed = yield* cli("cancel", "order-7")
+      assert.match(malformed.stderr, /^OptionsRejected: id is 'order-7'/)
+      assert.strictEqual(malformed.status, 2)
+    })
+  )
+
+  it.effect("lists page by page, and each page says how to get the next", () =>
+    Effect.gen(function* () {
+      for (const number of [1, 2, 3]) yield* cli("schedule", "count", "--in", `${number}h`, "--payload", String(number))
+      const first = yield* cli("tasks", "--kind", "count", "--limit", "2")
+      assert.strictEqual(first.stdout.split("\n").length, 4)
+      const [, next = ""] = /^More: duetime (.*)\n$/.exec(first.stderr) ?? []
+      const second = yield* cli(...next.split(" "), "--limit", "2")
+      assert.strictEqual(second.stderr, "")
+      assert.match(second.stdout, /\bpending\b.*\bcount\b.*\bin 3 h\n$/)
+      const none = yield* cli("tasks", "--kind", "never-seen")
+      assert.deepStrictEqual(none, { status: 0, stdout: "", stderr: "No pending tasks of kind never-seen.\n" })
+    })
+  )
+
+  it.effect("shows dead letters and gives them another chance, in bulk only when told twice", () =>
+    Effect.gen(function* () {
+      for (const amount of ["1", "2", "3"]) yield* cli("schedule", "charge-card", "--payload", amount)
+      yield* attempt("charge-card", refused)
+      const list = yield* cli("dead", "list")
+      assert.match(
+        normalised(list.stdout),
+        /<id>  charge-card  <instant>  1  not-retryable  CardError: card refused \\u001b\[31m\n/
+      )
+      const [id = ""] = /^[0-9a-f-]{36}/m.exec(list.stdout) ?? []
+      assert.match(
+        normalised((yield* cli("task", id)).stdout),
+        /DEAD after 1 attempt, not-retryable\n[^]*\n  started  \+<span>  #1  session <n>; drift <span> = claim <span> \+ pull <span>\n  dead  \+<span>  #1  took <span>; not-retryable; CardError: card refused/
+      )
+
+      const one = yield* cli("dead", "redrive", id, "019ab1d6-9c00-7a1b-8c2d-0123456789ab")
+      assert.match(one.stdout, new RegExp(`^${id}  pending  due `))
+      assert.match(one.stderr, /^TaskNotFound/)
+      assert.strictEqual(one.status, 4)
+
+      const unsure = yield* cli("dead", "redrive", "--all")
+      assert.strictEqual(unsure.status, 2)
+      assert.match(unsure.stderr, /^This would redrive 2 dead letters: add --yes/)
+      const all = ["dead", "redrive", "--all", "--kind", "charge-card"]
+      const none = { dead: 2, redriven: 0, skipped: 0 }
+      assert.deepStrictEqual(yield* json(...all, "--dry-run"), { ...none, dryRun: true })
+      assert.deepStrictEqual(yield* json(...all, "--yes"), { ...none, dryRun: false, redriven: 2 })
+      assert.strictEqual((yield* cli("dead", "list")).stderr, "No dead letters.\n")
+    })
+  )
+
+  it.effect("tells the backlog and the kinds, also those that nobody serves", () =>
+    Effect.gen(function* () {
+      const kinds = yield* cli("kinds")
+      assert.match(normalised(kinds.stdout), /\ncharge-card  default  normal  8  <span>  nobody now\n/)
+      assert.match(normalised(kinds.stdout), /\nsend-reminder  nobody ever: its tasks wait\n/)
+      const backlog = yield* cli("backlog")
+      assert.match(normalised(backlog.stdout), /^KIND  DUE  OLDEST[^]*\ncharge-card  3  <span>  0  0  0\n/)
+    })
+  )
+
+  it.effect(
+    "audits the whole database, page by page, and ends with status 1 when a row disagrees with its events",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        const sound = yield* runProcess(["audit", "--json"], yield* environment)
+        assert.include(documentOf(sound), { violationsCount: 0 })
+
+        yield* sql`UPDATE duetime.due SET attempt = attempt + 1 WHERE task_id = (SELECT task_id FROM duetime.due LIMIT 1)`
+        const broken = yield* cli("audit")
+        assert.strictEqual(broken.status, 1)
+        assert.match(normalised(broken.stdout), /^RULE  TASK  VERSION  FINDING\nS10  <id>[^]* 1 violation\n$/)
+        assert.match(broken.stderr, /^AuditFailed: 1 violation /)
+      })
+  )
+})
