@@ -59,9 +59,13 @@ const readInstant = (input: unknown): number => {
   if (Predicate.isNumber(input)) return input
   if (Predicate.isDate(input)) return input.getTime()
   if (DateTime.isDateTime(input)) return DateTime.toEpochMillis(input)
-  if (!Predicate.isString(input) || !isoWithOffset.test(input)) return Number.NaN
+  if (!Predicate.isString(input) || !isoWithOffset.test(input) || !hasDay(input.slice(0, 10))) return Number.NaN
   return Option.match(DateTime.make(input), { onNone: () => Number.NaN, onSome: DateTime.toEpochMillis })
 }
+
+/** JavaScript reads 31 February as 3 March. */
+const hasDay = (date: string): boolean =>
+  Option.exists(DateTime.make(`${date}T00:00:00Z`), (day) => DateTime.formatIsoDateUtc(day) === date)
 
 /** A key of a task: any text that can be stored, bounded. */
 export const keyOf = (field: string, input: string): Checked<string> =>
