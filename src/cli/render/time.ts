@@ -9,14 +9,10 @@ export const span = (spanMs: number): string => {
   if (ms < 9.95) return `${trimmed(ms)} ms`
   if (ms < 999.5) return `${Math.round(ms)} ms`
   if (ms < 59_950) return `${trimmed(ms / 1_000)} s`
-  for (const [larger, smaller] of scales) {
-    const count = Math.round(ms / smaller.ms)
-    const perLarger = larger.ms / smaller.ms
-    if (count < perLarger) continue
-    const rest = count % perLarger
-    return `${Math.floor(count / perLarger)} ${larger.name}${rest === 0 ? "" : ` ${rest} ${smaller.name}`}`
-  }
-  return `${trimmed(ms / 1_000)} s`
+  const seconds = Math.round(ms / 1_000)
+  const [larger, smaller] = scales.find(([unit]) => seconds >= unit.seconds) ?? [minute, second]
+  const rest = Math.floor((seconds % larger.seconds) / smaller.seconds)
+  return `${Math.floor(seconds / larger.seconds)} ${larger.name}${rest === 0 ? "" : ` ${rest} ${smaller.name}`}`
 }
 
 /** A span from a reference instant: `+41 ms` after it, `-1.4 s` before it. */
@@ -27,12 +23,11 @@ export const fromNow = (spanMs: number): string => (spanMs >= 0 ? `in ${span(spa
 
 const trimmed = (value: number): string => value.toFixed(1).replace(/\.0$/, "")
 
-const second = { name: "s", ms: 1_000 }
-const minute = { name: "min", ms: 60_000 }
-const hour = { name: "h", ms: 3_600_000 }
-const day = { name: "d", ms: 86_400_000 }
+const second = { name: "s", seconds: 1 }
+const minute = { name: "min", seconds: 60 }
+const hour = { name: "h", seconds: 3_600 }
+const day = { name: "d", seconds: 86_400 }
 const scales = [
   [day, hour],
-  [hour, minute],
-  [minute, second]
+  [hour, minute]
 ] as const
