@@ -1,0 +1,144 @@
+import { Cause, Effect, Exit, Fiber, Layer, ManagedRuntime } from "effect"
+import type { Priority } from "../core/Priority.ts"
+import type { TaskEvent } from "../core/TaskEvent.ts"
+import { Duetime, Engine, type Ground, type Handlers, layerFromEnv, Worker, type WorkerOptions } from "../index.ts"
+import type { EntryReceipt, Find, Found, PayloadKind, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
+import { type HandlerConflict, OptionsRejected } from "../DuetimeError.ts"
+import type { ScheduleOptions, When } from "../ScheduleOptions.ts"
+import type { Kind } from "../Task.ts"
+import type { TaskSummary, TaskView } from "../TaskView.ts"
+import type { AsyncAttempt } from "../worker/Handlers.ts"
+
+export { Schema } from "effect"
+export { layerDev, layerFromEnv, layerMemory, layerPostgres, RetryPolicy, Task } from "../index.ts"
+export * from "../DuetimeError.ts"
+export type { EntryReceipt, Find, Found, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
+export type { ScheduleOptions, When } from "../ScheduleOptions.ts"
+export type { TaskSummary, TaskView } from "../TaskView.ts"
+export type { AsyncAttempt, AsyncSql } from "../worker/Handlers.ts"
+
+/**
+ * The whole product for async and await: the same kinds, the same tables. Every method rejects with the tagged errors
+ * that the Effect form fails with (docs/reference/errors.md).
+ *
+ * ```ts
+ * await using duetime = await connect()
+ * await duetime.schedule(SendReminder, { email, text }, { in: "3 hours" })
+ * await duetime.handle(SendReminder, async ({ email }, { signal }) => { ... }).work()
+ * ```
+ */
+export interface Connection extends AsyncDisposable {
+  readonly schedule: <Payload>(
+    kind: PayloadKind<Payload>,
+    payload: Payload,
+    options?: ScheduleOptions
+  ) => Promise<Receipt>
+  readonly scheduleMany: <Payload>(
+    kind: PayloadKind<Payload>,
+    tasks: ReadonlyArray<TaskEntry<Payload>>
+  ) => Promise<ReadonlyArray<EntryReceipt>>
+  readonly scheduleUntyped: (tasks: ReadonlyArray<UntypedTask>) => Promise<ReadonlyArray<EntryReceipt>>
+  readonly get: (id: string) => Promise<TaskView>
+  readonly history: (id: string) => Promise<ReadonlyArray<TaskEvent>>
+  readonly find: (filter: Find) => Promise<Found>
+  readonly cancel: (id: string, reason?: string) => Promise<TaskSummary>
+  readonly reschedule: (id: string, when: When) => Promise<TaskSummary>
+  readonly reprioritise: (id: string, priority: Priority) => Promise<TaskSummary>
+  readonly runNow: (id: string) => Promise<TaskSummary>
+  readonly redrive: (id: string) => Promise<TaskSummary>
+
+  /** Adds a handler for `work`. */
+  readonly handle: <Payload, Output>(
+    kind: Kind<Payload, Output>,
+    handler: (payload: Payload, attempt: AsyncAttempt<Output>) => Promise<Output>
+  ) => Connection
+  /**
+   * Runs engine and worker with the handlers added so far. Resolves when it has stopped, every attempt ended or given
+   * back: after `signal` is aborted, the connection is closed, or, unless `onSignals` is false, SIGTERM or SIGINT came.
+   */
+  readonly work: (options?: WorkOptions) => Promise<void>
+  /** Stops working, and closes what was opened. Also done by `await using`. */
+  readonly close: () => Promise<void>
+}
+
+export type WorkOptions = WorkerOptions & {
+  readonly signal?: AbortSignal
+  readonly onSignals?: boolean
+}
+
+/** Opens the store and the broker; by default those the DUETIME_ variables name. */
+export const connect = async <E = never>(
+  options: { readonly layer?: Layer.Layer<Ground, E> } = {}
+): Promise<Connection> => {
+  const runtime = ManagedRuntime.make<Ground, unknown>(options.layer ?? layerFromEnv)
+  const handlers: Array<Layer.Layer<never, HandlerConflict, Handlers>> = []
+  const working = new Set<Fiber.Fiber<unknown, unknown>>()
+
+  const run = async <A>(effect: Effect.Effect<A, unknown, Ground>): Promise<A> =>
+    valueOf(await runtime.runPromiseExit(effect))
+  const ask = <A>(question: (duetime: Duetime["Service"]) => Effect.Effect<A, unknown>): Promise<A> =>
+    run(Duetime.use(question))
+
+  const close = async () => {
+    await Effect.runPromise(Fiber.interruptAll(working))
+    await runtime.dispose()
+  }
+
+  const work = async ({ onSignals = true, signal, ...workerOptions }: WorkOptions = {}) => {
+    const [first, ...others] = handlers
+    if (first === undefined) {
+      throw new OptionsRejected({
+        field: "handlers",
+        value: "empty",
+        wayOut: "Add at least one with `handle(kind, handler)` before `work()`"
+      })
+    }
+    const worker = Layer.mergeAll(first, ...others, Engine.layer).pipe(Layer.provide(Worker.layer(workerOptions)))
+    const fiber = runtime.runFork(Layer.launch(worker))
+    const stop = () => fiber.interruptUnsafe()
+    working.add(fiber)
+    if (onSignals) for (const name of stopSignals) process.once(name, stop)
+    signal?.addEventListener("abort", stop, { once: true })
+    if (signal?.aborted === true) stop()
+    const exit = await Effect.runPromise(Fiber.await(fiber))
+    working.delete(fiber)
+    for (const name of stopSignals) process.removeListener(name, stop)
+    signal?.removeEventListener("abort", stop)
+    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) throw Cause.squash(exit.cause)
+  }
+
+  const connection: Connection = {
+    schedule: (kind, payload, scheduleOptions) => ask((duetime) => duetime.schedule(kind, payload, scheduleOptions)),
+    scheduleMany: (kind, tasks) => ask((duetime) => duetime.scheduleMany(kind, tasks)),
+    scheduleUntyped: (tasks) => ask((duetime) => duetime.scheduleUntyped(tasks)),
+    get: (id) => ask((duetime) => duetime.get(id)),
+    history: (id) => ask((duetime) => duetime.history(id)),
+    find: (filter) => ask((duetime) => duetime.find(filter)),
+    cancel: (id, reason) => ask((duetime) => duetime.cancel(id, reason)),
+    reschedule: (id, when) => ask((duetime) => duetime.reschedule(id, when)),
+    reprioritise: (id, priority) => ask((duetime) => duetime.reprioritise(id, priority)),
+    runNow: (id) => ask((duetime) => duetime.runNow(id)),
+    redrive: (id) => ask((duetime) => duetime.redrive(id)),
+    handle: (kind, handler) => {
+      handlers.push(kind.handleAsync(handler))
+      return connection
+    },
+    work,
+    close,
+    [Symbol.asyncDispose]: close
+  }
+
+  const opened = await runtime.runPromiseExit(Effect.void)
+  if (Exit.isFailure(opened)) {
+    await runtime.dispose()
+    throw Cause.squash(opened.cause)
+  }
+  return connection
+}
+
+const stopSignals = ["SIGTERM", "SIGINT"] as const
+
+const valueOf = <A>(exit: Exit.Exit<A, unknown>): A => {
+  if (Exit.isSuccess(exit)) return exit.value
+  throw Cause.squash(exit.cause)
+}
