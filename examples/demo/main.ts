@@ -9,7 +9,7 @@
  *      └─────────────────────────────────────────────────────────────────────┘
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Cause, Clock, Data, Effect, Layer, Logger } from "effect"
+import { Cause, Clock, Data, Effect, Exit, Layer, Logger, Runtime } from "effect"
 import * as fs from "node:fs"
 import { AttemptObserver } from "../../src/worker/AttemptObserver.ts"
 import { verdictOf } from "./check.ts"
@@ -39,6 +39,7 @@ const demo = Effect.fnUntraced(function* (options: Options) {
   const beganAtMs = yield* Clock.currentTimeMillis
 
   const run = Effect.gen(function* () {
+    progress.phase = "filling the shop"
     yield* openShop
     yield* watchBacklog(progress)
     const before = isResumed ? yield* readScheduled : { keys: new Set<string>(), endedCount: 0 }
@@ -46,6 +47,7 @@ const demo = Effect.fnUntraced(function* (options: Options) {
     progress.endedCount = before.endedCount
     yield* Effect.scoped(
       Effect.gen(function* () {
+        progress.phase = "starting the services"
         yield* Layer.build(services(folder))
         yield* load(folder, progress, before.keys)
         progress.phase = "draining"
@@ -130,7 +132,10 @@ const tell = (cause: Cause.Cause<unknown>): void => {
   process.stderr.write(`${text}\n`)
 }
 
-NodeRuntime.runMain(
-  Effect.tapCause(main, (cause) => Effect.sync(() => tell(cause))),
-  { disableErrorReporting: true }
-)
+NodeRuntime.runMain(main, {
+  disableErrorReporting: true,
+  teardown: (exit, onExit) => {
+    if (Exit.isFailure(exit)) tell(exit.cause)
+    Runtime.defaultTeardown(exit, onExit)
+  }
+})

@@ -3,14 +3,22 @@ import { build, type Histogram } from "hdr-histogram-js"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import type { AttemptObserverShape } from "../../src/worker/AttemptObserver.ts"
 
-export type Phase = "opening" | "scheduling" | "steady" | "draining" | "auditing" | "done"
+export type Phase =
+  | "starting PostgreSQL"
+  | "filling the shop"
+  | "starting the services"
+  | "scheduling"
+  | "steady"
+  | "draining"
+  | "auditing"
+  | "done"
 
 /** Seconds of the rate that are kept, one column each. */
 const ratesMax = 40
 
 /** What the view shows while the run goes on. The summary at the end is made from the events instead. */
 export class Progress {
-  phase: Phase = "opening"
+  phase: Phase = "starting PostgreSQL"
   readonly askedCount: number
   scheduledCount = 0
   endedCount = 0

@@ -43,7 +43,7 @@ export const show = Effect.fnUntraced(function* (progress: Progress) {
 
 export const lineOf = (progress: Progress, elapsedMs: number): string =>
   [
-    `${clockTime(elapsedMs)} ${progress.phase.padEnd(10)}`,
+    `${clockTime(elapsedMs)} ${progress.phase.padEnd(21)}`,
     `scheduled ${count(progress.scheduledCount)}/${count(progress.askedCount)}`,
     `ended ${count(progress.endedCount)}`,
     `${count(progress.ratesPerSecond.at(-1) ?? 0)} attempts/s`,
