@@ -14,8 +14,8 @@ import { isSqlError, orUnavailable } from "./sqlErrors.ts"
  * at once is left for the next round, so nothing queues up behind it.
  *
  * Retiring: streams that have not ended well (pending, in progress, parked, dead) are carried into the `kept` partition,
- * which covers everything before the retention edge. It is an ordinary partition, so look-ups and appends of those
- * streams need no second path.
+ * which covers everything before the retention edge, and those that have ended there since are left behind. It is an
+ * ordinary partition, so look-ups and appends of those streams need no second path.
  */
 const lockTimeoutMs = 1_000
 /** Any number that no other program of the database uses for its advisory locks. */
@@ -28,33 +28,55 @@ const dueDaysKept = 1
 /** Steps per round, so that one call is bounded; the next round goes on. */
 const stepsMax = 200
 
+/** A start waits at most 30 s for another process that makes the first partitions. */
+const readyTriesMax = 300
+const readyPauseMs = 100
+
 type Table = "event" | "due"
+const tables: ReadonlyArray<Table> = ["event", "due"]
 
 export const make = (sql: SqlClient, retentionDays: number) => {
   let horizonMs = 0
 
-  const maintain = orUnavailable("maintain")(
-    Effect.gen(function* () {
-      const [clock] = yield* sql.unsafe<{ readonly now_ms: number }>(`SELECT ${msOf("clock_timestamp()")} AS now_ms`)
-      const nowMs = clock?.now_ms ?? 0
-      const wantedEvents = plan(nowMs, retentionDays)
-      const made: Array<string> = []
-      const dropped: Array<string> = []
-      for (const table of ["event", "due"] as const) {
-        const wanted = table === "event" ? wantedEvents : plan(nowMs, dueDaysKept)
-        for (let step = 0; step < stepsMax; step++) {
-          const next = nextStep(yield* attached(table), wanted)
-          if (next === null) break
-          if (!(yield* exclusively(perform(table, next)))) break
-          for (const partition of next.make) made.push(`${table}_${partition.name}`)
-          if (next.drop !== null) dropped.push(`${table}_${next.drop.name}`)
-        }
-      }
-      yield* forget(wantedEvents)
-      horizonMs = wantedEvents.at(-1)?.toMs ?? 0
-      return { made, dropped } satisfies Maintained
-    })
+  const databaseNowMs = Effect.map(
+    sql.unsafe<{ readonly now_ms: number }>(`SELECT ${msOf("clock_timestamp()")} AS now_ms`),
+    (rows) => rows[0]?.now_ms ?? 0
   )
+
+  const wantedAt = (table: Table, nowMs: number) => plan(nowMs, table === "event" ? retentionDays : dueDaysKept)
+
+  /** What `maintain` does at an instant. */
+  const maintainAt = Effect.fnUntraced(function* (nowMs: number) {
+    const made: Array<string> = []
+    const dropped: Array<string> = []
+    for (const table of tables) {
+      for (let step = 0; step < stepsMax; step++) {
+        const next = nextStep(yield* attached(table), wantedAt(table, nowMs))
+        if (next === null || !(yield* exclusively(perform(table, next)))) break
+        if (next.kind !== "retire") for (const partition of next.make) made.push(`${table}_${partition.name}`)
+        if (next.kind !== "make") dropped.push(`${table}_${next.drop.name}`)
+      }
+    }
+    const events = wantedAt("event", nowMs)
+    yield* forget(events)
+    horizonMs = events.at(-1)?.toMs ?? 0
+    return { made, dropped } satisfies Maintained
+  })
+
+  const maintain = Effect.flatMap(databaseNowMs, maintainAt).pipe(orUnavailable("maintain"))
+
+  /** Maintains until there is a place for every task, by this process or by another one that is at it. */
+  const ready = Effect.gen(function* () {
+    for (let tries = 0; tries < readyTriesMax; tries++) {
+      yield* maintain
+      const nowMs = yield* databaseNowMs
+      const missing = yield* Effect.forEach(tables, (table) =>
+        Effect.map(attached(table), (found) => nextStep(found, wantedAt(table, nowMs))?.kind === "make")
+      )
+      if (!missing.includes(true)) return
+      yield* Effect.sleep(readyPauseMs)
+    }
+  }).pipe(orUnavailable("maintain"))
 
   /** Partitions attached now, the kept one with its edge as its end. */
   const attached = Effect.fnUntraced(function* (table: Table) {
@@ -82,48 +104,73 @@ export const make = (sql: SqlClient, retentionDays: number) => {
   })
 
   const perform = (table: Table, step: Step) => {
-    const changed = step.drop === null ? [] : [`${table}_${step.drop.name}`]
-    return Effect.gen(function* () {
-      for (const partition of step.make) {
-        yield* sql.unsafe(
-          `CREATE TABLE duetime.${table}_${partition.name} (LIKE duetime.${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)
-           ${table === "due" ? "WITH (autovacuum_vacuum_scale_factor = 0.05)" : ""}`
-        )
-      }
-      if (step.drop !== null) {
-        // Writers of this one partition wait from here; everything else goes on until the short swap below.
-        yield* sql.unsafe(`LOCK TABLE duetime.${changed[0]} IN SHARE ROW EXCLUSIVE MODE`)
-        if (step.kind === "retire") {
-          yield* sql.unsafe(
-            `CREATE TABLE duetime.${table}_carried AS SELECT * FROM duetime.${changed[0]} p ${survivors[table](changed[0] ?? "")}`
-          )
-        } else {
-          for (const partition of step.make) {
-            yield* sql.unsafe(
-              `INSERT INTO duetime.${table}_${partition.name} SELECT * FROM duetime.${changed[0]} p WHERE ${within(table, partition)}`
-            )
-          }
-          yield* assertAllMoved(table, changed[0] ?? "", step.make)
-        }
-        yield* sql.unsafe(`ALTER TABLE duetime.${table} DETACH PARTITION duetime.${changed[0]}`)
-      }
-      if (step.kind === "retire" && step.drop !== null) {
-        yield* sql.unsafe(`ALTER TABLE duetime.${table} DETACH PARTITION duetime.${table}_kept`)
-        yield* sql.unsafe(`INSERT INTO duetime.${table}_kept SELECT * FROM duetime.${table}_carried`)
-        yield* sql.unsafe(
-          `ALTER TABLE duetime.${table} ATTACH PARTITION duetime.${table}_kept FOR VALUES FROM (MINVALUE) TO (${boundAt(table, step.drop.toMs)})`
-        )
-        yield* sql.unsafe(`DROP TABLE duetime.${table}_carried`)
-      }
-      for (const partition of step.make) {
-        yield* sql.unsafe(
-          `ALTER TABLE duetime.${table} ATTACH PARTITION duetime.${table}_${partition.name}
-           FOR VALUES FROM (${partition.fromMs === -Infinity ? "MINVALUE" : boundAt(table, partition.fromMs)}) TO (${boundAt(table, partition.toMs)})`
-        )
-      }
-      if (step.drop !== null) yield* sql.unsafe(`DROP TABLE duetime.${changed[0]}`)
-    })
+    switch (step.kind) {
+      case "make":
+        return Effect.forEach(step.make, (part) => Effect.andThen(create(table, part), attach(table, part)), {
+          discard: true
+        })
+      case "split":
+        return split(table, step)
+      case "retire":
+        return retire(table, step.drop)
+    }
   }
+
+  /**
+   * The check is what the partition's bound will demand, so attaching it need not read the rows that are in it by then;
+   * the lock on the whole table lasts milliseconds.
+   */
+  const create = (table: Table, part: Partition) =>
+    sql.unsafe(
+      `CREATE TABLE duetime.${table}_${part.name} (
+         LIKE duetime.${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES,
+         CONSTRAINT ${table}_${part.name}_bound CHECK (${within(table, part)})
+       ) ${table === "due" ? "WITH (autovacuum_vacuum_scale_factor = 0.05)" : ""}`
+    )
+
+  const attach = Effect.fnUntraced(function* (table: Table, part: Partition, name = `${table}_${part.name}`) {
+    const from = part.fromMs === -Infinity ? "MINVALUE" : boundAt(table, part.fromMs)
+    yield* sql.unsafe(
+      `ALTER TABLE duetime.${table} ATTACH PARTITION duetime.${name} FOR VALUES FROM (${from}) TO (${boundAt(table, part.toMs)})`
+    )
+    yield* sql.unsafe(`ALTER TABLE duetime.${name} DROP CONSTRAINT ${table}_${part.name}_bound`)
+  })
+
+  const detachAndDrop = Effect.fnUntraced(function* (name: string, table: Table) {
+    yield* sql.unsafe(`ALTER TABLE duetime.${table} DETACH PARTITION duetime.${name}`)
+    yield* sql.unsafe(`DROP TABLE duetime.${name}`)
+  })
+
+  /** Writers of the one partition wait while it is copied; everything else goes on until the short swap. */
+  const split = Effect.fnUntraced(function* (table: Table, { drop, make }: Extract<Step, { kind: "split" }>) {
+    const from = `${table}_${drop.name}`
+    for (const part of make) yield* create(table, part)
+    yield* sql.unsafe(`LOCK TABLE duetime.${from} IN SHARE ROW EXCLUSIVE MODE`)
+    for (const part of make) {
+      yield* sql.unsafe(
+        `INSERT INTO duetime.${table}_${part.name} SELECT * FROM duetime.${from} p WHERE ${within(table, part)}`
+      )
+    }
+    yield* assertAllMoved(table, from, make)
+    yield* detachAndDrop(from, table)
+    for (const part of make) yield* attach(table, part)
+  })
+
+  /** A new kept partition, of what goes on in the old one and in the day, takes the place of both. */
+  const retire = Effect.fnUntraced(function* (table: Table, drop: Partition) {
+    const kept: Partition = { name: "kept_next", fromMs: -Infinity, toMs: drop.toMs }
+    yield* create(table, kept)
+    const sources = [`${table}_kept`, `${table}_${drop.name}`]
+    yield* sql.unsafe(`LOCK TABLE ${sources.map((name) => `duetime.${name}`).join(", ")} IN SHARE ROW EXCLUSIVE MODE`)
+    for (const name of sources) {
+      yield* sql.unsafe(
+        `INSERT INTO duetime.${table}_kept_next SELECT * FROM duetime.${name} p ${survivors[table](name)}`
+      )
+    }
+    for (const name of sources) yield* detachAndDrop(name, table)
+    yield* sql.unsafe(`ALTER TABLE duetime.${table}_kept_next RENAME TO ${table}_kept`)
+    yield* attach(table, kept, `${table}_kept`)
+  })
 
   /** A split that would lose a row must never commit. */
   const assertAllMoved = Effect.fnUntraced(function* (table: Table, from: string, parts: ReadonlyArray<Partition>) {
@@ -166,14 +213,13 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     yield* sql`DELETE FROM duetime.session WHERE ended_at < to_timestamp(${wanted[0]?.fromMs ?? 0}::float8 / 1000.0)`
   })
 
-  return { maintain, horizonMs: () => horizonMs }
+  return { maintain, maintainAt, ready, horizonMs: () => horizonMs }
 }
 
-type Step = {
-  readonly kind: "make" | "split" | "retire"
-  readonly make: ReadonlyArray<Partition>
-  readonly drop: Partition | null
-}
+type Step =
+  | { readonly kind: "make"; readonly make: ReadonlyArray<Partition> }
+  | { readonly kind: "split"; readonly make: ReadonlyArray<Partition>; readonly drop: Partition }
+  | { readonly kind: "retire"; readonly drop: Partition }
 
 /** The next thing to do, or null when all is as wanted. */
 export const nextStep = (attached: ReadonlyArray<Partition>, wanted: ReadonlyArray<Partition>): Step | null => {
@@ -181,14 +227,13 @@ export const nextStep = (attached: ReadonlyArray<Partition>, wanted: ReadonlyArr
   if (first === undefined) return null
   const kept = attached.find((partition) => partition.name === "kept")
   if (kept === undefined) {
-    return { kind: "make", drop: null, make: [{ name: "kept", fromMs: -Infinity, toMs: first.fromMs }] }
+    return { kind: "make", make: [{ name: "kept", fromMs: -Infinity, toMs: first.fromMs }] }
   }
   for (const partition of attached) {
     if (partition.name === "kept") continue
     if (partition.fromMs >= first.fromMs && wanted.some((other) => other.name === partition.name)) continue
     // Retire oldest first: the kept partition grows day by day, without a gap.
-    if (partition.toMs <= first.fromMs && partition.fromMs <= kept.toMs)
-      return { kind: "retire", make: [], drop: partition }
+    if (partition.toMs <= first.fromMs && partition.fromMs <= kept.toMs) return { kind: "retire", drop: partition }
     const parts = wanted.filter((other) => other.fromMs < partition.toMs && other.toMs > partition.fromMs)
     // After a long stop the edge may have passed into a coarse partition: its days before the edge are made, then retired.
     const before = daysBetween(partition.fromMs, Math.min(partition.toMs, first.fromMs))
@@ -197,7 +242,7 @@ export const nextStep = (attached: ReadonlyArray<Partition>, wanted: ReadonlyArr
   const covered = (partition: Partition) =>
     attached.some((other) => other.fromMs <= partition.fromMs && other.toMs >= partition.toMs)
   const missing = wanted.filter((partition) => !covered(partition))
-  return missing.length === 0 ? null : { kind: "make", make: missing, drop: null }
+  return missing.length === 0 ? null : { kind: "make", make: missing }
 }
 
 /** Streams that go on: everything but what succeeded or was cancelled. Every row that still waits. */
@@ -210,7 +255,8 @@ const survivors: Record<Table, (name: string) => string> = {
 
 const within = (table: Table, partition: Partition): string => {
   const column = table === "event" ? "task_id" : "due_at"
-  return `p.${column} >= ${boundAt(table, partition.fromMs)} AND p.${column} < ${boundAt(table, partition.toMs)}`
+  const from = partition.fromMs === -Infinity ? "" : `${column} >= ${boundAt(table, partition.fromMs)} AND `
+  return `${from}${column} < ${boundAt(table, partition.toMs)}`
 }
 
 const boundAt = (table: Table, atMs: number): string =>

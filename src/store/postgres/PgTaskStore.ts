@@ -63,7 +63,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
   const { claim, claimedBy, lower } = makeClaim({ sql: own, kinds, clock })
   const { scheduled, subscribe } = yield* makeWakeUps(own, clock.nowMs, lower)
   const partitions = makePartitions(own, options.retentionDays ?? retentionDaysDefault)
-  yield* partitions.maintain
+  yield* partitions.ready
   const retryInMsMax = () => partitions.horizonMs() - clock.nowMs() - dayMs
   const settle = makeSettle({ sql: own, retryInMsMax, scheduled })
   const reads = makeReads({ sql: own, kinds })

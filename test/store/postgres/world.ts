@@ -77,4 +77,4 @@ export const pgWorld = (server: ServerKind) =>
         )
       )
     })
-  ).pipe(Layer.provide(pgStore(server)))
+  ).pipe(Layer.provideMerge(pgStore(server)))

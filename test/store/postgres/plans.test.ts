@@ -1,0 +1,204 @@
+/**
+ * Goal: the cost of a hot statement must not grow with what merely waits. Method: a database with future tasks of
+ * better priority, a backlog, and history; then the plans of the very texts the store sends, run and rolled back. A plan
+ * fails here when it reads a table from end to end, sorts the backlog, or looks into partitions that cannot matter.
+ */
+import { assert, layer } from "@effect/vitest"
+import { PgClient } from "@effect/sql-pg"
+import { Effect, Layer } from "effect"
+import { defaultKindPolicy } from "../../../src/core/KindPolicy.ts"
+import { byDay } from "../../../src/store/postgres/byDay.ts"
+import { float8s, instant, int2s, int4, int4s, texts, uuid, uuids } from "../../../src/store/postgres/parameters.ts"
+import { claimSql, confirmSql, nextDueSql, settleSql, startSql } from "../../../src/store/postgres/statements.ts"
+import { Session } from "../../../src/store/Session.ts"
+import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { newTask } from "../contract/world.ts"
+import { pgStore } from "./world.ts"
+
+const futureTasks = 20_000
+const backlogTasks = 3_000
+const limit = 100
+const kind = "plans"
+
+layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestServices: true, timeout: 60_000 })(
+  "the plan of",
+  (it) => {
+    it.effect("a claim follows its lanes and stops at the limit", () =>
+      Effect.gen(function* () {
+        const { lanes, nowMs, sessionId } = yield* loaded
+        const nodes = yield* planned(claimSql, [
+          ...lanes,
+          instant(nowMs - 3_600_000),
+          instant(nowMs + 1_500),
+          int4(limit),
+          int4(sessionId)
+        ])
+        assertReadsByKey(nodes)
+        assertPartitions(nodes, "due", 3)
+        const sorted = nodes.filter((node) => node.type.includes("Sort")).map((node) => node.rows)
+        assert.isAtMost(Math.max(...sorted), 4 * 2 * limit, "a sort of more than the lanes' candidates")
+        const read = nodes.filter((node) => node.relation.startsWith("due_")).map((node) => node.rows)
+        assert.isAtMost(
+          read.reduce((sum, rows) => sum + rows, 0),
+          4 * 2 * limit + 3 * limit,
+          "rows read beyond candidates"
+        )
+      })
+    )
+
+    it.effect("the look for the next due time is one probe per lane", () =>
+      Effect.gen(function* () {
+        const { lanes, nowMs } = yield* loaded
+        const nodes = yield* planned(nextDueSql, [...lanes, instant(nowMs + 1_500), instant(nowMs + 86_400_000)])
+        assertReadsByKey(nodes)
+        assertPartitions(nodes, "due", 3)
+        assert.isAtMost(
+          nodes.filter((node) => node.relation.startsWith("due_")).reduce((sum, node) => sum + node.rows, 0),
+          8
+        )
+      })
+    )
+
+    it.effect("a start, an outcome and a confirmation reach their rows by key, in one day's history", () =>
+      Effect.gen(function* () {
+        const { claimed, sessionId } = yield* loaded
+        const [day] = byDay(claimed)
+        if (day === undefined) throw new Error("nothing was claimed")
+        const ids = uuids(day.rows.map((row) => row.taskId))
+        const fences = uuids(day.rows.map((row) => row.fence.eventId))
+        const versions = int4s(day.rows.map((row) => row.fence.version))
+        const events = uuids(day.rows.map(() => crypto.randomUUID()))
+        const bounds = [uuid(day.from), uuid(day.to)]
+        const nulls = day.rows.map(() => null)
+        const start = yield* planned(startSql, [
+          ids,
+          fences,
+          versions,
+          events,
+          float8s(day.rows.map(() => 1_000)),
+          float8s(nulls),
+          int4(sessionId),
+          ...bounds
+        ])
+        const settle = yield* planned(settleSql, [
+          ids,
+          fences,
+          versions,
+          events,
+          int2s(day.rows.map(() => 3)),
+          float8s(nulls),
+          texts(day.rows.map(() => `"drained"`)),
+          texts(nulls)
+        ])
+        const confirm = yield* planned(confirmSql, [ids, events, ...bounds])
+        for (const nodes of [start, settle, confirm]) assertReadsByKey(nodes)
+        assertPartitions(start, "event", 1)
+        assertPartitions(confirm, "event", 1)
+      })
+    )
+
+    it.effect("the checks above see a sequential scan, a sort of the backlog and a scan of all partitions", () =>
+      Effect.gen(function* () {
+        yield* loaded
+        const nodes = yield* planned(
+          "SELECT task_id FROM duetime.due ORDER BY task_id",
+          [],
+          ["SET LOCAL enable_indexscan = off", "SET LOCAL enable_indexonlyscan = off"]
+        )
+        assert.throws(() => assertReadsByKey(nodes))
+        assert.throws(() => assertPartitions(nodes, "due", 3))
+        assert.isAbove(
+          Math.max(...nodes.filter((node) => node.type.includes("Sort")).map((node) => node.rows)),
+          8 * limit
+        )
+      })
+    )
+  }
+)
+
+/** Once per file: the layer is shared by its tests. */
+const loaded = Effect.suspend(() => loadedOnce)
+const loadedOnce = Effect.runSync(
+  Effect.cached(
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const store = yield* TaskStore
+      const session = yield* Session
+      yield* session.serve([defaultKindPolicy(kind)])
+      const tasks = yield* Effect.forEach(Array.from({ length: limit }), () => newTask(kind, { dueInMs: -1_500_000 }))
+      yield* store.schedule(tasks)
+      const { tasks: claimed } = yield* store.claim({ sessionId: session.id(), kinds: [kind], lookAheadMs: 0, limit })
+      const [{ id, ms }] = yield* sql<{
+        id: number
+        ms: number
+      }>`SELECT kind_id AS id, date_part('epoch', clock_timestamp()) * 1000 AS ms
+        FROM duetime.kind WHERE name = ${kind}`.pipe(Effect.map(([row]) => [row ?? { id: 0, ms: 0 }] as const))
+      const bornAt = (at: string) =>
+        sql.literal(
+          `(lpad(to_hex((extract(epoch FROM ${at}) * 1000)::int8), 12, '0') || substr(replace(gen_random_uuid()::text, '-', ''), 13))::uuid`
+        )
+      // Future tasks are all critical, the backlog all low: the worst order for an index led by priority alone.
+      yield* sql`INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged)
+        SELECT ${id}::int4, 0, at, ${bornAt("at")}, 1, 0, 0
+        FROM generate_series(1, ${futureTasks}::int4) n, LATERAL (SELECT clock_timestamp() + interval '1 hour' + n * interval '2 minutes') d (at)`
+      yield* sql`INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged)
+        SELECT ${id}::int4, 3, at, ${bornAt("at")}, 1, 0, 0
+        FROM generate_series(1, ${backlogTasks}::int4) n, LATERAL (SELECT clock_timestamp() - n * interval '1 second') d (at)`
+      yield* sql`INSERT INTO duetime.event (task_id, version, type, event_id, at, kind_id, priority, due_at)
+        SELECT task_id, 1, 1, gen_random_uuid(), clock_timestamp(), kind_id, priority, due_at FROM duetime.due WHERE priority = 3`
+      yield* sql`ANALYZE duetime.due, duetime.event, duetime.in_progress`.unprepared
+      const lanes = [int4s([id, id, id, id]), int2s([0, 1, 2, 3])]
+      return { claimed, lanes, nowMs: Math.floor(ms), sessionId: session.id() }
+    })
+  )
+)
+
+type Node = { readonly type: string; readonly relation: string; readonly rows: number }
+
+/** Runs the statement, takes its plan, and rolls back. */
+const planned = Effect.fnUntraced(function* (
+  text: string,
+  parameters: ReadonlyArray<unknown>,
+  settings: ReadonlyArray<string> = ["SET LOCAL enable_hashjoin = off", "SET LOCAL enable_mergejoin = off"]
+) {
+  const sql = yield* PgClient.PgClient
+  const outcome = yield* Effect.result(
+    sql.withTransaction(
+      Effect.gen(function* () {
+        for (const setting of settings) yield* sql.unsafe(setting)
+        const rows = yield* sql.unsafe<{ readonly "QUERY PLAN": unknown }>(
+          `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`,
+          parameters
+        )
+        return yield* Effect.fail({ nodes: nodesOf(rows[0]?.["QUERY PLAN"]) })
+      })
+    )
+  )
+  if (outcome._tag === "Failure" && "nodes" in outcome.failure) return outcome.failure.nodes
+  return yield* Effect.die(outcome)
+})
+
+const nodesOf = (plan: unknown): ReadonlyArray<Node> => {
+  if (Array.isArray(plan)) return plan.flatMap(nodesOf)
+  if (typeof plan !== "object" || plan === null) return []
+  const fields = new Map<string, unknown>(Object.entries(plan))
+  const inner = [...fields.values()].flatMap((value) => (typeof value === "object" ? nodesOf(value) : []))
+  const type = fields.get("Node Type")
+  if (typeof type !== "string") return inner
+  const loops = Number(fields.get("Actual Loops") ?? 0)
+  const isScan = type.endsWith("Scan")
+  const relation = isScan ? String(fields.get("Relation Name") ?? "") : ""
+  return [{ type, relation, rows: Number(fields.get("Actual Rows") ?? 0) * loops }, ...inner]
+}
+
+const tables = /^(due|event|in_progress|dead_letter|parked)(_|$)/
+
+const assertReadsByKey = (nodes: ReadonlyArray<Node>) => {
+  const whole = nodes.filter((node) => node.type === "Seq Scan" && tables.test(node.relation))
+  assert.deepStrictEqual(whole, [], "a table is read from end to end")
+}
+
+const assertPartitions = (nodes: ReadonlyArray<Node>, table: string, partitionsMax: number) => {
+  const scanned = new Set(nodes.map((node) => node.relation).filter((relation) => relation.startsWith(`${table}_`)))
+  assert.isAtMost(scanned.size, partitionsMax, `partitions of ${table} in the plan: ${[...scanned].join(", ")}`)
+}

@@ -1,0 +1,86 @@
+import { assert, layer } from "@effect/vitest"
+import { PgClient } from "@effect/sql-pg"
+import { Effect } from "effect"
+import { defaultKindPolicy } from "../../../src/core/KindPolicy.ts"
+import { make } from "../../../src/store/postgres/Partitions.ts"
+import { TaskStore } from "../../../src/store/TaskStore.ts"
+import {
+  assertAuditIsGreen,
+  claim,
+  finish,
+  newEventId,
+  running,
+  scheduled,
+  storeNowMs,
+  tagsOf
+} from "../contract/world.ts"
+import { Session } from "../../../src/store/Session.ts"
+import { pgWorld } from "./world.ts"
+
+const dayMs = 86_400_000
+
+layer(pgWorld("embedded"), { excludeTestServices: true, timeout: 120_000 })("when days pass", (it) => {
+  it.effect("what ended well goes with its day; what goes on is carried, readable and movable as before", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const store = yield* TaskStore
+      const kind = "retention"
+      yield* (yield* Session).serve([defaultKindPolicy(kind)])
+      const succeeded = yield* running(kind)
+      yield* finish(succeeded, { _tag: "Succeed", result: null })
+      const dead = yield* running(kind)
+      yield* finish(dead, { _tag: "Discard", reason: "no" })
+      const waiting = yield* scheduled("retention.unserved")
+      const keyed = yield* scheduled("retention.unserved", { key: "order-1" })
+      const future = yield* scheduled(kind, { dueInMs: 10 * 365 * dayMs })
+      const held = yield* running(kind)
+
+      const nowMs = yield* storeNowMs
+      const partitions = make(sql, 3)
+      for (const day of [1, 5, 40, 400]) {
+        yield* partitions.maintainAt(nowMs + day * dayMs)
+        yield* assertAuditIsGreen
+      }
+      const { made, dropped } = yield* partitions.maintainAt(nowMs + 400 * dayMs)
+      assert.deepStrictEqual([made, dropped], [[], []])
+
+      const gone = yield* Effect.flip(store.history(succeeded.taskId))
+      assert.strictEqual(gone._tag, "TaskNotFound")
+      assert.deepStrictEqual((yield* tagsOf(dead.taskId)).at(-1), "TaskDeadLettered")
+      assert.deepStrictEqual(yield* tagsOf(future.taskId), ["TaskScheduled"])
+      const redriven = yield* store.act(dead.taskId, yield* newEventId, { _tag: "Redrive" })
+      const cancelled = yield* store.act(future.taskId, yield* newEventId, { _tag: "Cancel", reason: null })
+      assert.deepStrictEqual([redriven._tag, cancelled._tag], ["Done", "Done"])
+      // Claimed as before, though their partitions are gone; and the attempt of before the days passed ends as before.
+      const claims = yield* claim(["retention.unserved", kind], { lookAheadMs: 1_000 })
+      assert.sameMembers(
+        claims.tasks.map(({ taskId }) => taskId),
+        [waiting.taskId, keyed.taskId, dead.taskId]
+      )
+      yield* finish(held, { _tag: "Succeed", result: null })
+      yield* assertAuditIsGreen
+    })
+  )
+
+  it.effect("a key is forgotten with its task's history, not before", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const store = yield* TaskStore
+      const keys = Effect.map(sql<{ readonly key: string }>`SELECT key FROM duetime.key ORDER BY key`, (rows) =>
+        rows.map((row) => row.key)
+      )
+      assert.deepStrictEqual(yield* keys, ["order-1"])
+      const [held] = yield* store
+        .claimedBy((yield* Session).id(), 8.64e15, 10)
+        .pipe(Effect.map((tasks) => tasks.filter(({ kind }) => kind === "retention.unserved")))
+      const keyedId = (yield* sql<{ readonly id: string }>`SELECT task_id::text AS id FROM duetime.key`)[0]?.id ?? ""
+      assert.isDefined(held)
+      yield* store.act(keyedId, yield* newEventId, { _tag: "Cancel", reason: null })
+      assert.deepStrictEqual(yield* keys, ["order-1"])
+      yield* make(sql, 3).maintainAt((yield* storeNowMs) + 401 * dayMs)
+      assert.deepStrictEqual(yield* keys, [])
+      assert.strictEqual((yield* Effect.flip(store.history(keyedId)))._tag, "TaskNotFound")
+      yield* assertAuditIsGreen
+    })
+  )
+})
