@@ -19,7 +19,7 @@ export const emailService = (smtp: { readonly host: string; readonly port: numbe
   Layer.unwrap(
     Effect.gen(function* () {
       const mailer = yield* Effect.acquireRelease(
-        Effect.sync(() => createTransport({ ...smtp, pool: true, maxConnections: 10, socketTimeout: 20_000 })),
+        Effect.sync(() => createTransport({ ...smtp, pool: true, maxConnections: 20, socketTimeout: 20_000 })),
         (mailer) => Effect.sync(() => mailer.close())
       )
       return SendEmail.handleAsync(async (email, { idempotencyKey }) => {

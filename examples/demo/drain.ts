@@ -1,16 +1,28 @@
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { TaskStore } from "../../src/store/TaskStore.ts"
+import type { Progress } from "./progress.ts"
 
-/** Longest wait for the last retries and for the leases of a run that was killed. */
-const drainMsMax = 60_000
+/**
+ * Longest wait for one more task to end. The lease of a run that was killed takes 5 s, and so does the longest retry; a
+ * slow machine may take its time, but something must end now and then.
+ */
+const standstillMsMax = 30_000
 const lookIntervalMs = 250
 
-/** Waits until no task is waiting or in progress. One that takes too long is for the check to report. */
-export const drained = Effect.gen(function* () {
+/** Waits until no task is waiting or in progress, or nothing moves any more, which is for the check to report. */
+export const drained = Effect.fnUntraced(function* (progress: Progress) {
   const store = yield* TaskStore
   const isEmpty = Effect.map(
     Effect.forEach(["pending", "claimed", "running"] as const, (stage) => store.find({ stage, limit: 1 })),
     (pages) => pages.every(({ tasks }) => tasks.length === 0)
   )
-  while (!(yield* isEmpty)) yield* Effect.sleep(lookIntervalMs)
-}).pipe(Effect.timeoutOption(drainMsMax))
+  let endedCount = progress.endedCount
+  let endedAtMs = yield* Clock.currentTimeMillis
+  while (!(yield* isEmpty)) {
+    yield* Effect.sleep(lookIntervalMs)
+    const nowMs = yield* Clock.currentTimeMillis
+    if (progress.endedCount > endedCount) endedAtMs = nowMs
+    else if (nowMs - endedAtMs > standstillMsMax) return
+    endedCount = progress.endedCount
+  }
+})

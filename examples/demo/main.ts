@@ -51,7 +51,7 @@ const demo = Effect.fnUntraced(function* (options: Options) {
         yield* Layer.build(services(folder))
         yield* load(folder, progress, before.keys)
         progress.phase = "draining"
-        yield* drained
+        yield* drained(progress)
       })
     )
     progress.phase = "auditing"
@@ -111,14 +111,14 @@ const print = (summary: Summary, options: Options): void => {
 }
 
 const main = Effect.gen(function* () {
-  const options = yield* Effect.try({ try: () => optionsOf(process.argv.slice(2)), catch: (error) => error })
+  const options = yield* optionsOf(process.argv.slice(2))
   if (options.help) {
     process.stdout.write(`${usage}\n`)
     return
   }
   const summary = yield* demo(options)
   print(summary, options)
-  if (!summary.ok) return yield* Effect.fail(new PromiseBroken())
+  if (!summary.ok) return yield* new PromiseBroken()
 })
 
 const tell = (cause: Cause.Cause<unknown>): void => {

@@ -1,4 +1,4 @@
-import { Runtime, Schema } from "effect"
+import { Effect, Runtime, Schema } from "effect"
 import { parseArgs } from "node:util"
 import type { Plan } from "./taskFile.ts"
 
@@ -32,7 +32,16 @@ export class UsageInvalid extends Schema.TaggedError<UsageInvalid>()("UsageInval
   }
 }
 
-export const optionsOf = (args: ReadonlyArray<string>): Options => {
+export const optionsOf = (args: ReadonlyArray<string>): Effect.Effect<Options, UsageInvalid> =>
+  Effect.try({
+    try: () => readOptions(args),
+    catch: (error) =>
+      error instanceof UsageInvalid
+        ? error
+        : new UsageInvalid({ problem: error instanceof Error ? error.message.replace(/\.$/, "") : String(error) })
+  })
+
+const readOptions = (args: ReadonlyArray<string>): Options => {
   const { burst, directory, fresh, help, json, seconds, seed, tasks } = flagsOf(args)
   return {
     plan: {
@@ -48,25 +57,20 @@ export const optionsOf = (args: ReadonlyArray<string>): Options => {
   }
 }
 
-const flagsOf = (args: ReadonlyArray<string>) => {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        seconds: { type: "string", default: "20" },
-        tasks: { type: "string", default: "5000" },
-        burst: { type: "string", default: "2000" },
-        seed: { type: "string", default: "1" },
-        directory: { type: "string", default: ".duetime/demo" },
-        fresh: { type: "boolean", default: false },
-        json: { type: "boolean", default: false },
-        help: { type: "boolean", default: false }
-      }
-    }).values
-  } catch (error) {
-    throw new UsageInvalid({ problem: error instanceof Error ? error.message.replace(/\.$/, "") : String(error) })
-  }
-}
+const flagsOf = (args: ReadonlyArray<string>) =>
+  parseArgs({
+    args: [...args],
+    options: {
+      seconds: { type: "string", default: "20" },
+      tasks: { type: "string", default: "5000" },
+      burst: { type: "string", default: "2000" },
+      seed: { type: "string", default: "1" },
+      directory: { type: "string", default: ".duetime/demo" },
+      fresh: { type: "boolean", default: false },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false }
+    }
+  }).values
 
 const wholeNumber = (flag: string, text: string, min: number, max: number): number => {
   const value = Number(text)

@@ -21,6 +21,6 @@ export const services = ({ charges, emails, plan }: RunFolder) =>
         paymentService(`http://127.0.0.1:${paymentsPort}`),
         reportService,
         Engine.layer
-      ).pipe(Layer.provide(Worker.layer({ concurrency: 100, drainGrace: "3 seconds" })))
+      ).pipe(Layer.provide(Worker.layer({ concurrency: 300, drainGrace: "3 seconds" })))
     })
   )
