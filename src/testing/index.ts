@@ -58,7 +58,8 @@ export class TestDuetime extends Context.Service<
     Layer.mergeAll(Engine.layer, Layer.effect(TestDuetime, make)).pipe(
       // An engine that starts before the kinds are announced would find them at its next poll only.
       Layer.provideMerge(Layer.provideMerge(announced, handlers)),
-      Layer.provideMerge(Worker.layer(options)),
+      // A grace would wait for a clock that nobody moves once the test has ended.
+      Layer.provideMerge(Worker.layer({ drainGrace: 0, ...options })),
       Layer.provideMerge(Duetime.layer),
       Layer.provideMerge(Layer.mergeAll(testStore, memoryBroker)),
       Layer.provide(Layer.succeed(EngineConfig, { ...defaults, ...testTimes }))

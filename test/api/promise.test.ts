@@ -1,0 +1,89 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { setImmediate } from "node:timers/promises"
+import { ConfigInvalid } from "../../src/DuetimeError.ts"
+import { connect, layerMemory, RetryPolicy, Schema, Task } from "../../src/promise/index.ts"
+
+const Greet = Task.define("greet", {
+  payload: { name: Schema.String },
+  result: Schema.Struct({ text: Schema.String }),
+  retry: RetryPolicy.never
+})
+
+const open = () => connect({ layer: layerMemory })
+
+describe("without Effect", () => {
+  it("a kind is scheduled, handled and looked up, and closing stops the work", async () => {
+    await using duetime = await open()
+    const greeted = Promise.withResolvers<string>()
+    const working = duetime
+      .handle(Greet, async ({ name }, { number }) => {
+        greeted.resolve(`${name} ${number}`)
+        return { text: `Hello, ${name}!` }
+      })
+      .work({ onSignals: false })
+    const { created, id } = await duetime.schedule(Greet, { name: "Ada" })
+    assert.isTrue(created)
+    assert.strictEqual(await greeted.promise, "Ada 1")
+    let view = await duetime.get(id)
+    while (view.stage === "running") {
+      await setImmediate()
+      view = await duetime.get(id)
+    }
+    assert.strictEqual(view.status, "SUCCEEDED")
+    assert.deepStrictEqual(view.result, { text: "Hello, Ada!" })
+    await duetime.close()
+    await working
+  })
+
+  it("a signal stops the work, and the attempt under way may end before", async () => {
+    await using duetime = await open()
+    const stopper = new AbortController()
+    const begun = Promise.withResolvers<void>()
+    const mayEnd = Promise.withResolvers<void>()
+    const working = duetime
+      .handle(Greet, async () => {
+        begun.resolve()
+        await mayEnd.promise
+        return { text: "done" }
+      })
+      .work({ onSignals: false, signal: stopper.signal })
+    const { id } = await duetime.schedule(Greet, { name: "Ada" })
+    await begun.promise
+    stopper.abort()
+    await setImmediate()
+    mayEnd.resolve()
+    await working
+    assert.strictEqual((await duetime.get(id)).stage, "succeeded")
+  })
+
+  it("rejects with the tagged errors themselves", async () => {
+    await using duetime = await open()
+    await rejects(duetime.schedule(Greet, JSON.parse("{}")), "PayloadRejected")
+    await rejects(duetime.schedule(Greet, { name: "Ada" }, { in: -1 }), "OptionsRejected")
+    await duetime.schedule(Greet, { name: "Ada" }, { key: "k", in: "1 hour" })
+    await rejects(duetime.schedule(Greet, { name: "Bob" }, { key: "k" }), "KeyConflict")
+    await rejects(duetime.get("019f0000-0000-7000-8000-000000000000"), "TaskNotFound")
+    const { id } = await duetime.schedule(Greet, { name: "Ada" }, { in: "1 hour" })
+    await rejects(duetime.redrive(id), "InvalidTransition")
+    await rejects(duetime.work(), "OptionsRejected")
+    duetime.handle(Greet, async () => ({ text: "" })).handle(Greet, async () => ({ text: "" }))
+    await rejects(duetime.work({ onSignals: false }), "HandlerConflict")
+  })
+
+  it("a connection that cannot be opened rejects at once", async () => {
+    const error = new ConfigInvalid({ name: "X", problem: "is not set", wayOut: "Set it" })
+    await rejects(connect({ layer: Layer.provide(layerMemory, failing(error)) }), "ConfigInvalid")
+  })
+})
+
+const failing = <E>(error: E) => Layer.effectDiscard(Effect.fail(error))
+
+const rejects = async (promise: Promise<unknown>, tag: string) => {
+  const error: unknown = await promise.then(
+    () => assert.fail("it did not reject"),
+    (reason: unknown) => reason
+  )
+  assert.instanceOf(error, Error)
+  assert.propertyVal(error, "_tag", tag)
+}
