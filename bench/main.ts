@@ -1,6 +1,6 @@
 /**
  * The benchmark harness: `npm run bench -- <scenario> [--json] [--seed N] [--seconds N] [--tasks N] [--rate N]`.
- * Scenarios: drift, throughput, claim, layout (see bench/layout). Reports go to stdout, progress to stderr; the exit
+ * Scenarios: drift, throughput, claim, engines; the layout decision has a program of its own (bench/layout). Reports go to stdout, progress to stderr; the exit
  * code is 0 only if every floor of the scenario holds.
  */
 import { NodeRuntime } from "@effect/platform-node"
@@ -9,6 +9,7 @@ import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { claim } from "./claim.ts"
 import { drift } from "./drift.ts"
+import { engines } from "./engines.ts"
 import { seeded } from "./random.ts"
 import { commit, type Floor, machine, type Report, text } from "./report.ts"
 import { postgresSettings } from "./server.ts"
@@ -22,7 +23,7 @@ const { positionals, values: flags } = parseArgs({
     seed: { type: "string", default: "1" },
     seconds: { type: "string", default: "60" },
     rate: { type: "string", default: "200" },
-    tasks: { type: "string", default: "50000" },
+    tasks: { type: "string" },
     concurrency: { type: "string", default: "500" }
   }
 })
@@ -41,7 +42,8 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       dueNowSeconds: Math.max(5, Number(flags.seconds) / 3),
       random: seeded(Number(flags.seed))
     }),
-  throughput: () => throughput({ tasks: Number(flags.tasks), concurrency: Number(flags.concurrency) }),
+  throughput: () => throughput({ tasks: Number(flags.tasks ?? 50_000), concurrency: Number(flags.concurrency) }),
+  engines: () => engines({ engines: [2, 4], tasks: Number(flags.tasks ?? 20_000) }),
   claim: () => claim({ futureTasks: [10_000, 100_000, 1_000_000] })
 }
 

@@ -1,0 +1,33 @@
+/** An engine and a worker in a process of their own; prints `ready`, then a line for each handler call, until SIGTERM. */
+import { NodeRuntime } from "@effect/platform-node"
+import { Effect, Layer, Schema } from "effect"
+import { Engine, Task, Worker } from "../src/index.ts"
+import { layerFromEnv } from "../src/layers.ts"
+
+const Count = Task.define("bench.engines", { payload: { n: Schema.Finite } })
+
+let lines: Array<string> = []
+const flush = Effect.sync(() => {
+  if (lines.length > 0) process.stdout.write(lines.join(""))
+  lines = []
+})
+
+const handler = Count.handle((_, attempt) =>
+  Effect.sync(() => {
+    lines.push(`${attempt.taskId} ${attempt.number}\n`)
+  })
+)
+
+const program = Layer.mergeAll(
+  handler,
+  Engine.layer,
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      process.stdout.write("ready\n")
+      yield* Effect.addFinalizer(() => flush)
+      yield* Effect.forkScoped(Effect.forever(Effect.delay(flush, 50)))
+    })
+  )
+).pipe(Layer.provide(Worker.layer({ concurrency: 200 })), Layer.provide(layerFromEnv))
+
+NodeRuntime.runMain(Layer.launch(program))

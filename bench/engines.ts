@@ -1,0 +1,130 @@
+import { spawn } from "node:child_process"
+import { createInterface } from "node:readline"
+import { PgClient } from "@effect/sql-pg"
+import { Effect, Layer, Schema } from "effect"
+import { AuditTally } from "../src/core/audit.ts"
+import { EmbeddedPostgres } from "../src/embedded/EmbeddedPostgres.ts"
+import { Task } from "../src/index.ts"
+import { layerPostgres } from "../src/layers.ts"
+import { type StoredStream, TaskStore } from "../src/store/TaskStore.ts"
+import { Progress } from "./progress.ts"
+import { atMost } from "./report.ts"
+import { server } from "./server.ts"
+
+/**
+ * Several engines, each with a worker, each in a process of its own, on one database: every attempt must start exactly once,
+ * by the history and by what the handlers saw, and the history must pass the audit.
+ */
+export type EnginesOptions = { readonly engines: ReadonlyArray<number>; readonly tasks: number }
+
+const Count = Task.define("bench.engines", { payload: { n: Schema.Finite } })
+const waitMsMax = 300_000
+const stopMsMax = 20_000
+const pageTasks = 1_000
+
+export const engines = (options: EnginesOptions) => {
+  const program = Effect.gen(function* () {
+    const figures: Record<string, Figures> = {}
+    for (const count of options.engines) figures[`${count} engines`] = yield* round(count, options.tasks)
+    const all = Object.values(figures)
+    const sum = (field: "startedTwice" | "calledTwice" | "missing" | "violations") =>
+      all.reduce((total, one) => total + one[field], 0)
+    return {
+      settings: { tasks: options.tasks, concurrencyPerWorker: 200 },
+      figures,
+      floors: [
+        atMost("attempts started twice, by the history", 0, sum("startedTwice")),
+        atMost("attempts whose handler was called twice", 0, sum("calledTwice")),
+        atMost("tasks missing", 0, sum("missing")),
+        atMost("violations found by the audit", 0, sum("violations"))
+      ]
+    }
+  })
+  return Effect.provide(program, layerPostgres({ migrate: true }).pipe(Layer.provideMerge(server)))
+}
+
+type Figures = {
+  readonly tasksPerSecond: number
+  readonly perEngine: ReadonlyArray<number>
+  readonly startedTwice: number
+  readonly calledTwice: number
+  readonly missing: number
+  readonly violations: number
+}
+
+const round = (count: number, tasks: number) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const { url } = yield* EmbeddedPostgres
+      const [clock] = yield* sql<{
+        readonly id: string
+      }>`SELECT coalesce(max(task_id::text), '00000000-0000-7000-8000-000000000000') AS id FROM duetime.event`
+      const calls = new Map<string, number>()
+      const progress = new Progress(`${count} engines`, tasks)
+      const children = yield* Effect.forEach(
+        Array.from({ length: count }),
+        () => engineProcess(url, calls, () => progress.at(calls.size)),
+        {
+          concurrency: "unbounded"
+        }
+      )
+      const fromMs = performance.now()
+      yield* Count.scheduleMany(Array.from({ length: tasks }, (_, n) => ({ payload: { n } })))
+      yield* Effect.gen(function* () {
+        while (calls.size < tasks) yield* Effect.sleep(20)
+      }).pipe(Effect.timeoutOption(waitMsMax))
+      const elapsedMs = performance.now() - fromMs
+      // What nobody may call again would be called now.
+      yield* Effect.sleep(500)
+      for (const child of children) yield* child.stop
+      progress.end()
+      const [history] = yield* sql<{ readonly twice: number; readonly ended: number }>`SELECT
+        (SELECT count(*)::int4 FROM (SELECT FROM duetime.event WHERE type = 10 AND task_id > ${clock?.id ?? ""}::uuid GROUP BY task_id, attempt HAVING count(*) > 1) d) AS twice,
+        (SELECT count(*)::int4 FROM duetime.event WHERE type = 30 AND task_id > ${clock?.id ?? ""}::uuid) AS ended`
+      return {
+        tasksPerSecond: (tasks / elapsedMs) * 1_000,
+        perEngine: children.map((child) => child.calls()),
+        startedTwice: history?.twice ?? 0,
+        calledTwice: [...calls.values()].filter((times) => times > 1).length,
+        missing: tasks - (history?.ended ?? 0),
+        violations: yield* violations
+      }
+    })
+  )
+
+const violations = Effect.gen(function* () {
+  const store = yield* TaskStore
+  const tally = new AuditTally({})
+  let after: string | null = null
+  while (true) {
+    const page: ReadonlyArray<StoredStream> = yield* store.streams(after, pageTasks)
+    for (const stream of page) tally.check(stream)
+    if (page.length < pageTasks) break
+    after = page.at(-1)?.taskId ?? null
+  }
+  return tally.violationsCount
+})
+
+const engineProcess = (url: string, calls: Map<string, number>, called: () => void) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly stop: Effect.Effect<void>; readonly calls: () => number }>((resume) => {
+      const child = spawn(process.execPath, [new URL("./engineProcess.ts", import.meta.url).pathname], {
+        env: { ...process.env, DUETIME_DATABASE_URL: url, DUETIME_MIGRATE: "true" },
+        stdio: ["ignore", "pipe", "inherit"]
+      })
+      let own = 0
+      const stop = Effect.callback<void>((stopped) => {
+        if (child.exitCode !== null || child.signalCode !== null) return stopped(Effect.void)
+        child.once("exit", () => stopped(Effect.void))
+        child.kill("SIGTERM")
+      }).pipe(Effect.timeoutOption(stopMsMax), Effect.asVoid)
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        if (line === "ready") return resume(Effect.succeed({ stop, calls: () => own }))
+        own++
+        calls.set(line, (calls.get(line) ?? 0) + 1)
+        called()
+      })
+    }),
+    ({ stop }) => stop
+  )
