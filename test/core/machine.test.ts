@@ -1,28 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
-import * as fc from "fast-check"
-import { audit } from "../../src/core/audit.ts"
 import { decide } from "../../src/core/decide.ts"
-import { evolve, fold } from "../../src/core/evolve.ts"
-import type { KindPolicy } from "../../src/core/KindPolicy.ts"
 import { machine } from "../../src/core/machine.ts"
-import { eventCodes, type EventBody, type EventTag, type TaskEvent } from "../../src/core/TaskEvent.ts"
-import { isEnded, stages, statusOf, type Stage, type TaskState } from "../../src/core/TaskState.ts"
+import type { EventTag } from "../../src/core/TaskEvent.ts"
+import type { TaskState } from "../../src/core/TaskState.ts"
+import { atOnce, intents, reached } from "./situations.ts"
 import {
   cancel,
   claim,
-  discard,
-  expire,
   fail,
-  failForGood,
   fencedTags,
   noFence,
   redrive,
   release,
-  releaseClaim,
   reprioritise,
-  reschedule,
-  runNow,
   schedule,
   snooze,
   start,
@@ -31,50 +22,6 @@ import {
   TaskActor,
   type Intent
 } from "./TaskActor.ts"
-
-const hourMs = 3_600_000
-const atOnce: Partial<KindPolicy> = { retry: { attemptsMax: 2, delay: { _tag: "Fixed", delayMs: 0 }, jitter: "none" } }
-
-/** An actor in each stage, with what its guards look at: cancel request, charged attempts, priority, due time. */
-const reached: ReadonlyArray<readonly [Stage | "none", string, () => TaskActor]> = [
-  ["none", "unborn", () => new TaskActor(atOnce)],
-  ["pending", "due", () => new TaskActor(atOnce).lives(schedule())],
-  ["pending", "not due", () => new TaskActor(atOnce).lives(schedule({ dueAtMs: startMs + hourMs }))],
-  ["claimed", "due", () => new TaskActor(atOnce).lives(schedule(), claim)],
-  ["claimed", "not due", () => new TaskActor(atOnce).lives(schedule({ dueAtMs: startMs + hourMs }), claim)],
-  ["running", "first attempt", () => new TaskActor(atOnce).lives(schedule(), claim, start)],
-  ["running", "last attempt", () => new TaskActor(atOnce).lives(schedule(), claim, start, fail, claim, start)],
-  ["running", "cancel requested", () => new TaskActor(atOnce).lives(schedule(), claim, start, cancel)],
-  ["running", "parks", () => parking().lives(schedule(), claim, start)],
-  ["running", "parks, cancel requested", () => parking().lives(schedule(), claim, start, cancel)],
-  ["parked", "", () => parking().lives(schedule(), claim, start, expire)],
-  ["parked", "cancel requested", () => parking().lives(schedule(), claim, start, cancel, expire)],
-  ["dead", "", () => new TaskActor(atOnce).lives(schedule(), claim, start, discard)],
-  ["succeeded", "", () => new TaskActor(atOnce).lives(schedule(), claim, start, succeed)],
-  ["cancelled", "", () => new TaskActor(atOnce).lives(schedule(), cancel)]
-]
-
-const parking = () => new TaskActor({ ...atOnce, onInterrupted: "park" })
-
-const intents: ReadonlyArray<Intent> = [
-  schedule(),
-  claim,
-  releaseClaim,
-  start,
-  succeed,
-  fail,
-  failForGood,
-  snooze,
-  discard,
-  release,
-  expire,
-  cancel,
-  reschedule,
-  reprioritise,
-  { _tag: "Reprioritise", priority: "normal" },
-  runNow,
-  redrive
-]
 
 /**
  * What a person reading the machine's table expects, written down apart from it: for each situation the commands that
@@ -307,134 +254,6 @@ describe("redriving", () => {
   })
 })
 
-describe("any sequence of commands", () => {
-  const anyIntent: fc.Arbitrary<Intent> = fc.oneof(
-    { weight: 3, arbitrary: fc.constantFrom(claim, start, schedule()) },
-    fc.constantFrom(...intents),
-    fc.record({ _tag: fc.constant("Snooze" as const), inMs: fc.integer({ min: 0, max: 50 }) }),
-    fc.record({ _tag: fc.constant("Reschedule" as const), dueAtMs: fc.integer({ min: startMs, max: startMs + 200 }) })
-  )
-  const anyLife = fc.record({
-    attemptsMax: fc.integer({ min: 1, max: 3 }),
-    onInterrupted: fc.constantFrom("retry" as const, "park" as const),
-    delayMs: fc.integer({ min: 0, max: 30 }),
-    jitter: fc.constantFrom("full" as const, "none" as const),
-    commands: fc.array(fc.tuple(anyIntent, fc.boolean()), { maxLength: 60, size: "max" })
-  })
-
-  const live = ({
-    attemptsMax,
-    commands,
-    delayMs,
-    jitter,
-    onInterrupted
-  }: typeof anyLife extends fc.Arbitrary<infer A> ? A : never) => {
-    const retry = {
-      attemptsMax,
-      delay: { _tag: "Exponential", baseMs: delayMs, factor: 2, capMs: 100 },
-      jitter
-    } as const
-    const actor = new TaskActor({ retry, onInterrupted }).lives(schedule())
-    for (const [intent, hasOldFence] of commands) actor.does(intent, hasOldFence ? noFence : undefined)
-    return actor
-  }
-
-  it("leaves a history in which the auditor finds nothing", () => {
-    let longest = 0
-    const ends = new Set<string>()
-    fc.assert(
-      fc.property(anyLife, (life) => {
-        const actor = live(life)
-        longest = Math.max(longest, actor.events.length)
-        ends.add(actor.state?.stage ?? "none")
-        assert.deepStrictEqual(audit([actor.stream], { policyOf: () => actor.policy }), [])
-      }),
-      { numRuns: 1_000, seed: 20_261_123 }
-    )
-    // A generator that goes nowhere would find nothing, too.
-    assert.isAbove(longest, 20)
-    assert.deepStrictEqual([...ends].toSorted(), [...stages].toSorted())
-  })
-
-  it("leaves versions 1 to n and a state that is the fold of its events", () => {
-    fc.assert(
-      fc.property(anyLife, (life) => {
-        const { events, state } = live(life)
-        assert.deepStrictEqual(
-          events.map(({ version }) => version),
-          events.map((_, index) => index + 1)
-        )
-        assert.deepStrictEqual(fold(events), state)
-      }),
-      { numRuns: 500, seed: 7 }
-    )
-  })
-
-  it("ends for ever, but for a redrive of a dead letter", () => {
-    fc.assert(
-      fc.property(anyLife, (life) => {
-        const { events } = live(life)
-        let state: TaskState | null = null
-        for (const event of events) {
-          if (state !== null && isEnded(state.stage)) {
-            assert.deepStrictEqual([state.stage, event._tag], ["dead", "TaskRedriven"])
-          }
-          state = evolve(state, event)
-        }
-      }),
-      { numRuns: 500, seed: 8 }
-    )
-  })
-})
-
-describe("evolve", () => {
-  it("folds any event onto any state, and counts no charge below zero", () => {
-    for (const [, , reach] of reached) {
-      for (const body of bodies) {
-        const before = reach().state
-        const version = (before?.version ?? 0) + 1
-        const event: TaskEvent = { ...body, taskId: "any", version, eventId: "any", atMs: startMs }
-        const state = evolve(before, event)
-        assert.include(stages, state.stage)
-        assert.isAtLeast(state.charged, 0)
-        assert.deepStrictEqual([state.version, state.eventId], [version, "any"])
-      }
-    }
-  })
-
-  it("knows a body for every event type", () => {
-    assert.deepStrictEqual(new Set(bodies.map(({ _tag }) => _tag)), new Set(Object.keys(eventCodes)))
-  })
-})
-
-describe("names that are stored", () => {
-  it("keep their codes, for a stored event has nothing else", () => {
-    assert.deepStrictEqual(eventCodes, {
-      TaskScheduled: 1,
-      TaskClaimed: 2,
-      ClaimReleased: 3,
-      AttemptStarted: 10,
-      AttemptFailed: 11,
-      AttemptSnoozed: 12,
-      AttemptReleased: 13,
-      AttemptExpired: 14,
-      TaskParked: 15,
-      TaskResumed: 20,
-      TaskRedriven: 21,
-      TaskRescheduled: 22,
-      TaskReprioritised: 23,
-      CancelRequested: 24,
-      AttemptSucceeded: 30,
-      TaskDeadLettered: 31,
-      TaskCancelled: 32
-    })
-  })
-
-  it("give every stage one status word", () => {
-    assert.deepStrictEqual(Object.keys(statusOf), [...stages])
-  })
-})
-
 describe("decide", () => {
   it("does not look at a fence before there is a task", () => {
     const command = { _tag: "Start", fence: noFence, sessionId: 1, timeoutMs: 1, dispatchedAtMs: null } as const
@@ -455,24 +274,3 @@ const rejectionOf = (intent: Intent, state: TaskState | null) => {
     return { _tag: "TooEarly" as const, dueAtMs: state.dueAtMs }
   return { _tag: "NotPossible" as const, stage: state?.stage ?? "none", command: intent._tag }
 }
-
-const error = { name: "Error", message: "no" }
-const bodies: ReadonlyArray<EventBody> = [
-  { _tag: "TaskScheduled", kind: "k", priority: "low", dueAtMs: startMs, key: null, payload: null },
-  { _tag: "TaskClaimed", sessionId: 1 },
-  { _tag: "ClaimReleased", reason: "drained" },
-  { _tag: "AttemptStarted", attempt: 1, sessionId: 1, deadlineAtMs: startMs, dispatchedAtMs: null },
-  { _tag: "AttemptSucceeded", attempt: 1, result: null },
-  { _tag: "AttemptFailed", attempt: 1, error, dueAtMs: startMs },
-  { _tag: "AttemptSnoozed", attempt: 1, dueAtMs: startMs },
-  { _tag: "AttemptReleased", attempt: 1, reason: "drained", dueAtMs: startMs },
-  { _tag: "AttemptExpired", attempt: 1, reason: "deadline", dueAtMs: startMs },
-  { _tag: "TaskParked", attempt: 1, reason: "deadline" },
-  { _tag: "TaskResumed", dueAtMs: startMs },
-  { _tag: "TaskDeadLettered", attempt: 1, reason: "exhausted", error },
-  { _tag: "TaskRedriven", dueAtMs: startMs },
-  { _tag: "TaskRescheduled", dueAtMs: startMs },
-  { _tag: "TaskReprioritised", priority: "low" },
-  { _tag: "CancelRequested", reason: null },
-  { _tag: "TaskCancelled", reason: null }
-]

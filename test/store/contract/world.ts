@@ -5,7 +5,7 @@ import { fold } from "../../../src/core/evolve.ts"
 import { defaultKindPolicy, type KindPolicy } from "../../../src/core/KindPolicy.ts"
 import type { Outcome } from "../../../src/core/TaskCommand.ts"
 import * as TaskId from "../../../src/core/TaskId.ts"
-import type { TaskState } from "../../../src/core/TaskState.ts"
+import type { Stage, TaskState } from "../../../src/core/TaskState.ts"
 import { Ids } from "../../../src/store/Ids.ts"
 import { Session } from "../../../src/store/Session.ts"
 import {
@@ -148,6 +148,12 @@ export const finish = Effect.fnUntraced(function* (started: Started, outcome: Ou
   const request = { started, outcome, eventId: eventId ?? (yield* newEventId), policy: policyOf(started.kind) }
   const answers: ReadonlyArray<Finished> = yield* (yield* TaskStore).finish([request])
   return only(answers)
+})
+
+/** Records an outcome that must be accepted. */
+export const finished = Effect.fnUntraced(function* (started: Started, outcome: Outcome, stage: Stage) {
+  assert.deepStrictEqual(yield* finish(started, outcome), { _tag: "Recorded", stage })
+  return started
 })
 
 export const succeed: Outcome = { _tag: "Succeed", result: null }
