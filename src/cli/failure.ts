@@ -1,11 +1,21 @@
 import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
 import * as CliOutput from "effect/cli/CliOutput"
+import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import { oneLine } from "./render/text.ts"
 
+/** Characters of a bug's own message. */
+const bugLengthMax = 300
+/** Set to anything, it shows failures with their stack. */
+const isDebug = Config.option(Config.String("DUETIME_DEBUG")).pipe(
+  Effect.map((value) => Option.getOrElse(value, () => "") !== ""),
+  Effect.catch(() => Effect.succeed(false))
+)
 /** Exit status of a command line that makes no sense. */
 const usageExitCode = 2
 
@@ -20,19 +30,16 @@ export const presenter: CliOutput.Presenter = {
 }
 
 /** Says on stderr why the command failed: a known error in its own words, a bug in one line with where to report it. */
-export const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    if (Cause.hasInterruptsOnly(cause)) return Effect.void
-    const error = Cause.squash(cause)
-    const isDebug = process.env["DUETIME_DEBUG"] !== undefined && process.env["DUETIME_DEBUG"] !== ""
-    if (CliError.isCliError(error) && error._tag === "ShowHelp") return Effect.void
-    if (isDebug) return Console.error(Cause.pretty(cause))
-    if (isKnown(error)) return Console.error(error.message)
-    const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-    return Console.error(
-      `duetime met a bug of its own: ${message.split("\n")[0]}\nPlease open an issue with the command and what it prints with DUETIME_DEBUG=1.`
-    )
-  })
+export const report = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
+  const error = Cause.squash(cause)
+  if (Cause.hasInterruptsOnly(cause) || (CliError.isCliError(error) && error._tag === "ShowHelp")) return
+  if (yield* isDebug) return yield* Console.error(Cause.pretty(cause))
+  if (isKnown(error)) return yield* Console.error(error.message)
+  const [message = ""] = (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).split("\n")
+  yield* Console.error(
+    `duetime met a bug of its own: ${oneLine(message, bugLengthMax)}\nPlease open an issue with the command and what it prints with DUETIME_DEBUG=1.`
+  )
+})
 
 /** 0 done, 130 interrupted, 2 for a wrong call, else the error's own; see docs/reference/cli.md. */
 export const teardown: Runtime.Teardown = (exit, onExit) => {

@@ -212,4 +212,21 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
         assert.match(broken.stderr, /^AuditFailed: 1 violation /)
       })
   )
+
+  it.effect("tells a bug of its own in one line, and all of it when asked to", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const id = (yield* cli("schedule", "odd", "--in", "1h")).stdout.trim()
+      yield* sql`INSERT INTO duetime.event (task_id, version, type, event_id, at)
+        VALUES (${id}::uuid, 2, 99, gen_random_uuid(), clock_timestamp())`
+      const bug = yield* cli("task", id)
+      assert.deepStrictEqual({ status: bug.status, stdout: bug.stdout }, { status: 1, stdout: "" })
+      assert.match(
+        bug.stderr,
+        /^duetime met a bug of its own: Error: event .* unknown type 99.*\nPlease open an issue .*\n$/
+      )
+      const debugged = yield* runCli(["task", id], { ...(yield* environment), DUETIME_DEBUG: "1" })
+      assert.match(debugged.stderr, /^Error: event [^]*\n\s+at /)
+    })
+  )
 })
