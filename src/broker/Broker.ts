@@ -38,6 +38,11 @@ export type Subscription = {
   readonly take: (max: number) => Effect.Effect<ReadonlyArray<Dispatch>, BrokerUnavailable>
   /** Said after the starts are committed, won or lost, and before a handler runs. */
   readonly acknowledge: (batch: ReadonlyArray<Dispatch>) => Effect.Effect<void, BrokerUnavailable>
+  /**
+   * Said of what this consumer took and has no room for. A broker that can hands it to whoever takes next; one that cannot
+   * acknowledges it, and the engine publishes it again after a while.
+   */
+  readonly decline: (batch: ReadonlyArray<Dispatch>) => Effect.Effect<void, BrokerUnavailable>
 }
 
 export class BrokerUnavailable extends Schema.TaggedError<BrokerUnavailable>("duetime/BrokerUnavailable")(

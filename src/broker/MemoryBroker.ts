@@ -50,11 +50,17 @@ const make = (capacityPerQueue: number): Broker["Service"] => {
       Effect.gen(function* () {
         const queue = queueOf(name)
         const held = new Map<Dispatch, number>()
-        yield* Effect.addFinalizer(() => Effect.sync(() => queue.takeBack(held)))
+        yield* Effect.addFinalizer(() => Effect.sync(() => queue.takeBack(heldOf(held))))
         return subscriptionOf(queue, held)
       }),
     lag: (name) => Effect.sync(() => ({ ...(queues.get(name)?.lag ?? noLag) }))
   }
+}
+
+const heldOf = (held: Map<Dispatch, number>): ReadonlyArray<Dispatch> => {
+  const dispatches = [...held].flatMap(([dispatch, count]) => Array.from({ length: count }, () => dispatch))
+  held.clear()
+  return dispatches
 }
 
 /** `held` counts how often this consumer holds each dispatch: the same one may have been published twice. */
@@ -66,18 +72,21 @@ const subscriptionOf = (queue: DispatchQueue, held: Map<Dispatch, number>): Subs
       for (const dispatch of batch) held.set(dispatch, (held.get(dispatch) ?? 0) + 1)
       return Effect.succeed(batch)
     })
+  /** Whether this consumer held it. */
+  const letGo = (dispatch: Dispatch): boolean => {
+    const count = held.get(dispatch)
+    if (count === undefined) return false
+    if (count === 1) held.delete(dispatch)
+    else held.set(dispatch, count - 1)
+    return true
+  }
   return {
     take: (max) => take(Math.max(1, max)),
     acknowledge: (batch) =>
       Effect.sync(() => {
-        for (const dispatch of batch) {
-          const count = held.get(dispatch)
-          if (count === undefined) continue
-          if (count === 1) held.delete(dispatch)
-          else held.set(dispatch, count - 1)
-          queue.acknowledged(dispatch)
-        }
-      })
+        for (const dispatch of batch) if (letGo(dispatch)) queue.acknowledged(dispatch)
+      }),
+    decline: (batch) => Effect.sync(() => queue.takeBack(batch.filter(letGo)))
   }
 }
 
@@ -114,9 +123,8 @@ class DispatchQueue {
     this.lag[dispatch.priority]--
   }
 
-  takeBack(held: Map<Dispatch, number>): void {
-    const dispatches = [...held].flatMap(([dispatch, count]) => Array.from({ length: count }, () => dispatch))
-    held.clear()
+  /** To the front of their lanes, in the order they were taken. */
+  takeBack(dispatches: ReadonlyArray<Dispatch>): void {
     for (const dispatch of dispatches.toReversed()) this.#lanes[rankOf(dispatch.priority)]?.pushFront(dispatch)
     if (dispatches.length > 0) this.wakeTakers()
   }

@@ -1,5 +1,5 @@
 import { Effect, Option } from "effect"
-import { Broker, type BrokerUnavailable, type Dispatch, type Subscription } from "../broker/Broker.ts"
+import { Broker, type Dispatch, type Subscription } from "../broker/Broker.ts"
 import { batchSizeMax } from "../store/TaskStore.ts"
 import type { Handler } from "./Handlers.ts"
 import type { Outage } from "./Outage.ts"
@@ -13,8 +13,8 @@ const rejoinWaitMs = 500
 
 /**
  * Takes the dispatches of one queue while there are free slots, for ever. Several queues share the slots, so more may
- * arrive than there is room for: the rest waits a moment for a slot and is then acknowledged and dropped, because it
- * was a hint that must not hold up the broker; the engine publishes it again.
+ * arrive than there is room for: the rest waits a moment for a slot and is then declined. It was a hint, and must
+ * neither hold up the broker nor stand behind the next one when a slot is free again.
  */
 export const takeFrom = Effect.fnUntraced(function* (
   queue: string,
@@ -45,7 +45,7 @@ export const takeFrom = Effect.fnUntraced(function* (
   const admit = Effect.fnUntraced(function* (subscription: Subscription, dispatches: ReadonlyArray<Dispatch>) {
     // A kind that another version of this service handles is left to a worker that has it.
     const unknown = dispatches.filter((dispatch) => handlerOf(dispatch.kind) === undefined)
-    if (unknown.length > 0) yield* drop(subscription, unknown)
+    if (unknown.length > 0) yield* outage.outlast(subscription.acknowledge(unknown), () => true)
     let rest = dispatches.flatMap((dispatch) => {
       const handler = handlerOf(dispatch.kind)
       return handler === undefined ? [] : [{ dispatch, subscription, handler }]
@@ -58,14 +58,11 @@ export const takeFrom = Effect.fnUntraced(function* (
       if (rest.length === 0) break
       const hasRoom = yield* slots.until(() => slots.free() > 0).pipe(Effect.timeoutOption(slotWaitMsMax))
       if (Option.isSome(hasRoom)) continue
-      const dropped = rest.map((candidate) => candidate.dispatch)
+      const declined = rest.map((candidate) => candidate.dispatch)
       rest = []
-      yield* drop(subscription, dropped)
+      yield* outage.outlast(subscription.decline(declined), () => true)
     }
   })
-
-  const drop = (subscription: Subscription, dispatches: ReadonlyArray<Dispatch>) =>
-    outage.outlast<void, BrokerUnavailable, never>(subscription.acknowledge(dispatches), () => true)
 
   while (true) {
     yield* outage.outlast(Effect.scoped(takeWhileItLasts))

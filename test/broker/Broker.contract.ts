@@ -56,6 +56,22 @@ export const brokerContract = (name: string, brokerLayer: Layer.Layer<Broker>) =
       }).pipe(Effect.scoped)
     )
 
+    it.effect("what is declined comes again, or is at least not counted any more", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const queue = freshQueue()
+        const subscription = yield* broker.consume(queue)
+        yield* broker.publish([dispatchOf({ queue }), dispatchOf({ queue })])
+        const taken = yield* takeAtLeast(subscription, 2)
+        yield* subscription.decline(taken)
+        const lag = yield* broker.lag(queue)
+        if (lag.normal + lag.high + lag.low + lag.critical === 0) return
+        const again = yield* takeAtLeast(subscription, 2)
+        assert.deepStrictEqual(again.map(idOf), taken.map(idOf))
+        yield* subscription.acknowledge(again)
+      }).pipe(Effect.scoped)
+    )
+
     it.effect("a queue gets only its own dispatches", () =>
       Effect.gen(function* () {
         const broker = yield* Broker
@@ -90,6 +106,21 @@ export const brokerContract = (name: string, brokerLayer: Layer.Layer<Broker>) =
         yield* Fiber.join(fiber)
         assert.deepStrictEqual((yield* Ref.get(received)).toSorted(), batch.map(idOf).toSorted())
       })
+    )
+
+    it.effect("nobody waits while there is something to take", () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const queue = freshQueue()
+        const subscription = yield* broker.consume(queue)
+        const waiting = yield* Effect.forEach([1, 2, 3], () =>
+          Effect.forkChild(subscription.take(1), { startImmediately: true })
+        )
+        const batch = waiting.map(() => dispatchOf({ queue }))
+        yield* broker.publish(batch)
+        const received = yield* Effect.forEach(waiting, (fiber) => Fiber.join(fiber))
+        assert.deepStrictEqual(received.flat().map(idOf).toSorted(), batch.map(idOf).toSorted())
+      }).pipe(Effect.scoped)
     )
 
     it.effect("the lag counts by priority what is published and not acknowledged", () =>
