@@ -22,7 +22,7 @@ export const runProcess = (args: ReadonlyArray<string>, env: Environment = {}): 
     return Effect.sync(() => child.kill())
   })
 
-/** The same program inside this process, which starts a hundred times faster: all but `main.ts` and the terminal is real. */
+/** The same program inside this process, which starts a hundred times faster: all but `main.ts` is real, and the terminal can do nothing. */
 export const runCli = Effect.fnUntraced(function* (args: ReadonlyArray<string>, env: Environment = {}) {
   const output = { stdout: "", stderr: "" }
   const write =
@@ -33,7 +33,7 @@ export const runCli = Effect.fnUntraced(function* (args: ReadonlyArray<string>, 
   const captured: Console.Console = { ...globalThis.console, log: write("stdout"), error: write("stderr") }
   const exit = yield* program(args).pipe(
     Effect.provideService(Console.Console, captured),
-    Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
+    Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: { TERM: "dumb", ...env } })),
     Effect.exit
   )
   let status = 0
