@@ -3,7 +3,7 @@
  * milliseconds. The last lines of each test look at what the store has, not only at what the engine says.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Queue, Ref } from "effect"
+import { Effect, Fiber, Queue, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { BrokerUnavailable } from "../../src/broker/Broker.ts"
@@ -139,6 +139,28 @@ describe("An engine and the due time", () => {
       yield* process.session.serve([emailPolicy])
       yield* TestClock.adjust("1 second")
       assert.strictEqual(seen.started.length, 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("follows within a second when workers begin and cease to serve a kind", () =>
+    Effect.gen(function* () {
+      const process = yield* startProcess(yield* MemoryDatabase.make())
+      const seen = yield* startWorker(process)
+      yield* TestClock.adjust("1 second")
+      yield* process.session.serve([emailPolicy, { ...emailPolicy, kind: "invoice" }])
+      yield* TestClock.adjust("1 second")
+      yield* scheduleAt(process.store, [3_000], { kind: "invoice" })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(seen.started.length, 1)
+      yield* process.session.serve([emailPolicy])
+      yield* TestClock.adjust("1 second")
+      yield* scheduleAt(process.store, [4_500], { kind: "invoice" })
+      yield* scheduleAt(process.store, [4_500])
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(
+        seen.started.map(({ kind }) => kind),
+        ["invoice", "reminder.email"]
+      )
     }).pipe(Effect.scoped)
   )
 })
@@ -439,6 +461,7 @@ describe("When something fails, an engine", () => {
   it.effect("offers refused dispatches again without holding up other queues", () =>
     Effect.gen(function* () {
       const refusesInvoices = yield* Ref.make(true)
+      const offersCount = yield* Ref.make(0)
       const invoicePolicy = { ...defaultKindPolicy("invoice"), queue: "invoices" }
       const process = yield* startProcess(yield* MemoryDatabase.make(), {
         policies: [emailPolicy, invoicePolicy],
@@ -447,6 +470,7 @@ describe("When something fails, an engine", () => {
           publish: Effect.fnUntraced(function* (batch) {
             const refuses = yield* Ref.get(refusesInvoices)
             const accepted = batch.filter(({ queue }) => !(refuses && queue === "invoices"))
+            if (accepted.length < batch.length) yield* Ref.update(offersCount, (count) => count + 1)
             yield* broker.publish(accepted)
             return batch.map((dispatch) => (accepted.includes(dispatch) ? "Published" : "Refused"))
           })
@@ -461,6 +485,8 @@ describe("When something fails, an engine", () => {
         [1_000, 2_000, 3_000]
       )
       assert.strictEqual(invoices.started.length, 0)
+      // Five to begin with, then one a second.
+      assert.isAtMost(yield* Ref.get(offersCount), 20)
       yield* Ref.set(refusesInvoices, false)
       yield* TestClock.adjust("1 second")
       assert.strictEqual(invoices.started.length, 3)
@@ -539,6 +565,59 @@ describe("A stopping engine", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("leaves to the workers of a fleet what it has published, and gives back the rest", () =>
+    Effect.gen(function* () {
+      const process = yield* startProcess(yield* MemoryDatabase.make(), {
+        broker: (broker) => ({
+          ...broker,
+          reach: "fleet",
+          publish: (batch) =>
+            Effect.flatMap(broker.publish(batch.filter(({ priority }) => priority === "high")), () =>
+              Effect.succeed(batch.map(({ priority }) => (priority === "high" ? "Published" : "Refused")))
+            )
+        })
+      })
+      const [published] = yield* scheduleAt(process.store, [1_000], { priority: "high" })
+      yield* scheduleAt(process.store, [1_500])
+      yield* scheduleAt(process.store, [3_000])
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* unstartedClaims(process)).length, 3)
+      yield* process.stopEngine
+      assert.deepStrictEqual(
+        (yield* unstartedClaims(process)).map(({ taskId }) => taskId),
+        [published]
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("does not claim again what it is giving back", () =>
+    Effect.gen(function* () {
+      const isStopping = yield* Ref.make(false)
+      const claimsWhileStopping = yield* Ref.make(0)
+      const process = yield* startProcess(yield* MemoryDatabase.make(), {
+        store: (store) => ({
+          ...store,
+          claim: (request) =>
+            Effect.andThen(
+              Effect.flatMap(Ref.get(isStopping), (stopping) =>
+                stopping ? Ref.update(claimsWhileStopping, (count) => count + 1) : Effect.void
+              ),
+              store.claim(request)
+            ),
+          release: (batch) => Effect.delay(store.release(batch), "2 seconds")
+        })
+      })
+      yield* scheduleAt(process.store, [3_000, 3_001])
+      yield* TestClock.adjust("2 seconds")
+      yield* Ref.set(isStopping, true)
+      const stopping = yield* Effect.forkChild(process.stopEngine, { startImmediately: true })
+      yield* TestClock.adjust("4 seconds")
+      yield* Fiber.join(stopping)
+      assert.strictEqual(yield* Ref.get(claimsWhileStopping), 0)
+      assert.deepStrictEqual(yield* unstartedClaims(process), [])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("claims nothing any more", () =>
     Effect.gen(function* () {
       const process = yield* startProcess(yield* MemoryDatabase.make())
@@ -559,7 +638,8 @@ describe("A stopping engine", () => {
       yield* process.control.crash
       // The next claim never returns, either.
       yield* TestClock.adjust("1 second")
-      const stopping = yield* Effect.forkChild(process.stopEngine, { startImmediately: true })
+      // As a layer is torn down: nobody can interrupt it.
+      const stopping = yield* Effect.forkChild(Effect.uninterruptible(process.stopEngine), { startImmediately: true })
       yield* TestClock.adjust("5 seconds")
       assert.isDefined(stopping.pollUnsafe())
     }).pipe(Effect.scoped)

@@ -95,6 +95,33 @@ describe("A supervisor", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("begins it anew after a single look that failed", () =>
+    Effect.gen(function* () {
+      const expiries = yield* Ref.make(0)
+      const process = yield* startProcess(yield* MemoryDatabase.make(), {
+        policies: [],
+        store: (store) => ({
+          ...store,
+          expire: (limit) =>
+            Effect.andThen(
+              Ref.update(expiries, (count) => count + 1),
+              store.expire(limit)
+            )
+        })
+      })
+      yield* TestClock.adjust("10 seconds")
+      yield* process.control.cutOff(true)
+      yield* TestClock.adjust("1 second")
+      yield* process.control.cutOff(false)
+      const before = yield* Ref.get(expiries)
+      assert.isAbove(before, 0)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* Ref.get(expiries), before)
+      yield* TestClock.adjust("2 seconds")
+      assert.isAbove(yield* Ref.get(expiries), before)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("begins it anew after a step of the clock", () =>
     Effect.gen(function* () {
       const database = yield* MemoryDatabase.make()

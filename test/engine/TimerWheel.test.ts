@@ -202,6 +202,23 @@ describe("The live timer", () => {
     })
   )
 
+  it.live("keeps to its time without a wheel that looks again", () =>
+    Effect.gen(function* () {
+      const timer = WheelTimer.live(yield* Clock.Clock)
+      const early: Array<number> = []
+      for (let index = 0; index < 40; index++) {
+        const atMs = timer.nowMs() + index / 7
+        yield* Effect.callback<void>((resume) => {
+          timer.arm(atMs, () => {
+            if (timer.nowMs() < atMs) early.push(atMs - timer.nowMs())
+            resume(Effect.void)
+          })
+        })
+      }
+      assert.deepStrictEqual(early, [])
+    })
+  )
+
   it.live("does not fire within arm, nor after it was disarmed", () =>
     Effect.gen(function* () {
       const timer = WheelTimer.live(yield* Clock.Clock)

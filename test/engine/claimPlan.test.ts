@@ -38,6 +38,20 @@ describe("The plan of claims", () => {
     )
   })
 
+  it("gives queues claimed together no more than the one with the least room may have, and others their own claim", () => {
+    const [roomy, tight, nearlyFull] = [idleLoad("roomy"), idleLoad("tight"), idleLoad("nearly full")]
+    tight.unpublishedCount = 30
+    nearlyFull.unpublishedCount = 70
+    const plan = planClaims([roomy, tight, nearlyFull], now, defaults)
+    assert.deepStrictEqual(
+      plan.map(({ limit, loads }) => [loads.map(({ queue }) => queue), limit]),
+      [
+        [["roomy", "tight"], 70],
+        [["nearly full"], 30]
+      ]
+    )
+  })
+
   it("is empty, and so is the wait, exactly as long as the next claim is not due", () => {
     fc.assert(
       fc.property(fc.array(loads, { maxLength: 6 }), (queues) => {
