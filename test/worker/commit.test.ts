@@ -1,0 +1,160 @@
+/**
+ * `attempt.commit` on a real PostgreSQL: the effects of a handler and the record of its success are in one transaction.
+ * These tests wait on what happens, not on a clock: the database's time cannot be moved.
+ */
+import { PgClient } from "@effect/sql-pg"
+import { assert, layer } from "@effect/vitest"
+import { Deferred, Effect, Layer, Schema } from "effect"
+import { Duetime } from "../../src/Duetime.ts"
+import type { HandlerConflict } from "../../src/DuetimeError.ts"
+import { Engine } from "../../src/engine/Engine.ts"
+import { layerPostgres } from "../../src/layers.ts"
+import * as RetryPolicy from "../../src/RetryPolicy.ts"
+import * as Task from "../../src/Task.ts"
+import { AttemptObserver } from "../../src/worker/AttemptObserver.ts"
+import type { Handlers } from "../../src/worker/Handlers.ts"
+import { Worker } from "../../src/worker/Worker.ts"
+import { database } from "../setup/database.ts"
+
+const payload = { order: Schema.String }
+const Pay = Task.define("pay", { payload, retry: RetryPolicy.never })
+const Slow = Task.define("pay-slowly", { payload, retry: RetryPolicy.never, timeout: "300 millis" })
+
+const ended = new Map<string, Deferred.Deferred<string>>()
+const endOf = (id: string) => {
+  const known = ended.get(id) ?? Deferred.makeUnsafe<string>()
+  ended.set(id, known)
+  return known
+}
+/** Tells when the outcome of a task's attempt is in the database. */
+const observer = Layer.succeed(AttemptObserver, {
+  started: () => {},
+  ended: ({ taskId }, stage) => void Deferred.doneUnsafe(endOf(taskId), Effect.succeed(stage))
+})
+
+const ground = layerPostgres({ migrate: true, unsafeDurability: true }).pipe(Layer.provideMerge(database()))
+
+const rowsOf = (order: string) =>
+  Effect.flatMap(
+    PgClient.PgClient,
+    (sql) => sql<{ attempt: number }>`SELECT attempt FROM payment WHERE "order" = ${order}`
+  )
+
+/** Runs one task of the order by a handler, and answers with its stage and view. */
+const runOne = (
+  order: string,
+  handlers: Layer.Layer<never, HandlerConflict, Handlers | Duetime>,
+  kind: typeof Pay = Pay
+) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      yield* sql`CREATE TABLE IF NOT EXISTS payment ("order" text, attempt int)`
+      const worker = Layer.provide(Worker.layer({ drainGrace: 0 }), observer)
+      yield* Layer.build(Layer.mergeAll(handlers, Engine.layer).pipe(Layer.provide(worker)))
+      const { id } = yield* kind.schedule({ order })
+      const stage = yield* Deferred.await(endOf(id))
+      return { id, stage, view: yield* Duetime.use((duetime) => duetime.get(id)) }
+    })
+  )
+
+layer(ground, { timeout: "1 minute", excludeTestServices: true })("attempt.commit", (it) => {
+  it.effect("writes the effects and the success together, and what the handler does afterwards changes nothing", () =>
+    Effect.gen(function* () {
+      const { stage, view } = yield* runOne(
+        "together",
+        Pay.handle(({ order }, attempt) =>
+          attempt
+            .commit((sql) => Effect.as(sql`INSERT INTO payment VALUES (${order}, ${attempt.number})`, { paid: order }))
+            .pipe(Effect.andThen(Effect.fail("too late to fail")))
+        )
+      )
+      assert.strictEqual(stage, "succeeded")
+      assert.deepStrictEqual(view.result, { paid: "together" })
+      assert.deepStrictEqual(yield* rowsOf("together"), [{ attempt: 1 }])
+    })
+  )
+
+  it.effect("writes neither when the body fails", () =>
+    Effect.gen(function* () {
+      const { stage, view } = yield* runOne(
+        "neither",
+        Pay.handle(({ order }, attempt) =>
+          attempt.commit((sql) =>
+            Effect.andThen(sql`INSERT INTO payment VALUES (${order}, 1)`, Effect.fail(new Error("no cover")))
+          )
+        )
+      )
+      assert.strictEqual(stage, "dead")
+      assert.strictEqual(view.lastError?.message, "no cover")
+      assert.deepStrictEqual(yield* rowsOf("neither"), [])
+    })
+  )
+
+  it.effect("rolls the effects back when the attempt has ended otherwise meanwhile", () =>
+    Effect.gen(function* () {
+      const lost = yield* Deferred.make<unknown>()
+      const { stage, view } = yield* runOne(
+        "lost",
+        Slow.handle(({ order }, attempt) =>
+          attempt
+            .commit((sql) =>
+              // The timeout is recorded while the transaction is open, and its handler hears nothing of it.
+              Effect.andThen(sql`INSERT INTO payment VALUES (${order}, 1)`, Deferred.await(endOf(attempt.taskId)))
+            )
+            .pipe(
+              Effect.tapError((error) => Deferred.succeed(lost, error)),
+              Effect.uninterruptible
+            )
+        ),
+        Slow
+      )
+      assert.strictEqual(stage, "dead")
+      assert.strictEqual(view.lastError?.name, "AttemptTimedOut")
+      assert.propertyVal(yield* Deferred.await(lost), "_tag", "LeaseLost")
+      assert.deepStrictEqual(yield* rowsOf("lost"), [])
+    })
+  )
+
+  it.effect("lets a task schedule the next one, or neither", () =>
+    Effect.gen(function* () {
+      const Next = Task.define("next", { payload: { after: Schema.String } })
+      const duetime = yield* Duetime
+      const nexts = Effect.map(duetime.find({ stage: "pending", kind: "next" }), ({ tasks }) => tasks.length)
+      const handlers = (isCovered: boolean) =>
+        Pay.handle(({ order }, attempt) =>
+          attempt.commit(() =>
+            Effect.andThen(Next.schedule({ after: order }), isCovered ? Effect.void : Effect.fail("no cover"))
+          )
+        )
+      yield* runOne("uncovered", handlers(false))
+      assert.strictEqual(yield* nexts, 0)
+      yield* runOne("covered", handlers(true))
+      assert.strictEqual(yield* nexts, 1)
+    })
+  )
+
+  it.effect("is a tagged template for async handlers, and closed after its body", () =>
+    Effect.gen(function* () {
+      const late = yield* Deferred.make<unknown>()
+      let laterQuery: (() => Promise<unknown>) | undefined
+      const { stage, view } = yield* runOne(
+        "async",
+        Pay.handleAsync(async ({ order }, attempt) => {
+          const result = await attempt.commit(async (sql) => {
+            await sql`INSERT INTO payment ${sql.client.insert({ order, attempt: attempt.number })}`
+            const rows = await sql<{ attempt: number }>`SELECT attempt FROM payment WHERE "order" = ${order}`
+            laterQuery = () => sql`SELECT 1`
+            return rows.length
+          })
+          await laterQuery?.().catch((error: unknown) => Deferred.doneUnsafe(late, Effect.succeed(error)))
+          return result
+        })
+      )
+      assert.strictEqual(stage, "succeeded")
+      assert.strictEqual(view.result, 1)
+      assert.deepStrictEqual(yield* rowsOf("async"), [{ attempt: 1 }])
+      assert.include(String(yield* Deferred.await(late)), "has ended")
+    })
+  )
+})
