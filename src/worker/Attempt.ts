@@ -5,6 +5,7 @@ import type { TaskId } from "../core/TaskId.ts"
 import type { LeaseLost, StoreUnavailable } from "../store/StoreError.ts"
 import type { Started } from "../store/TaskStore.ts"
 import type { CommitUnsupported } from "../DuetimeError.ts"
+import { recordGraceMs } from "./Deadlines.ts"
 
 /** What a handler knows about its attempt, whether it is an Effect or an async function. */
 export interface AttemptFacts {
@@ -95,7 +96,7 @@ class StartedAttempt<in Result> implements Attempt<Result> {
     return dateAt(this.#started.startedAtMs)
   }
   get deadline(): Date {
-    return dateAt(this.#started.deadlineAtMs)
+    return dateAt(this.#started.deadlineAtMs - recordGraceMs)
   }
   get idempotencyKey(): string {
     return this.#started.taskId

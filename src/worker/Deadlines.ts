@@ -2,6 +2,12 @@ import { Clock, Effect, Option, type Scope } from "effect"
 import { makeGate } from "./Gate.ts"
 
 /**
+ * The deadline in the database lies this much behind the attempt's timeout: the worker ends an attempt in time and records
+ * why, and the supervisor steps in only where there is no such worker. Otherwise both would race at the same millisecond.
+ */
+export const recordGraceMs = 2_000
+
+/**
  * Attempt timeouts with one timer instead of one per attempt. The timer is armed for the earliest deadline; when it
  * rings, the running attempts (never more than slots) are looked through once for those over, and for the next
  * earliest. An attempt that ends in time costs a Set operation; the timer may ring for nobody, once per timeout.

@@ -5,7 +5,7 @@ import { Ids } from "../store/Ids.ts"
 import { Session } from "../store/Session.ts"
 import { batchSizeMax, type StartRequest, TaskStore } from "../store/TaskStore.ts"
 import type { AttemptRunner, HandlerFilter } from "./AttemptRunner.ts"
-import { monotonicMsOf } from "./Deadlines.ts"
+import { monotonicMsOf, recordGraceMs } from "./Deadlines.ts"
 import { makeGate } from "./Gate.ts"
 import type { Handler } from "./Handlers.ts"
 import type { Outage } from "./Outage.ts"
@@ -169,6 +169,6 @@ const requestOf = ({ dispatch, eventId, handler }: Entry): StartRequest => ({
   taskId: dispatch.taskId,
   fence: dispatch.fence,
   eventId,
-  timeoutMs: handler.policy.timeoutMs,
+  timeoutMs: handler.policy.timeoutMs + recordGraceMs,
   dispatchedAtMs: dispatch.dispatchedAtMs
 })
