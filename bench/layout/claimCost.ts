@@ -28,11 +28,22 @@ const claimSize = 100
 const prefixRows = 190_000
 const repetitions = 7
 
-export const claimCost = Effect.fnUntraced(function* (server: Server, layout: Layout, schema: string, rows: number, todayMs: number) {
+export const claimCost = Effect.fnUntraced(function* (
+  server: Server,
+  layout: Layout,
+  schema: string,
+  rows: number,
+  todayMs: number
+) {
   const connection = yield* server.connect({ search_path: schema, ...pinnedSettings })
   const results: Array<ClaimCost> = []
   const [statement] = layout.claims
-  const measure = Effect.fnUntraced(function* (shape: string, dayStartMs: number, lanes: Driver.Lanes, horizonMs: number) {
+  const measure = Effect.fnUntraced(function* (
+    shape: string,
+    dayStartMs: number,
+    lanes: Driver.Lanes,
+    horizonMs: number
+  ) {
     const text = (statement?.sql ?? "").replaceAll("{day}", daySuffix(dayStartMs))
     yield* run(connection, "DEALLOCATE ALL", `PREPARE claim AS ${text}`)
     const execute = `EXECUTE claim(${literals(lanes, horizonMs)})`
@@ -71,16 +82,18 @@ export const claimCost = Effect.fnUntraced(function* (server: Server, layout: La
       priority: worst
     }))
   )
-  yield* measure("b", first + dayMs, Driver.makeLanes(claimSize / Driver.kindCount, first + dayMs - 1, [0, 1, 2, 3, worst]), first + dayMs + 2)
+  yield* measure(
+    "b",
+    first + dayMs,
+    Driver.makeLanes(claimSize / Driver.kindCount, first + dayMs - 1, [0, 1, 2, 3, worst]),
+    first + dayMs + 2
+  )
 
   // (d): the old snapshot is a REPEATABLE READ transaction of another session that has read something.
   const pin = yield* server.connect({})
   yield* run(pin, "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM pg_class")
   const start = first + 2 * dayMs
-  const inDay = yield* number(
-    connection,
-    `SELECT count(*)::text FROM ${layout.projections[0]}${daySuffix(start)}`
-  )
+  const inDay = yield* number(connection, `SELECT count(*)::text FROM ${layout.projections[0]}${daySuffix(start)}`)
   const prefix = Math.min(prefixRows, inDay * 0.9)
   const sweepQuota = Math.max(1, Math.min(250, Math.floor(prefix / 100)))
   const { lowMs } = yield* driver.sweep(start - 1, start + dayMs - 1, sweepQuota, () => Effect.void, prefix)
@@ -103,7 +116,8 @@ const literals = (lanes: Driver.Lanes, horizonMs: number): string => {
   ].join(", ")
 }
 
-export const median = (values: ReadonlyArray<number>): number => values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0
+export const median = (values: ReadonlyArray<number>): number =>
+  values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0
 
 /** Fills a schema of its own with the first `rows` of the seed, without events: enough for a claim. */
 export const loadForClaims = Effect.fnUntraced(function* (
@@ -115,5 +129,9 @@ export const loadForClaims = Effect.fnUntraced(function* (
   rows: number
 ) {
   yield* run(admin, `DROP SCHEMA IF EXISTS ${schema} CASCADE`, `CREATE SCHEMA ${schema}`)
-  yield* run(connection, ...tables, layout.loadProjection.replace("public.seed", `(SELECT * FROM public.seed LIMIT ${rows}) s`))
+  yield* run(
+    connection,
+    ...tables,
+    layout.loadProjection.replace("public.seed", `(SELECT * FROM public.seed LIMIT ${rows}) s`)
+  )
 })

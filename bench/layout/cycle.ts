@@ -46,16 +46,22 @@ const run = Effect.fnUntraced(function* (
     options.onStep?.(name, Number((yield* Clock.currentTimeNanos) - from) / 1e6)
     return value
   })
-  const drivers = yield* Effect.forEach(Array.from({ length: options.connections }, (_, index) => index + 1), (number) =>
-    Effect.map(server.connect({ search_path: layout.schema, ...pinnedSettings, ...options.parameters }), (connection) =>
-      Driver.make(connection, layout, number)
-    )
+  const drivers = yield* Effect.forEach(
+    Array.from({ length: options.connections }, (_, index) => index + 1),
+    (number) =>
+      Effect.map(
+        server.connect({ search_path: layout.schema, ...pinnedSettings, ...options.parameters }),
+        (connection) => Driver.make(connection, layout, number)
+      )
   )
   const session = Effect.fnUntraced(function* (driver: Driver.Driver) {
     const marks = new Map<string, number>()
     const step = Effect.fnUntraced(function* (nowMs: number, sweep: boolean) {
       const lanes = Driver.makeLanes(options.batchSize, nowMs - sweepLagMs)
-      const tight = { ...lanes, lowMs: lanes.lowMs.map((low, lane) => (sweep ? low : (marks.get(laneOf(lanes, lane)) ?? low))) }
+      const tight = {
+        ...lanes,
+        lowMs: lanes.lowMs.map((low, lane) => (sweep ? low : (marks.get(laneOf(lanes, lane)) ?? low)))
+      }
       const held = yield* timed("claim", driver.claim(tight, nowMs - lowMarkLagMs, nowMs))
       for (const task of held) {
         const lane = `${task.kind}/${task.priority}`
@@ -66,7 +72,8 @@ const run = Effect.fnUntraced(function* (
       succeeded += ended.length
       return held.length
     })
-    const share = "tasks" in options.until ? Math.ceil(options.until.tasks / options.connections) : Number.POSITIVE_INFINITY
+    const share =
+      "tasks" in options.until ? Math.ceil(options.until.tasks / options.connections) : Number.POSITIVE_INFINITY
     const endMs = "seconds" in options.until ? began + options.until.seconds * 1000 : Number.POSITIVE_INFINITY
     for (let done = 0, steps = 1; done < share; done += options.batchSize, steps++) {
       const nowMs = yield* Clock.currentTimeMillis
@@ -79,7 +86,11 @@ const run = Effect.fnUntraced(function* (
   })
   const before = yield* tupleCounts(admin, layout.schema, layout.projections)
   const bytesBefore = totalBytes(yield* storedBytes(admin, layout.schema))
-  const [, cost] = yield* measured(admin, server, Effect.forEach(drivers, session, { concurrency: "unbounded", discard: true }))
+  const [, cost] = yield* measured(
+    admin,
+    server,
+    Effect.forEach(drivers, session, { concurrency: "unbounded", discard: true })
+  )
   yield* Effect.forEach(drivers, (driver) => statements(driver.connection, "SELECT pg_stat_force_next_flush()"))
   const after = yield* tupleCounts(admin, layout.schema, layout.projections)
   const bytesAfter = totalBytes(yield* storedBytes(admin, layout.schema))

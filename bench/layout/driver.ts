@@ -21,6 +21,8 @@ export interface Held {
   readonly dueMs: number
   readonly kind: number
   readonly priority: number
+  /** Which of the layout's claim statements found it. */
+  readonly source: number
 }
 
 export interface Lanes {
@@ -35,7 +37,9 @@ export const kindCount = 5
 export const priorityCount = 4
 
 export const makeLanes = (quota: number, lowMs: number, priorities = [0, 1, 2, 3]): Lanes => {
-  const pairs = Array.from({ length: kindCount }, (_, kind) => priorities.map((priority) => ({ kind, priority }))).flat()
+  const pairs = Array.from({ length: kindCount }, (_, kind) =>
+    priorities.map((priority) => ({ kind, priority }))
+  ).flat()
   return {
     kinds: pairs.map((pair) => pair.kind),
     priorities: pairs.map((pair) => pair.priority),
@@ -109,22 +113,29 @@ export const make = (connection: PgConnection.PgConnection, layout: Layout, sess
     ])
   }
 
-  /** Claims up to each lane's quota with low mark < due <= horizonMs, oldest day first, until `enough` are held. */
-  const claim = Effect.fnUntraced(function* (lanes: Lanes, fromMs: number, horizonMs: number, enough = Number.POSITIVE_INFINITY) {
+  /**
+   * Claims up to each lane's quota with low mark < due <= horizonMs, oldest day first. `marks` are low marks per lane for
+   * each of the layout's claim statements: they read different tables, and one may be ahead of the other.
+   */
+  const claim = Effect.fnUntraced(function* (
+    lanes: Lanes,
+    fromMs: number,
+    horizonMs: number,
+    marks?: ReadonlyArray<ReadonlyArray<number>>
+  ) {
     const held: Array<Held> = []
-    const parameters = claimParameters(lanes, horizonMs, session)
-    const take = Effect.fnUntraced(function* (statement: Statement, day: number) {
-      if (held.length >= enough) return
+    for (const [source, statement] of layout.claims.entries()) {
+      const parameters = claimParameters({ ...lanes, lowMs: marks?.[source] ?? lanes.lowMs }, horizonMs, session)
       if (statement.probe !== undefined) {
         const found = yield* connection.queryValues(statement.probe, [...parameters.slice(0, 3), parameters[4]])
-        if (found.length === 0) return
+        if (found.length === 0) continue
       }
-      const rows = yield* connection.queryValues(textOf(statement, day), parameters)
-      for (const row of rows) held.push(heldOf(row))
-    })
-    for (const statement of layout.claims) {
-      const last = statement.byDay ? dayOf(horizonMs) : dayOf(fromMs + 1)
-      for (let day = dayOf(fromMs + 1); day <= last; day += dayMs) yield* take(statement, day)
+      const first = dayOf(fromMs + 1)
+      const last = statement.byDay ? dayOf(horizonMs) : first
+      for (let day = first; day <= last; day += dayMs) {
+        const rows = yield* connection.queryValues(textOf(statement, day), parameters)
+        for (const row of rows) held.push(heldOf(row, source))
+      }
     }
     return held
   })
@@ -193,16 +204,17 @@ export const make = (connection: PgConnection.PgConnection, layout: Layout, sess
     tasksMax = Number.POSITIVE_INFINITY
   ) {
     const lanes = makeLanes(quota, fromMs)
-    const lowMs = [...lanes.lowMs]
-    for (let total = 0; ; ) {
-      const held = yield* claim({ ...lanes, lowMs }, fromMs, toMs)
+    const marks = layout.claims.map(() => [...lanes.lowMs])
+    for (let total = 0; ;) {
+      const held = yield* claim(lanes, fromMs, toMs, marks)
       total += held.length
       for (const task of held) {
         const lane = task.kind * priorityCount + task.priority
-        lowMs[lane] = Math.max(lowMs[lane] ?? fromMs, task.dueMs - 1)
+        const own = marks[task.source]
+        if (own !== undefined) own[lane] = Math.max(own[lane] ?? fromMs, task.dueMs - 1)
       }
       yield* use(held)
-      if (held.length === 0 || total >= tasksMax) return { total, lowMs }
+      if (held.length === 0 || total >= tasksMax) return { total, lowMs: marks[0] ?? lanes.lowMs }
     }
   })
 
@@ -221,7 +233,7 @@ export const claimParameters = (lanes: Lanes, horizonMs: number, session: number
   PgTypes.int4(30_000)
 ]
 
-export const heldOf = (row: ReadonlyArray<unknown>): Held => {
+export const heldOf = (row: ReadonlyArray<unknown>, source: number): Held => {
   const [id, version, fence, due, kind, priority] = row
   return {
     id: String(id),
@@ -229,14 +241,17 @@ export const heldOf = (row: ReadonlyArray<unknown>): Held => {
     fence: String(fence),
     dueMs: due instanceof Date ? due.getTime() : 0,
     kind: Number(kind),
-    priority: Number(priority)
+    priority: Number(priority),
+    source
   }
 }
 
 /** Whether the task's id was born before an instant. */
 export const bornBefore = (task: Held, ms: number): boolean => idMs(task.id) < ms
 
-const byDay = <A extends { readonly id: string }>(rows: ReadonlyArray<A>): ReadonlyArray<readonly [number, ReadonlyArray<A>]> => {
+const byDay = <A extends { readonly id: string }>(
+  rows: ReadonlyArray<A>
+): ReadonlyArray<readonly [number, ReadonlyArray<A>]> => {
   const groups = new Map<number, Array<A>>()
   for (const row of rows) {
     const day = dayOf(idMs(row.id))

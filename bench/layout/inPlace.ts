@@ -6,7 +6,17 @@
  *
  * Flattering to A: there is no index by session or deadline, though finding expired leases among a day's rows needs one.
  */
-import { dayMs, type Days, eachDay, eventTables, eventType, idFloor, type Layout, loadEvents, partitionName } from "./layout.ts"
+import {
+  dayMs,
+  type Days,
+  eachDay,
+  eventTables,
+  eventType,
+  idFloor,
+  type Layout,
+  loadEvents,
+  partitionName
+} from "./layout.ts"
 
 const taskTables = (days: Days, fillfactor: number): ReadonlyArray<string> => [
   `CREATE TABLE task (

@@ -8,11 +8,14 @@ import type { PgConnection } from "@effect/sql-pg"
 
 export const horizonDays = 30
 
-/** Past days to retire, before today. */
-export const pastDays = 3
+/** Past days to retire, before today: three by either mechanism. */
+export const pastDays = 6
 
 /** The past days, today, the 30 days of the mass, and one more for what is moved past them. */
-export const daysFrom = (todayMs: number): Days => ({ fromMs: todayMs - pastDays * dayMs, count: pastDays + 1 + horizonDays + 1 })
+export const daysFrom = (todayMs: number): Days => ({
+  fromMs: todayMs - pastDays * dayMs,
+  count: pastDays + 1 + horizonDays + 1
+})
 
 /** The same random rows, in the same random due order, for every layout. */
 export const seed = (admin: PgConnection.PgConnection, rows: number, todayMs: number) =>

@@ -44,11 +44,14 @@ const program = Effect.gen(function* () {
   const chosen = flags.only.split(",")
   const unknown = chosen.find((name) => !sections.some((section) => section === name))
   if (!Number.isInteger(rows) || rows < 1000 || unknown !== undefined) {
-    return yield* new Usage({ message: `--rows ${flags.rows} must be at least 1000; --only takes ${sections.join(", ")}` })
+    return yield* new Usage({
+      message: `--rows ${flags.rows} must be at least 1000; --only takes ${sections.join(", ")}`
+    })
   }
   const small = rows <= 100_000
   const cycleTasks = small ? Math.min(5000, Number(flags["cycle-tasks"])) : Number(flags["cycle-tasks"])
-  const layouts: ReadonlyArray<Layout> = rows > 1_000_000 ? [inPlaceDeleting, stages] : [inPlace, inPlaceDeleting, stages]
+  const layouts: ReadonlyArray<Layout> =
+    rows > 1_000_000 ? [inPlaceDeleting, stages] : [inPlace, inPlaceDeleting, stages]
   const server = yield* Server.make
   const admin = yield* server.connect({})
   const todayMs = dayOf(yield* Clock.currentTimeMillis)
@@ -79,10 +82,27 @@ const program = Effect.gen(function* () {
     Effect.map(storedBytes(admin, layout.schema), (bytes) => ({ layout: layout.name, ...bytes }))
   )
   yield* section("cycle", cycles(server, admin, layouts, cycleTasks))
-  yield* section("far", Effect.map(Effect.forEach(layouts, (layout) => farTasks(server, admin, layout, todayMs, small ? 2000 : 50_000)), (phases) => phases.flat()))
+  yield* section(
+    "far",
+    Effect.map(
+      Effect.forEach(layouts, (layout) => farTasks(server, admin, layout, todayMs, small ? 2000 : 50_000)),
+      (phases) => phases.flat()
+    )
+  )
   yield* section("retire", retirement(server, admin, days, pastDays, small ? 5000 : 100_000))
-  yield* section("pin", Effect.forEach(layouts.slice(-2), (layout) => pinnedSnapshot(server, admin, layout, small ? 3 : Number(flags["pin-seconds"]))))
-  yield* section("planning", Effect.map(Effect.forEach([1, 64, 366], (partitions) => planning(server, partitions, todayMs)), (times) => times.flat()))
+  yield* section(
+    "pin",
+    Effect.forEach(layouts.slice(-2), (layout) =>
+      pinnedSnapshot(server, admin, layout, small ? 3 : Number(flags["pin-seconds"]))
+    )
+  )
+  yield* section(
+    "planning",
+    Effect.map(
+      Effect.forEach([1, 64, 366], (partitions) => planning(server, partitions, todayMs)),
+      (times) => times.flat()
+    )
+  )
   yield* section("stale", staleness(server, admin, layouts, days, todayMs, small ? 5000 : 20_000))
   yield* section("claim", claims(server, admin, layouts, rows, todayMs))
   if (flags.json === undefined) yield* Effect.logInfo(JSON.stringify(report))
@@ -95,17 +115,26 @@ const configurations = [
   { batchSize: 1000, connections: 2 }
 ] as const
 
-const cycles = Effect.fnUntraced(function* (server: Server.Server, admin: PgConnection.PgConnection, layouts: ReadonlyArray<Layout>, tasks: number) {
+const cycles = Effect.fnUntraced(function* (
+  server: Server.Server,
+  admin: PgConnection.PgConnection,
+  layouts: ReadonlyArray<Layout>,
+  tasks: number
+) {
   const runs: Array<CycleResult> = []
   for (let round = 0; round < Number(flags.rounds); round++) {
     for (const configuration of configurations) {
-      for (const layout of layouts) runs.push(yield* cycle(server, admin, layout, { ...configuration, until: { tasks } }))
+      for (const layout of layouts)
+        runs.push(yield* cycle(server, admin, layout, { ...configuration, until: { tasks } }))
     }
   }
   return configurations.flatMap((configuration) =>
     layouts.map((layout) => {
       const own = runs.filter(
-        (run) => run.layout === layout.name && run.batchSize === configuration.batchSize && run.connections === configuration.connections
+        (run) =>
+          run.layout === layout.name &&
+          run.batchSize === configuration.batchSize &&
+          run.connections === configuration.connections
       )
       const spread = (of: (run: CycleResult) => number) => ({
         median: median(own.map(of)),

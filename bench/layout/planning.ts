@@ -37,12 +37,24 @@ export const planning = Effect.fnUntraced(function* (server: Server, partitions:
     yield* driver.schedule(tasks)
     yield* driver.schedule(today)
     yield* run(connection, "VACUUM (ANALYZE)")
-    const ids = `'{${today.map((task) => task.id).toSorted().join(",")}}'::uuid[]`
+    const ids = `'{${today
+      .map((task) => task.id)
+      .toSorted()
+      .join(",")}}'::uuid[]`
     const id = `'${today[0]?.id ?? ""}'::uuid`
     const bounds = `'${idFloor(todayMs)}'::uuid, '${idFloor(todayMs + dayMs)}'::uuid`
-    for (const [statement, types, text, values] of statementsOf(layout.name, layout.claims[0]?.sql ?? "", todayMs, { ids, id, bounds })) {
+    for (const [statement, types, text, values] of statementsOf(layout.name, layout.claims[0]?.sql ?? "", todayMs, {
+      ids,
+      id,
+      bounds
+    })) {
       for (const plan of ["custom", "generic"] as const) {
-        yield* run(connection, "DEALLOCATE ALL", `SET plan_cache_mode = force_${plan}_plan`, `PREPARE p${types} AS ${text}`)
+        yield* run(
+          connection,
+          "DEALLOCATE ALL",
+          `SET plan_cache_mode = force_${plan}_plan`,
+          `PREPARE p${types} AS ${text}`
+        )
         const plans = []
         for (let repetition = 0; repetition <= repetitions; repetition++) {
           yield* run(connection, "BEGIN")
@@ -88,8 +100,14 @@ const statementsOf = (
   const pruned = (bounds: string) =>
     claim
       .replaceAll("{day}", "")
-      .replace("w.due_at <= $5::timestamptz", `w.due_at <= $5::timestamptz ${bounds === "" ? "" : `AND w.due_at >= ${bounds}`}`)
-      .replace("d.ctid = p.tid", `d.ctid = p.tid AND d.due_at = p.due_at ${bounds === "" ? "" : `AND d.due_at <= $5::timestamptz AND d.due_at >= ${bounds}`}`)
+      .replace(
+        "w.due_at <= $5::timestamptz",
+        `w.due_at <= $5::timestamptz ${bounds === "" ? "" : `AND w.due_at >= ${bounds}`}`
+      )
+      .replace(
+        "d.ctid = p.tid",
+        `d.ctid = p.tid AND d.due_at = p.due_at ${bounds === "" ? "" : `AND d.due_at <= $5::timestamptz AND d.due_at >= ${bounds}`}`
+      )
   const lookUp = (bounds: string) =>
     `SELECT (SELECT e.event_id FROM ${table} e WHERE ${found} e.task_id = w.id ${bounds}) FROM unnest($1::uuid[]) AS w(id)`
   const claims: ReadonlyArray<Case> = [
@@ -103,8 +121,18 @@ const statementsOf = (
   ]
   return [
     ...claims.map(([name, ...rest]): Case => [`${layout}: ${name}`, ...rest]),
-    [`${layout}: one ${table} by id`, "(uuid)", `SELECT e.event_id FROM ${table} e WHERE ${found} e.task_id = $1`, literal.id],
-    [`${layout}: 100 ${table} rows by id, bounds`, "(uuid[], uuid, uuid)", lookUp("AND e.task_id >= $2 AND e.task_id < $3"), `${literal.ids}, ${literal.bounds}`],
+    [
+      `${layout}: one ${table} by id`,
+      "(uuid)",
+      `SELECT e.event_id FROM ${table} e WHERE ${found} e.task_id = $1`,
+      literal.id
+    ],
+    [
+      `${layout}: 100 ${table} rows by id, bounds`,
+      "(uuid[], uuid, uuid)",
+      lookUp("AND e.task_id >= $2 AND e.task_id < $3"),
+      `${literal.ids}, ${literal.bounds}`
+    ],
     [`${layout}: 100 ${table} rows by id, no bounds`, "(uuid[])", lookUp(""), literal.ids],
     ...(layout === stages.name
       ? []

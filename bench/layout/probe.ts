@@ -31,6 +31,17 @@ const snapshot = Effect.fnUntraced(function* (admin: PgConnection.PgConnection, 
   return { walBytes, serverCpu, clientCpu: (user + system) / 1e6, seconds: yield* nowSeconds }
 })
 
+/** WAL written by the connection's own session so far. */
+export const sessionWal = Effect.fnUntraced(function* (connection: PgConnection.PgConnection) {
+  yield* run(connection, "SELECT pg_stat_force_next_flush()")
+  const rows = yield* connection.queryValues(
+    "SELECT wal_bytes::text, wal_fpi::text FROM pg_stat_get_backend_wal(pg_backend_pid())",
+    [],
+    false
+  )
+  return { bytes: Number(rows[0]?.[0]), images: Number(rows[0]?.[1]) }
+})
+
 export const nowSeconds = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e9)
 
 export const number = (connection: PgConnection.PgConnection, text: string) =>
@@ -49,7 +60,10 @@ export const storedBytes = (connection: PgConnection.PgConnection, schema: strin
       [],
       false
     ),
-    (rows) => Object.fromEntries(rows.map(([name, table, index]) => [String(name), { tableBytes: Number(table), indexBytes: Number(index) }]))
+    (rows) =>
+      Object.fromEntries(
+        rows.map(([name, table, index]) => [String(name), { tableBytes: Number(table), indexBytes: Number(index) }])
+      )
   )
 
 export type StoredBytes = Effect.Success<ReturnType<typeof storedBytes>>
@@ -92,7 +106,11 @@ export interface Plan {
 /** Explains an already prepared statement: `execute` is an EXECUTE with literal arguments. */
 export const explain = (connection: PgConnection.PgConnection, execute: string, analyze = true) =>
   Effect.map(
-    connection.queryValues(`EXPLAIN (${analyze ? "ANALYZE, BUFFERS, TIMING OFF," : ""} SUMMARY, FORMAT JSON) ${execute}`, [], false),
+    connection.queryValues(
+      `EXPLAIN (${analyze ? "ANALYZE, BUFFERS, TIMING OFF," : ""} SUMMARY, FORMAT JSON) ${execute}`,
+      [],
+      false
+    ),
     (rows): Plan => {
       const cell = rows[0]?.[0]
       const parsed: unknown = typeof cell === "string" ? JSON.parse(cell) : cell
@@ -116,7 +134,9 @@ const writersOf = (plan: Readonly<Record<string, unknown>>) => {
   return Array.isArray(children)
     ? children
         .map(field)
-        .filter((child) => child["Node Type"] === "ModifyTable" && child["Subplan Name"] !== `CTE ${String(plan["CTE Name"])}`)
+        .filter(
+          (child) => child["Node Type"] === "ModifyTable" && child["Subplan Name"] !== `CTE ${String(plan["CTE Name"])}`
+        )
     : []
 }
 

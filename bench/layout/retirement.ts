@@ -1,10 +1,16 @@
 /**
- * Retires past days of layout B while two sessions run life cycles, and measures how long their statements stall.
+ * Retires past days of layout B while two sessions run life cycles, and measures how long their statements stall. The day is
+ * dropped; its unfinished and dead-lettered streams are carried over in the same transaction. Two mechanisms:
  *
- * A day of `event` goes in one short transaction: detach `event_kept` and the day, copy the unfinished and dead-lettered
- * streams into `event_kept`, attach it again with the wider bound, drop the day. Which streams are unfinished is read
- * before the transaction, under no lock: no stream is born into a past day, and one that ends meanwhile is merely kept.
- * A validated CHECK on `event_kept` spares ATTACH the scan. `lock_timeout` bounds how long the others queue behind us.
+ * "kept": `event_kept` covers everything before the retention edge. Detach it and the day, copy the streams into it, attach it
+ * with the wider bound (a validated CHECK spares the scan), drop the day. The copy runs under the lock on `event`.
+ *
+ * "swap": lock the day alone against writers, copy its streams into a table that has the day's bounds as a CHECK, then detach the
+ * day and attach that table in its place. The lock on `event` is held for the swap only, whatever the number of streams.
+ *
+ * Which streams are unfinished is read before, under no lock: no stream is born into a past day, and one that ends meanwhile
+ * is merely carried too. `lock_timeout` bounds how long others queue behind us; it is shorter than deadlock_timeout (1 s), so
+ * that a writer of the locked day that already holds `event` makes us try again and is never the one who is cancelled.
  * An empty past day of `due` is detached concurrently.
  */
 import { Clock, Effect } from "effect"
@@ -17,14 +23,17 @@ import { stages } from "./stages.ts"
 import type { Server } from "./server.ts"
 
 export interface Retirement {
+  readonly mechanism: "kept" | "swap"
   readonly day: string
   readonly streams: number
   readonly kept: number
   readonly tries: number
   /** Finding the unfinished streams, under no lock. */
   readonly searchMs: number
-  /** The transaction that holds the lock on `event`, waits included. */
+  /** The transaction, its repetitions after a lock timeout included. */
   readonly transactionMs: number
+  /** The last try from the request for the lock on `event` to the commit. */
+  readonly lockedMs: number
   readonly detachDueMs: number
 }
 
@@ -53,37 +62,46 @@ export const retirement = Effect.fnUntraced(function* (
     yield* Effect.sleep("3 seconds")
     for (let index = 0; index < pastDays; index++) {
       const from = yield* nowSeconds
-      const retired = yield* retireDay(connection, days.fromMs + index * dayMs)
+      const retired = yield* retireDay(connection, days.fromMs + index * dayMs, index < pastDays / 2 ? "kept" : "swap")
       retirements.push({ ...retired, from, to: yield* nowSeconds })
       yield* Effect.sleep("2 seconds")
     }
   })
   const [load] = yield* Effect.all(
-    [cycle(server, admin, stages, { batchSize: 100, connections: 2, until: { seconds: 6 + pastDays * 4 }, onStep }), retireAll],
+    [
+      cycle(server, admin, stages, { batchSize: 100, connections: 2, until: { seconds: 6 + pastDays * 4 }, onStep }),
+      retireAll
+    ],
     { concurrency: "unbounded" }
   )
   const recovered = yield* finishStragglers(driver, days, pastDays)
   if (recovered.ended !== stragglers.unfinished || recovered.dead !== stragglers.dead) {
     return yield* new TasksLost({ message: `kept ${JSON.stringify(recovered)} of ${JSON.stringify(stragglers)}` })
   }
-  const during = latencies.filter((step) =>
-    retirements.some((each) => step.atSeconds >= each.from && step.atSeconds - step.milliseconds / 1000 <= each.to)
-  )
-  const quiet = latencies.filter((step) => !during.includes(step))
+  const near = (each: { readonly from: number; readonly to: number }) =>
+    latencies.filter((step) => step.atSeconds >= each.from && step.atSeconds - step.milliseconds / 1000 <= each.to)
+  const during = new Set(retirements.flatMap(near))
   return {
     tasksPerDay,
     stragglers,
     recovered,
     loadCyclesPerSecond: load.cyclesPerSecond,
     loadLost: 0,
-    quiet: spread(quiet.map((step) => step.milliseconds)),
-    during: spread(during.map((step) => step.milliseconds)),
-    retirements: retirements.map(({ from: _from, to: _to, ...rest }) => rest)
+    quiet: spread(latencies.filter((step) => !during.has(step)).map((step) => step.milliseconds)),
+    retirements: retirements.map(({ from, to, ...rest }) => ({
+      ...rest,
+      load: spread(near({ from, to }).map((step) => step.milliseconds))
+    }))
   }
 })
 
 /** Past days whose tasks have ended but for a few that wait for another day, run, or are dead letters. */
-const fillPastDays = Effect.fnUntraced(function* (driver: Driver.Driver, days: Days, pastDays: number, tasksPerDay: number) {
+const fillPastDays = Effect.fnUntraced(function* (
+  driver: Driver.Driver,
+  days: Days,
+  pastDays: number,
+  tasksPerDay: number
+) {
   let unfinished = 0
   let dead = 0
   for (let index = 0; index < pastDays; index++) {
@@ -98,7 +116,12 @@ const fillPastDays = Effect.fnUntraced(function* (driver: Driver.Driver, days: D
       Effect.fnUntraced(function* (held) {
         const started = yield* driver.start(held)
         const cut = Math.floor(started.length * stragglerShare)
-        yield* driver.retry(started.slice(0, cut).map((task) => ({ ...task, retryMs: days.fromMs + (pastDays + 20) * dayMs + Math.floor(Math.random() * 1000) })))
+        yield* driver.retry(
+          started.slice(0, cut).map((task) => ({
+            ...task,
+            retryMs: days.fromMs + (pastDays + 20) * dayMs + Math.floor(Math.random() * 1000)
+          }))
+        )
         yield* deadLetter(driver.connection, started.slice(cut, 2 * cut))
         yield* driver.succeed(started.slice(3 * cut))
         unfinished += 2 * cut
@@ -123,10 +146,46 @@ const deadLetter = (connection: PgConnection.PgConnection, held: ReadonlyArray<D
     [Driver.uuids(held.map((task) => task.id))]
   )
 
-const retireDay = Effect.fnUntraced(function* (connection: PgConnection.PgConnection, day: number) {
+const carry = (event: string, into: string) =>
+  `INSERT INTO ${into} SELECT e.* FROM unfinished u CROSS JOIN LATERAL (SELECT * FROM ${event} e WHERE e.task_id = u.task_id OFFSET 0) e`
+
+const mechanisms = {
+  kept: (event: string, _from: string, to: string) => ({
+    prepare: [
+      `ALTER TABLE event_kept ADD CONSTRAINT event_kept_edge CHECK (task_id < '${to}') NOT VALID`,
+      "ALTER TABLE event_kept VALIDATE CONSTRAINT event_kept_edge"
+    ],
+    beforeLock: [],
+    underLock: [
+      "ALTER TABLE event DETACH PARTITION event_kept",
+      `ALTER TABLE event DETACH PARTITION ${event}`,
+      carry(event, "event_kept"),
+      `ALTER TABLE event ATTACH PARTITION event_kept FOR VALUES FROM (MINVALUE) TO ('${to}')`,
+      "ALTER TABLE event_kept DROP CONSTRAINT event_kept_edge",
+      `DROP TABLE ${event}`
+    ]
+  }),
+  swap: (event: string, from: string, to: string) => ({
+    prepare: [
+      `CREATE TABLE ${event}_carried (LIKE event INCLUDING ALL, CONSTRAINT day CHECK (task_id >= '${from}' AND task_id < '${to}'))`
+    ],
+    beforeLock: [`LOCK TABLE ${event} IN SHARE ROW EXCLUSIVE MODE`, carry(event, `${event}_carried`)],
+    underLock: [
+      `ALTER TABLE event DETACH PARTITION ${event}`,
+      `ALTER TABLE event ATTACH PARTITION ${event}_carried FOR VALUES FROM ('${from}') TO ('${to}')`,
+      `DROP TABLE ${event}`
+    ]
+  })
+} as const
+
+const retireDay = Effect.fnUntraced(function* (
+  connection: PgConnection.PgConnection,
+  day: number,
+  mechanism: keyof typeof mechanisms
+) {
   const event = partitionName("event", day)
   const due = partitionName("due", day)
-  const edge = idFloor(day + dayMs)
+  const plan = mechanisms[mechanism](event, idFloor(day), idFloor(day + dayMs))
   const began = yield* nowSeconds
   const streams = yield* number(connection, `SELECT count(*)::text FROM ${event} WHERE version = 1`)
   yield* run(
@@ -136,24 +195,17 @@ const retireDay = Effect.fnUntraced(function* (connection: PgConnection.PgConnec
      SELECT task_id FROM (SELECT DISTINCT ON (task_id) task_id, type FROM ${event} ORDER BY task_id, version DESC) last
      WHERE type NOT IN ${ended}`,
     "ANALYZE unfinished",
-    `ALTER TABLE event_kept ADD CONSTRAINT event_kept_edge CHECK (task_id < '${edge}') NOT VALID`,
-    "ALTER TABLE event_kept VALIDATE CONSTRAINT event_kept_edge"
+    ...plan.prepare
   )
   const searched = yield* nowSeconds
-  const once = run(
-    connection,
-    "BEGIN",
-    `SET LOCAL lock_timeout = ${lockTimeoutMs}`,
-    "ALTER TABLE event DETACH PARTITION event_kept",
-    `ALTER TABLE event DETACH PARTITION ${event}`,
-    `INSERT INTO event_kept SELECT e.* FROM unfinished u CROSS JOIN LATERAL (SELECT * FROM ${event} e WHERE e.task_id = u.task_id OFFSET 0) e`,
-    `ALTER TABLE event ATTACH PARTITION event_kept FOR VALUES FROM (MINVALUE) TO ('${edge}')`,
-    "ALTER TABLE event_kept DROP CONSTRAINT event_kept_edge",
-    `DROP TABLE ${event}`,
-    "COMMIT"
-  )
+  let locking = searched
+  const once = Effect.gen(function* () {
+    yield* run(connection, "BEGIN", `SET LOCAL lock_timeout = ${lockTimeoutMs}`, ...plan.beforeLock)
+    locking = yield* nowSeconds
+    yield* run(connection, ...plan.underLock, "COMMIT")
+  })
   let tries = 0
-  for (let done = false; !done; ) {
+  for (let done = false; !done;) {
     tries++
     done = yield* once.pipe(
       Effect.as(true),
@@ -169,12 +221,14 @@ const retireDay = Effect.fnUntraced(function* (connection: PgConnection.PgConnec
   const detachFrom = yield* nowSeconds
   yield* run(connection, `ALTER TABLE due DETACH PARTITION ${due} CONCURRENTLY`, `DROP TABLE ${due}`)
   const answer: Retirement = {
+    mechanism,
     day: event,
     streams,
     kept,
     tries,
     searchMs: (searched - began) * 1000,
     transactionMs: (retired - searched) * 1000,
+    lockedMs: (retired - locking) * 1000,
     detachDueMs: ((yield* nowSeconds) - detachFrom) * 1000
   }
   return answer
@@ -199,7 +253,7 @@ const finishStragglers = Effect.fnUntraced(function* (driver: Driver.Driver, day
     "SELECT task_id, version, event_id, due_at, kind_id, priority FROM in_progress WHERE status = 2 AND task_id < $1::uuid",
     [Driver.uuid(idFloor(edge))]
   )
-  const running = yield* driver.succeed(rows.map(Driver.heldOf))
+  const running = yield* driver.succeed(rows.map((row) => Driver.heldOf(row, 0)))
   endedCount += running.length
   const dead = yield* number(
     driver.connection,

@@ -6,7 +6,17 @@
  * Every statement appends and moves the row in one CTE. The row's version and fence are compared in the statement that
  * locks it; a row that is gone or has moved is not returned, which is how losing looks.
  */
-import { dayMs, type Days, eachDay, eventTables, eventType, instant, type Layout, loadEvents, partitionName } from "./layout.ts"
+import {
+  dayMs,
+  type Days,
+  eachDay,
+  eventTables,
+  eventType,
+  instant,
+  type Layout,
+  loadEvents,
+  partitionName
+} from "./layout.ts"
 
 export const stages: Layout = {
   name: "stages",

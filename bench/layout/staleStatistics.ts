@@ -68,16 +68,32 @@ export const staleLookUps = Effect.fnUntraced(function* (
   const results = []
   for (const [form, text] of Object.entries(lookUps)) {
     for (const mode of ["custom", "generic"] as const) {
-      yield* run(connection, "DEALLOCATE ALL", `SET plan_cache_mode = force_${mode}_plan`, `PREPARE p(uuid[], uuid, uuid) AS ${text}`)
+      yield* run(
+        connection,
+        "DEALLOCATE ALL",
+        `SET plan_cache_mode = force_${mode}_plan`,
+        `PREPARE p(uuid[], uuid, uuid) AS ${text}`
+      )
       const plans = yield* Effect.forEach([1, 2, 3], () => explain(connection, `EXECUTE p(${values})`))
-      results.push({ form, mode, streams: tasks, executionMs: median(plans.map((plan) => plan.executionMs)), plan: plans[0]?.text })
+      results.push({
+        form,
+        mode,
+        streams: tasks,
+        executionMs: median(plans.map((plan) => plan.executionMs)),
+        plan: plans[0]?.text
+      })
     }
   }
   yield* run(admin, "DROP SCHEMA stale CASCADE")
   return results
 })
 
-const makeStale = Effect.fnUntraced(function* (server: Server, admin: PgConnection.PgConnection, layout: Layout, days: Days) {
+const makeStale = Effect.fnUntraced(function* (
+  server: Server,
+  admin: PgConnection.PgConnection,
+  layout: Layout,
+  days: Days
+) {
   yield* run(admin, "DROP SCHEMA IF EXISTS stale CASCADE", "CREATE SCHEMA stale")
   yield* Effect.scoped(
     Effect.gen(function* () {
