@@ -35,15 +35,20 @@ import { CommitSql } from "./worker/CommitSql.ts"
 export type Ground = Duetime | TaskStore | Session | Broker
 export type StoreFailure = StoreUnavailable | SchemaOutdated | SchemaNewer | UnsafeDurability
 
-/** A rejected variable by its name, what is wrong with it, and a value that would do. */
-const invalid = (error: ConfigError): ConfigInvalid => {
+/** A rejected variable: its name, its value, what is wrong with it, and where its limits stand. */
+const invalid = Effect.fnUntraced(function* (error: ConfigError): Effect.fn.Return<never, ConfigInvalid> {
   const [name] = /DUETIME_\w+/.exec(error.message) ?? ["DUETIME_..."]
-  return new ConfigInvalid({
+  const value = yield* Effect.orElseSucceed(Config.String(name), () => "")
+  const [problem] = error.message.replace(/^SchemaError\(/, "").split("\n")
+  return yield* new ConfigInvalid({
     name,
-    problem: `is not valid: ${error.message.split("\n")[0] ?? ""}`,
+    problem: `is "${value.slice(0, valueLengthMax)}": ${problem ?? "not valid"}`,
     wayOut: "See docs/reference/config.md for its meaning, unit and limits"
   })
-}
+})
+
+/** Characters of a rejected value that are shown. */
+const valueLengthMax = 80
 
 const milliseconds = (name: string, defaultMs: number, minimumMs: number, maximumMs: number) =>
   Config.schema(
@@ -73,6 +78,15 @@ const settings = Effect.gen(function* () {
       wayOut: "Set it, for example to postgresql://app:secret@localhost:5432/app"
     })
   }
+  // The value may hold a password and is not shown.
+  if (!/^postgres(ql)?:\/\/./.test(Redacted.value(url.value)) || !URL.canParse(Redacted.value(url.value))) {
+    return yield* new ConfigInvalid({
+      name: "DUETIME_DATABASE_URL",
+      problem: "is no PostgreSQL address",
+      wayOut:
+        "It reads postgresql://app:secret@localhost:5432/app, with special characters of the password percent-encoded"
+    })
+  }
   const options: PgTaskStore.PgStoreOptions = yield* Config.all({
     leaseMs: milliseconds("DUETIME_LEASE", leaseMsDefault, 1_000, 300_000),
     retentionDays: count("DUETIME_RETENTION_DAYS", retentionDaysDefault, retentionDaysMax),
@@ -80,12 +94,10 @@ const settings = Effect.gen(function* () {
     unsafeDurability: Config.Boolean("DUETIME_UNSAFE_DURABILITY").pipe(Config.withDefault(false))
   })
   const connectionsMax = yield* count("DUETIME_DATABASE_CONNECTIONS", connectionsMaxDefault, 1_000)
-  return { url: url.value, options, connectionsMax }
-}).pipe(Effect.catchTag("ConfigError", (error) => Effect.fail(invalid(error))))
-
-const engineConfig = Layer.effect(EngineConfig.EngineConfig, EngineConfig.config).pipe(
-  Layer.catchTag("ConfigError", (error) => Layer.effectContext(Effect.fail(invalid(error))))
-)
+  // Read here, so that a wrong value is said before the database is waited for.
+  const engine = yield* EngineConfig.config
+  return { url: url.value, options, connectionsMax, engine }
+}).pipe(Effect.catchTag("ConfigError", invalid))
 
 /** A server that does not answer by then is not reachable. */
 const connectTimeoutMs = 5_000
@@ -147,8 +159,8 @@ export const layerPostgres = (
  */
 export const layerFromEnv: Layer.Layer<Ground | PgClient.PgClient | SqlClient, StoreFailure | ConfigInvalid> =
   Layer.unwrap(
-    Effect.map(settings, ({ connectionsMax, options, url }) =>
-      Layer.mergeAll(layerPostgres(options), engineConfig).pipe(
+    Effect.map(settings, ({ connectionsMax, engine, options, url }) =>
+      Layer.mergeAll(layerPostgres(options), Layer.succeed(EngineConfig.EngineConfig, engine)).pipe(
         Layer.provideMerge(reachable(client(url, connectionsMax)))
       )
     )
