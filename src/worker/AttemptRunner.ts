@@ -4,6 +4,7 @@ import type { Outcome } from "../core/TaskCommand.ts"
 import type { Json } from "../core/TaskEvent.ts"
 import type { Stage } from "../core/TaskState.ts"
 import { CommitUnsupported } from "../DuetimeError.ts"
+import { attemptsStuck } from "../DuetimeMetrics.ts"
 import { Ids } from "../store/Ids.ts"
 import { Session } from "../store/Session.ts"
 import { LeaseLost } from "../store/StoreError.ts"
@@ -74,6 +75,11 @@ export const makeAttemptRunner: (
     const log = Effect.runForkWith(context)
     const running = new Set<Running>()
     const stuck = new Set<Running>()
+    const setStuck = (attempt: Running, isStuck: boolean) => {
+      if (isStuck) stuck.add(attempt)
+      else if (!stuck.delete(attempt)) return
+      attemptsStuck.updateUnsafe(stuck.size, context)
+    }
     const deadlines = yield* makeDeadlines<Running>((attempt) => overdue(attempt))
 
     const run: AttemptRunner["run"] = (started, handler, sessionId, sentAtMs) => {
@@ -126,7 +132,7 @@ export const makeAttemptRunner: (
 
     const ended = (attempt: Running, exit: Exit.Exit<Json, unknown>) => {
       deadlines.forget(attempt)
-      stuck.delete(attempt)
+      setStuck(attempt, false)
       attempt.hasEnded = true
       if (attempt.isSettled) return giveSlot(attempt)
       if (!attempt.isDraining || Exit.isSuccess(exit)) {
@@ -137,7 +143,7 @@ export const makeAttemptRunner: (
 
     const overdue = (attempt: Running) => {
       const { policy } = attempt.handler
-      stuck.add(attempt)
+      setStuck(attempt, true)
       if (!attempt.isSettled && policy.onInterrupted === "retry") {
         settle(attempt, outcomeOfFailure(new AttemptTimedOut({ timeoutMs: policy.timeoutMs })))
       }
@@ -204,7 +210,7 @@ export const makeAttemptRunner: (
       abandon: (isMeant) => {
         for (const attempt of running) {
           if (attempt.hasEnded || !isMeant(attempt.handler)) continue
-          stuck.add(attempt)
+          setStuck(attempt, true)
           if (attempt.isSettled) giveSlot(attempt)
           else giveBack(attempt)
         }

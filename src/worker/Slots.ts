@@ -9,7 +9,7 @@ export type Slots = {
   readonly until: Gate["until"]
 }
 
-export const makeSlots = (total: number): Slots => {
+export const makeSlots = (total: number, observe: (inUse: number) => void): Slots => {
   const gate = makeGate()
   let free = total
   return {
@@ -17,9 +17,11 @@ export const makeSlots = (total: number): Slots => {
     free: () => free,
     take: (count) => {
       free -= count
+      observe(total - free)
     },
     give: (count) => {
       free += count
+      observe(total - free)
       gate.changed()
     },
     until: gate.until

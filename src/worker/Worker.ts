@@ -1,6 +1,7 @@
 import { Context, Duration, Effect, Fiber, Layer, Option } from "effect"
 import { Broker } from "../broker/Broker.ts"
 import { ConfigInvalid, HandlerConflict } from "../DuetimeError.ts"
+import { attemptsInFlight } from "../DuetimeMetrics.ts"
 import { timeoutMsMax } from "../core/KindPolicy.ts"
 import { Session } from "../store/Session.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
@@ -72,7 +73,8 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
   const broker = yield* Broker
   const scope = yield* Effect.scope
   const outages = { store: makeOutage("store"), broker: makeOutage("broker") }
-  const slots = makeSlots(concurrency)
+  const context = yield* Effect.context<never>()
+  const slots = makeSlots(concurrency, (inUse) => attemptsInFlight.updateUnsafe(inUse, context))
   const recorder = yield* makeOutcomeRecorder(outages.store)
   const runner = yield* makeAttemptRunner(recorder, slots)
   const handlers = new Map<string, Handler>()

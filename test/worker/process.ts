@@ -60,7 +60,7 @@ export const itRuns = <E>(
 ) =>
   it.effect(name, () => {
     const { around = Layer.empty, handlers, options, test } = make()
-    return Effect.andThen(test, audited).pipe(Effect.provide(processOf(handlers, options)), Effect.provide(around))
+    return Effect.andThen(test, audited).pipe(Effect.provide(Layer.provideMerge(processOf(handlers, options), around)))
   })
 
 /**

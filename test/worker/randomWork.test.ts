@@ -1,0 +1,119 @@
+import { assert, it } from "@effect/vitest"
+import { Effect, Layer, Metric, References, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import * as fc from "fast-check"
+import { Duetime } from "../../src/Duetime.ts"
+import { attemptsInFlight, attemptsTotal, deadLettersTotal, driftMs, retriesTotal } from "../../src/DuetimeMetrics.ts"
+import * as RetryPolicy from "../../src/RetryPolicy.ts"
+import { MemoryControl } from "../../src/store/MemoryStore.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
+import * as Task from "../../src/Task.ts"
+import { Worker } from "../../src/worker/Worker.ts"
+import { audited, itRuns, passMs, processOf } from "./process.ts"
+
+const behaviours = ["succeed", "fail", "die", "snooze", "discard", "slow", "never", "deaf"] as const
+
+const Random = Task.define("random", {
+  payload: { behaviour: Schema.Literals(behaviours) },
+  retry: RetryPolicy.fixed({ delay: "500 millis", attemptsMax: 3 }),
+  timeout: "2 seconds"
+})
+
+it.effect("whatever handlers do and whichever answers are lost, every task ends and every call was a won start", () =>
+  Effect.promise(() =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.constantFrom(...behaviours), fc.integer({ min: 0, max: 5_000 })), {
+          minLength: 1,
+          maxLength: 60
+        }),
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 400 }), fc.constantFrom("before", "after", "cut" as const)), {
+          maxLength: 20
+        }),
+        fc.integer({ min: 1, max: 8 }),
+        (tasks, faults, concurrency) => {
+          let calls = 0
+          const handlers = Random.handle(({ behaviour }, { number }) =>
+            Effect.suspend((): Effect.Effect<unknown, unknown> => {
+              calls++
+              switch (behaviour) {
+                case "succeed":
+                  return Effect.succeed(number)
+                case "fail":
+                  return Effect.fail(new Error("random"))
+                case "die":
+                  return Effect.die("random")
+                case "snooze":
+                  return number < 3 ? Effect.fail(Task.snooze("100 millis")) : Effect.void
+                case "discard":
+                  return Effect.fail(Task.discard("random"))
+                case "slow":
+                  return Effect.sleep("1 second")
+                case "never":
+                  return Effect.never
+                case "deaf":
+                  return Effect.uninterruptible(Effect.sleep("5 seconds"))
+              }
+            })
+          )
+          return Effect.gen(function* () {
+            const control = yield* MemoryControl
+            yield* Random.scheduleMany(tasks.map(([behaviour, inMs]) => ({ payload: { behaviour }, in: inMs })))
+            for (const [pauseMs, fault] of faults) {
+              yield* passMs(pauseMs)
+              if (fault !== "cut") yield* control.failNext(fault)
+              else {
+                // Shorter than what is left of the lease after two missed renewals: the attempts stay this worker's.
+                yield* control.cutOff(true)
+                yield* passMs(700)
+                yield* control.cutOff(false)
+              }
+            }
+            yield* passMs(300_000)
+            const store = yield* TaskStore
+            const streams = yield* store.streams(null, 1_000)
+            const starts = streams.flatMap(({ events }) => events.filter((event) => event._tag === "AttemptStarted"))
+            assert.strictEqual(calls, starts.length)
+            for (const { events } of streams) {
+              assert.include(["AttemptSucceeded", "TaskDeadLettered"], events.at(-1)?._tag)
+            }
+            assert.strictEqual((yield* Worker).status().inFlight, 0)
+            assert.strictEqual(yield* audited, tasks.length)
+          }).pipe(
+            Effect.provide(
+              Layer.provideMerge(processOf(handlers, { concurrency }), Layer.mergeAll(TestClock.layer(), silent))
+            ),
+            Effect.runPromise
+          )
+        }
+      ),
+      { numRuns: 15 }
+    )
+  )
+)
+
+/** The lines of hundreds of lost answers say nothing here. */
+const silent = Layer.succeed(References.MinimumLogLevel, "None")
+
+const Metered = Task.define("metered", {
+  payload: {},
+  priority: "high",
+  retry: RetryPolicy.fixed({ delay: 10, attemptsMax: 2 })
+})
+
+itRuns("metrics count attempts, drift, retries and dead letters by kind and priority", () => ({
+  handlers: Metered.handle(() => Effect.fail("always")),
+  test: Effect.gen(function* () {
+    yield* Metered.schedule({}, { in: "1 second" })
+    yield* passMs(60_000)
+    const of = <Input, State>(metric: Metric.Metric<Input, State>) =>
+      Metric.value(Metric.withAttributes(metric, { kind: "metered", priority: "high" }))
+    assert.strictEqual((yield* of(attemptsTotal)).count, 2)
+    assert.strictEqual((yield* of(retriesTotal)).count, 1)
+    assert.strictEqual((yield* of(deadLettersTotal)).count, 1)
+    const drift = yield* of(driftMs)
+    assert.deepStrictEqual([drift.count, drift.max], [2, 0])
+    assert.strictEqual((yield* Metric.value(attemptsInFlight)).value, 0)
+    assert.strictEqual((yield* Duetime.use((duetime) => duetime.find({ stage: "dead" }))).tasks.length, 1)
+  })
+}))
