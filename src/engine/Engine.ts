@@ -159,7 +159,6 @@ const giveBack = Effect.fnUntraced(function* (held: ReadonlyArray<Claim>, nowMs:
 
 const drain = <E, R>(stop: Effect.Effect<void, E, R>, drainMsMax: number): Effect.Effect<void, never, R> =>
   stop.pipe(
-    Effect.interruptible,
     Effect.timeoutOrElse({
       duration: drainMsMax,
       orElse: () => Effect.logWarning(`Not all claims were given back within ${drainMsMax} ms. ${afterwards}`)

@@ -3,15 +3,7 @@ import { ConfigProvider, Effect, Exit } from "effect"
 import { config, defaults } from "../../src/engine/EngineConfig.ts"
 
 const read = (environment: Readonly<Record<string, string>>) =>
-  Effect.exit(
-    Effect.provideService(
-      Effect.gen(function* () {
-        return yield* config
-      }),
-      ConfigProvider.ConfigProvider,
-      ConfigProvider.fromUnknown(environment)
-    )
-  )
+  Effect.exit(config.parse(ConfigProvider.fromUnknown(environment)))
 
 describe("The engine's configuration", () => {
   it.effect("is the defaults in an empty environment", () =>
