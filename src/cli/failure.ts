@@ -14,7 +14,7 @@ const bugLengthMax = 300
 /** Set to anything, it shows failures with their stack. */
 const isDebug = Config.option(Config.String("DUETIME_DEBUG")).pipe(
   Effect.map((value) => Option.getOrElse(value, () => "") !== ""),
-  Effect.catch(() => Effect.succeed(false))
+  Effect.orElseSucceed(() => false)
 )
 /** Exit status of a command line that makes no sense. */
 const usageExitCode = 2

@@ -8,7 +8,12 @@ import type { Fence } from "./TaskState.ts"
 export type Outcome =
   | { readonly _tag: "Succeed"; readonly result: Json }
   /** `retryInMs` replaces the policy's delay; `retryable: false` goes straight to the dead letters. */
-  | { readonly _tag: "Fail"; readonly error: AttemptError; readonly retryable: boolean; readonly retryInMs: number | null }
+  | {
+      readonly _tag: "Fail"
+      readonly error: AttemptError
+      readonly retryable: boolean
+      readonly retryInMs: number | null
+    }
   /** Try again later by the handler's wish; the attempt is not charged. */
   | { readonly _tag: "Snooze"; readonly inMs: number }
   /** The task is not worth another attempt; kept as a dead letter with the reason `discarded`. */

@@ -41,8 +41,18 @@ export type EventBody =
   | { readonly _tag: "AttemptSucceeded"; readonly attempt: number; readonly result: Json }
   | { readonly _tag: "AttemptFailed"; readonly attempt: number; readonly error: AttemptError; readonly dueAtMs: number }
   | { readonly _tag: "AttemptSnoozed"; readonly attempt: number; readonly dueAtMs: number }
-  | { readonly _tag: "AttemptReleased"; readonly attempt: number; readonly reason: ReleaseReason; readonly dueAtMs: number }
-  | { readonly _tag: "AttemptExpired"; readonly attempt: number; readonly reason: ExpiryReason; readonly dueAtMs: number }
+  | {
+      readonly _tag: "AttemptReleased"
+      readonly attempt: number
+      readonly reason: ReleaseReason
+      readonly dueAtMs: number
+    }
+  | {
+      readonly _tag: "AttemptExpired"
+      readonly attempt: number
+      readonly reason: ExpiryReason
+      readonly dueAtMs: number
+    }
   | { readonly _tag: "TaskParked"; readonly attempt: number; readonly reason: ExpiryReason }
   | { readonly _tag: "TaskResumed"; readonly dueAtMs: number }
   | {

@@ -56,7 +56,9 @@ export const fractionOf = (id: TaskId | EventId): number => Number.parseInt(id.s
 
 /** Lower bound (inclusive) of the ids born at or after an instant; the uuid that partitions and pages are bounded by. */
 export const lowerBoundAt = (atMs: number): TaskId => {
-  const timestamp = Math.min(Math.max(0, Math.floor(atMs)), timestampMsMax).toString(16).padStart(12, "0")
+  const timestamp = Math.min(Math.max(0, Math.floor(atMs)), timestampMsMax)
+    .toString(16)
+    .padStart(12, "0")
   return `${timestamp.slice(0, 8)}-${timestamp.slice(8)}-0000-0000-000000000000`
 }
 

@@ -10,9 +10,13 @@ import type { Stage, TaskState } from "./TaskState.ts"
  * total: time and the event's id come in with the command. The store appends the event at `state.version + 1`
  * or not at all.
  */
-export const decide = (command: TaskCommand, state: TaskState | null): Result.Result<ReadonlyArray<EventBody>, Rejection> => {
+export const decide = (
+  command: TaskCommand,
+  state: TaskState | null
+): Result.Result<ReadonlyArray<EventBody>, Rejection> => {
   const stage: Stage | "none" = state === null ? "none" : state.stage
-  if (state !== null && "fence" in command && !holdsFence(state, command.fence)) return Result.fail({ _tag: "LeaseLost" })
+  if (state !== null && "fence" in command && !holdsFence(state, command.fence))
+    return Result.fail({ _tag: "LeaseLost" })
   if (state !== null && command._tag === "Start" && stage === "claimed" && command.atMs < state.dueAtMs) {
     return Result.fail({ _tag: "TooEarly", dueAtMs: state.dueAtMs })
   }
@@ -70,7 +74,12 @@ const bodyOf = (event: EventTag, command: TaskCommand, state: TaskState | null):
     case "Discard":
       return event === "TaskCancelled"
         ? { _tag: "TaskCancelled", reason: command.reason }
-        : { _tag: "TaskDeadLettered", attempt, reason: "discarded", error: { name: "Discarded", message: command.reason } }
+        : {
+            _tag: "TaskDeadLettered",
+            attempt,
+            reason: "discarded",
+            error: { name: "Discarded", message: command.reason }
+          }
     case "Release":
       return event === "TaskCancelled"
         ? { _tag: "TaskCancelled", reason: null }

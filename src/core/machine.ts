@@ -10,7 +10,13 @@ import type { Stage, TaskState } from "./TaskState.ts"
  * A command finds the first row whose stage and command match and whose guard holds. No row: not possible.
  * The event `null` means: already so, nothing to append.
  */
-type Row = readonly [from: Stage | "none", command: CommandTag, guard: Guard, event: EventTag | null, to: Stage | "same"]
+type Row = readonly [
+  from: Stage | "none",
+  command: CommandTag,
+  guard: Guard,
+  event: EventTag | null,
+  to: Stage | "same"
+]
 
 export const machine: ReadonlyArray<Row> = [
   ["none", "Schedule", "always", "TaskScheduled", "pending"],

@@ -41,14 +41,22 @@ export class TaskStore extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<ClaimedTask>, StoreUnavailable>
     /** Gives claims back unstarted. */
     readonly release: (
-      batch: ReadonlyArray<{ readonly taskId: TaskId; readonly fence: Fence; readonly eventId: EventId; readonly reason: ReleaseReason }>
+      batch: ReadonlyArray<{
+        readonly taskId: TaskId
+        readonly fence: Fence
+        readonly eventId: EventId
+        readonly reason: ReleaseReason
+      }>
     ) => Effect.Effect<ReadonlyArray<"Released" | "Lost">, StoreUnavailable>
 
     /** Claimed to running by compare-and-set on the fence, never before due, only while the session's lease lasts. */
     readonly start: (
       sessionId: number,
       batch: ReadonlyArray<StartRequest>
-    ) => Effect.Effect<ReadonlyArray<Started | { readonly _tag: "Lost" } | { readonly _tag: "TooEarly" }>, StoreUnavailable>
+    ) => Effect.Effect<
+      ReadonlyArray<Started | { readonly _tag: "Lost" } | { readonly _tag: "TooEarly" }>,
+      StoreUnavailable
+    >
 
     /** Records outcomes, each at the fence of its start. */
     readonly finish: (batch: ReadonlyArray<FinishRequest>) => Effect.Effect<ReadonlyArray<Finished>, StoreUnavailable>
@@ -62,12 +70,19 @@ export class TaskStore extends Context.Service<
     readonly expire: (limit: number) => Effect.Effect<ReadonlyArray<Expired>, StoreUnavailable>
 
     /** A person's or client's wish; decided on the current state, retried while others move the task. */
-    readonly act: (taskId: TaskId, eventId: EventId, wish: Wish) => Effect.Effect<Acted, StoreUnavailable | TaskNotFound>
+    readonly act: (
+      taskId: TaskId,
+      eventId: EventId,
+      wish: Wish
+    ) => Effect.Effect<Acted, StoreUnavailable | TaskNotFound>
 
     readonly history: (taskId: TaskId) => Effect.Effect<ReadonlyArray<TaskEvent>, StoreUnavailable | TaskNotFound>
     readonly find: (filter: FindFilter) => Effect.Effect<FindPage, StoreUnavailable>
     /** Whole streams with their projection rows in id order, for the auditor. */
-    readonly streams: (after: TaskId | null, limit: number) => Effect.Effect<ReadonlyArray<StoredStream>, StoreUnavailable>
+    readonly streams: (
+      after: TaskId | null,
+      limit: number
+    ) => Effect.Effect<ReadonlyArray<StoredStream>, StoreUnavailable>
     readonly kinds: Effect.Effect<ReadonlyArray<KindRecord>, StoreUnavailable>
     readonly backlog: Effect.Effect<ReadonlyArray<BacklogRow>, StoreUnavailable>
 
@@ -156,9 +171,7 @@ export type FinishRequest = {
   readonly policy: KindPolicy
 }
 
-export type Finished =
-  | { readonly _tag: "Recorded"; readonly stage: Stage }
-  | { readonly _tag: "Lost" }
+export type Finished = { readonly _tag: "Recorded"; readonly stage: Stage } | { readonly _tag: "Lost" }
 
 export type Expired = { readonly taskId: TaskId; readonly from: "claimed" | "running"; readonly stage: Stage }
 

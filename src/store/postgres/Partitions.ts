@@ -178,7 +178,7 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     const [rows] = yield* sql.unsafe<{ readonly complete: boolean }>(
       `SELECT (SELECT count(*) FROM duetime.${from}) = ${moved} AS complete`
     )
-    if (rows?.complete !== true) yield* Effect.die(new Error(`splitting duetime.${from} would lose rows`))
+    if (rows?.complete !== true) return yield* Effect.die(new Error(`splitting duetime.${from} would lose rows`))
   })
 
   /** False if another engine is at it, or the locks could not be had in time. */
