@@ -132,6 +132,7 @@ export const loadForClaims = Effect.fnUntraced(function* (
   yield* run(
     connection,
     ...tables,
-    layout.loadProjection.replace("public.seed", `(SELECT * FROM public.seed LIMIT ${rows}) s`)
+    layout.loadProjection.replace("public.seed", `(SELECT * FROM public.seed LIMIT ${rows}) s`),
+    `VACUUM (ANALYZE) ${layout.projections.join(", ")}`
   )
 })

@@ -185,7 +185,6 @@ const claims = Effect.fnUntraced(function* (
       if (!whole) {
         const connection = yield* server.connect({ search_path: schema })
         yield* loadForClaims(admin, connection, layout, schema, layout.tables(days), size)
-        yield* settle(admin)
       }
       costs.push(...(yield* Effect.scoped(claimCost(server, layout, schema, size, todayMs))))
     }

@@ -36,7 +36,10 @@ export const planning = Effect.fnUntraced(function* (server: Server, partitions:
     const today = Array.from({ length: batch }, () => Driver.makeTask(todayMs + Math.random() * dayMs))
     yield* driver.schedule(tasks)
     yield* driver.schedule(today)
-    yield* run(connection, "VACUUM (ANALYZE)")
+    yield* run(
+      connection,
+      layout.name === stages.name ? "ANALYZE event, due, in_progress" : "ANALYZE event, task, elsewhere"
+    )
     const ids = `'{${today
       .map((task) => task.id)
       .toSorted()
