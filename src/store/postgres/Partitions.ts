@@ -37,6 +37,7 @@ const tables: ReadonlyArray<Table> = ["event", "due"]
 
 export const make = (sql: SqlClient, retentionDays: number) => {
   let horizonMs = 0
+  let eventDays: ReadonlySet<number> = new Set()
 
   const databaseNowMs = Effect.map(
     sql.unsafe<{ readonly now_ms: number }>(`SELECT ${msOf("clock_timestamp()")} AS now_ms`),
@@ -59,6 +60,9 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     }
     const events = wantedAt("event", nowMs)
     yield* forget(events)
+    eventDays = new Set(
+      (yield* attached("event")).flatMap(({ fromMs, name }) => (name.startsWith("d") ? [fromMs] : []))
+    )
     horizonMs = events.at(-1)?.toMs ?? 0
     return { made, dropped } satisfies Maintained
   })
@@ -213,7 +217,16 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     yield* sql`DELETE FROM duetime.session WHERE ended_at < to_timestamp(${wanted[0]?.fromMs ?? 0}::float8 / 1000.0)`
   })
 
-  return { maintain, maintainAt, ready, horizonMs: () => horizonMs }
+  /**
+   * The table that surely holds the events of tasks born on a day: the day's own partition if it had one at the last
+   * maintenance. It may have been retired since; whoever names it must be ready to fall back on `duetime.event`.
+   */
+  const eventTableOf = (dayStartMs: number): string => {
+    const [day] = daysBetween(dayStartMs, dayStartMs + 1)
+    return day !== undefined && eventDays.has(dayStartMs) ? `duetime.event_${day.name}` : "duetime.event"
+  }
+
+  return { maintain, maintainAt, ready, eventTableOf, horizonMs: () => horizonMs }
 }
 
 type Step =

@@ -75,7 +75,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     claim,
     claimedBy,
     release: settle.release,
-    start: makeStart({ sql: own, kinds }),
+    start: makeStart({ sql: own, kinds, eventTableOf: partitions.eventTableOf }),
     finish: settle.finish,
     finishWith: makeSettle({ sql: ambient, retryInMsMax, scheduled }).finishWith,
     expire: makeExpire({ sql: own, kinds, settle: settle.settle }),

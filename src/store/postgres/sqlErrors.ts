@@ -41,6 +41,9 @@ const isConflict = (error: SqlError): boolean =>
   error.reason._tag === "SerializationError" ||
   error.reason._tag === "LockTimeoutError"
 
+/** SQLSTATE 42P01, known by the server's words: the driver's error keeps no code where it can be read with its type. */
+export const isUndefinedTable = (error: SqlError): boolean => /relation ".*" does not exist/.test(textOf(error))
+
 export const unavailable = (operation: string, error: SqlError): StoreUnavailable =>
   new StoreUnavailable({
     operation,

@@ -2,11 +2,12 @@ import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { priorityOf } from "../../core/Priority.ts"
 import type { Json } from "../../core/TaskEvent.ts"
+import { nominalDueAtMsOf } from "../../core/TaskId.ts"
 import type { Started, StartRequest } from "../TaskStore.ts"
 import { byDay } from "./byDay.ts"
 import type { Kinds } from "./Kinds.ts"
 import { float8s, int4, int4s, uuid, uuids } from "./parameters.ts"
-import { orUnavailable } from "./sqlErrors.ts"
+import { isUndefinedTable, orUnavailable } from "./sqlErrors.ts"
 import { startedBeforeSql, startSql } from "./statements.ts"
 
 type StartedRow = {
@@ -26,7 +27,12 @@ type StartedRow = {
 type Answer = Started | { readonly _tag: "Lost" } | { readonly _tag: "TooEarly" }
 
 /** Claimed to running by compare-and-set; one statement for each day the batch's tasks were born in. */
-export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: Kinds }) => {
+export const make = (options: {
+  readonly sql: SqlClient
+  readonly kinds: Kinds
+  readonly eventTableOf: (dayStartMs: number) => string
+}) => {
+  const { kinds, sql } = options
   const started = (row: StartedRow): Started => ({
     _tag: "Started",
     taskId: row.task_id,
@@ -66,7 +72,7 @@ export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: 
   const run = Effect.fnUntraced(function* (sessionId: number, batch: ReadonlyArray<StartRequest>) {
     const answers = new Map<string, Answer>()
     for (const day of byDay(batch)) {
-      const rows = yield* sql.unsafe<StartedRow>(startSql, [
+      const parameters = [
         uuids(day.rows.map((request) => request.taskId)),
         uuids(day.rows.map((request) => request.fence.eventId)),
         int4s(day.rows.map((request) => request.fence.version)),
@@ -76,7 +82,12 @@ export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: 
         int4(sessionId),
         uuid(day.from),
         uuid(day.to)
-      ])
+      ]
+      const startFrom = (table: string) => sql.unsafe<StartedRow>(startSql(table), parameters)
+      const rows = yield* startFrom(options.eventTableOf(nominalDueAtMsOf(day.from))).pipe(
+        // Retired since the last maintenance: nothing was changed, and the events are in another partition now.
+        Effect.catchIf(isUndefinedTable, () => startFrom("duetime.event"))
+      )
       yield* kinds.ensureNames(rows.map((row) => row.kind_id))
       for (const row of rows) answers.set(row.task_id, started(row))
       const unmoved = day.rows.filter((request) => !answers.has(request.taskId))

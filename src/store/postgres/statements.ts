@@ -28,8 +28,15 @@ const sessionLives = (sessionId: string, at: string): string =>
  * equality, and with stale statistics the planner believes in the bounds and scans the range once per row: 68 life cycles/s
  * instead of 9,000 (docs/adr/0001).
  */
-const columnOf = (column: string, taskId: string, version: string, from: string, to: string): string =>
-  `(SELECT e.${column} FROM duetime.event e WHERE e.task_id = ${taskId} AND e.version = ${version} AND e.task_id >= ${from}::uuid AND e.task_id < ${to}::uuid)`
+const columnOf = (
+  column: string,
+  taskId: string,
+  version: string,
+  from: string,
+  to: string,
+  table = "duetime.event"
+): string =>
+  `(SELECT e.${column} FROM ${table} e WHERE e.task_id = ${taskId} AND e.version = ${version} AND e.task_id >= ${from}::uuid AND e.task_id < ${to}::uuid)`
 
 /** $1 task ids, $2 event ids, $3 kind ids, $4 priorities, $5 due instants, $6 keys, $7 payloads. */
 export const scheduleSql = `WITH arrived AS (
@@ -130,11 +137,13 @@ export const claimedBySql = `SELECT task_id, kind_id, priority, ${msOf("due_at")
   ORDER BY priority, due_at LIMIT $3::int4`
 
 /**
- * For tasks born within one day: the payload is read beside the start, and a bound on the id prunes the event partitions.
+ * For tasks born within one day: the payload is read beside the start, straight from the day's partition where it has
+ * one (planning the look-up through the partitioned table took 0.56 ms per start, 3.5 times its execution), otherwise from
+ * the table, with a bound on the id that prunes its partitions.
  * $1 task ids, $2 fence ids, $3 fence versions, $4 event ids, $5 timeouts in ms, $6 dispatch instants in ms, $7 session,
  * $8 and $9 bounds of the ids.
  */
-export const startSql = `WITH ${now}, wanted AS (
+export const startSql = (eventTable: string): string => `WITH ${now}, wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::uuid[], $5::float8[], $6::float8[])
       AS w (task_id, fence_id, fence_version, event_id, timeout_ms, dispatched_at_ms)
   ), started AS (
@@ -154,7 +163,7 @@ export const startSql = `WITH ${now}, wanted AS (
     FROM started
   )
   SELECT s.task_id, s.version, s.fence_id AS event_id, s.kind_id, s.priority, ${msOf("s.due_at")} AS due_at_ms, s.attempt, s.charged,
-    ${msOf("s.deadline_at")} AS deadline_at_ms, ${msOf("s.at")} AS started_at_ms, ${columnOf("data", "s.task_id", "1", "$8", "$9")} AS payload
+    ${msOf("s.deadline_at")} AS deadline_at_ms, ${msOf("s.at")} AS started_at_ms, ${columnOf("data", "s.task_id", "1", "$8", "$9", eventTable)} AS payload
   FROM started s`
 
 /**

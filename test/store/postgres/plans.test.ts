@@ -70,7 +70,7 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
         const events = uuids(day.rows.map(() => crypto.randomUUID()))
         const bounds = [uuid(day.from), uuid(day.to)]
         const nulls = day.rows.map(() => null)
-        const start = yield* planned(startSql, [
+        const start = yield* planned(startSql("duetime.event"), [
           ids,
           fences,
           versions,

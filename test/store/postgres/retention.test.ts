@@ -11,6 +11,7 @@ import {
   newEventId,
   running,
   scheduled,
+  start,
   storeNowMs,
   tagsOf
 } from "../contract/world.ts"
@@ -57,6 +58,9 @@ layer(pgWorld("embedded"), { excludeTestServices: true, timeout: 120_000 })("whe
         claims.tasks.map(({ taskId }) => taskId),
         [waiting.taskId, keyed.taskId, dead.taskId]
       )
+      // Started through a store that still believes in the day's own partition.
+      const again = claims.tasks.find(({ taskId }) => taskId === dead.taskId)
+      assert.strictEqual(again && (yield* start(again))._tag, "Started")
       yield* finish(held, { _tag: "Succeed", result: null })
       yield* assertAuditIsGreen
     })
