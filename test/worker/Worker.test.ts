@@ -125,6 +125,24 @@ describe("timeouts", () => {
     }
   })
 
+  itRuns("a short timeout is kept while a longer one is running out", () => {
+    const Short = Task.define("short", { payload: {}, timeout: "1 second", retry: RetryPolicy.never })
+    return {
+      handlers: Layer.mergeAll(
+        Work.handle(() => Effect.never),
+        Short.handle(() => Effect.never)
+      ),
+      test: Effect.gen(function* () {
+        yield* Work.schedule({ name: "long" }, { in: "1 second" })
+        const { id } = yield* Short.schedule({}, { in: "2 seconds" })
+        yield* passMs(3_000)
+        const view = yield* get(id)
+        assert.strictEqual(view.lastError?.name, "AttemptTimedOut")
+        assert.strictEqual(view.endedAt?.getTime(), 3_000)
+      })
+    }
+  })
+
   itRuns("an async handler gets its timeout as an aborted signal", () => {
     let aborted = 0
     return {

@@ -116,6 +116,26 @@ layer(ground, { timeout: "1 minute", excludeTestServices: true })("attempt.commi
     })
   )
 
+  it.effect("is interrupted at the timeout like any other part of a handler, and rolled back", () =>
+    Effect.gen(function* () {
+      const interrupted = yield* Deferred.make<void>()
+      const { stage } = yield* runOne(
+        "hanging",
+        Slow.handle(({ order }, attempt) =>
+          attempt.commit((sql) =>
+            Effect.andThen(sql`INSERT INTO payment VALUES (${order}, 1)`, Effect.never).pipe(
+              Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+            )
+          )
+        ),
+        Slow
+      )
+      assert.strictEqual(stage, "dead")
+      yield* Deferred.await(interrupted)
+      assert.deepStrictEqual(yield* rowsOf("hanging"), [])
+    })
+  )
+
   it.effect("lets a task schedule the next one, or neither", () =>
     Effect.gen(function* () {
       const Next = Task.define("next", { payload: { after: Schema.String } })

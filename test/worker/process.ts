@@ -24,7 +24,8 @@ export const processOf = <E, R>(
   const wrapped = Layer.effect(TaskStore, Effect.map(TaskStore, store)).pipe(Layer.provideMerge(MemoryStore.layer))
   return Engine.layer.pipe(
     Layer.provideMerge(Layer.provideMerge(announced, handlers)),
-    Layer.provideMerge(Worker.layer(options)),
+    // A grace would wait for a clock that nobody moves once the test has ended.
+    Layer.provideMerge(Worker.layer({ drainGrace: 0, ...options })),
     Layer.provideMerge(Duetime.layer),
     Layer.provideMerge(Layer.mergeAll(wrapped, MemoryBroker.layer))
   )
