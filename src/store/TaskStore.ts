@@ -53,10 +53,7 @@ export class TaskStore extends Context.Service<
     readonly start: (
       sessionId: number,
       batch: ReadonlyArray<StartRequest>
-    ) => Effect.Effect<
-      ReadonlyArray<Started | { readonly _tag: "Lost" } | { readonly _tag: "TooEarly" }>,
-      StoreUnavailable
-    >
+    ) => Effect.Effect<ReadonlyArray<Started | { readonly _tag: "Lost" } | TooEarly>, StoreUnavailable>
 
     /** Records outcomes, each at the fence of its start. */
     readonly finish: (batch: ReadonlyArray<FinishRequest>) => Effect.Effect<ReadonlyArray<Finished>, StoreUnavailable>
@@ -163,6 +160,9 @@ export type Started = {
   readonly fence: Fence
   readonly payload: Json
 }
+
+/** Not due yet by the database's clock; whole ms until it surely is. */
+export type TooEarly = { readonly _tag: "TooEarly"; readonly dueInMs: number }
 
 export type FinishRequest = {
   readonly started: Started

@@ -81,24 +81,25 @@ export const makeStarter: (
       yield* Effect.forkIn(acknowledge(batch), scope, { startImmediately: true })
 
       const early: Array<Entry> = []
+      let earlyDueInMs = 0
       let lostCount = 0
       for (const [index, entry] of batch.entries()) {
         const answer = answers[index]
         if (answer?._tag === "Started") runner.run(answer, entry.handler, sessionId, sentAtMs)
-        else if (answer?._tag === "TooEarly" && entry.tries < tooEarlyTriesMax) early.push(entry)
-        else lostCount++
+        else if (answer?._tag === "TooEarly" && entry.tries < tooEarlyTriesMax) {
+          early.push(entry)
+          earlyDueInMs = Math.max(earlyDueInMs, answer.dueInMs)
+        } else lostCount++
       }
-      if (early.length > 0) yield* Effect.forkIn(startLater(early), scope)
+      if (early.length > 0) yield* Effect.forkIn(startLater(early, earlyDueInMs), scope)
       if (lostCount === 0) return
       lostStartsTotal.updateUnsafe(lostCount, context)
       slots.give(lostCount)
     })
 
-    /** The engine's estimate of the database's clock ran ahead: waits for the latest of them, which is milliseconds. */
-    const startLater = Effect.fnUntraced(function* (early: ReadonlyArray<Entry>) {
-      const nowMs = Number(clock.currentTimeNanosUnsafe()) / 1e6 + store.clockOffsetMs()
-      const dueAtMs = early.reduce((latest, { dispatch }) => Math.max(latest, dispatch.dueAtMs), 0)
-      yield* Effect.sleep(Math.min(Math.max(1, Math.ceil(dueAtMs - nowMs)), tooEarlyWaitMsMax))
+    /** The engine's estimate of the database's clock ran ahead: waits as long as the database says, for the last of them. */
+    const startLater = Effect.fnUntraced(function* (early: ReadonlyArray<Entry>, dueInMs: number) {
+      yield* Effect.sleep(Math.min(Math.max(1, dueInMs), tooEarlyWaitMsMax))
       add(early.map((entry) => ({ ...entry, tries: entry.tries + 1 })))
     })
 

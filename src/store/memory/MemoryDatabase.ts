@@ -17,6 +17,7 @@ import type {
   NewTask,
   Scheduled,
   Started,
+  TooEarly,
   StartRequest,
   Wish
 } from "../TaskStore.ts"
@@ -98,7 +99,7 @@ export class MemoryDatabase {
     return this.#apply(taskId, command) === null ? "Lost" : "Released"
   }
 
-  start(sessionId: number, request: StartRequest): Started | { readonly _tag: "Lost" } | { readonly _tag: "TooEarly" } {
+  start(sessionId: number, request: StartRequest): Started | { readonly _tag: "Lost" } | TooEarly {
     const { dispatchedAtMs, eventId, fence, taskId, timeoutMs } = request
     const current = this.streams.stateOf(taskId)
     if (current === null) return { _tag: "Lost" }
@@ -108,7 +109,10 @@ export class MemoryDatabase {
     if (!this.sessions.isAlive(sessionId, atMs)) return { _tag: "Lost" }
     const command: TaskCommand = { _tag: "Start", fence, sessionId, timeoutMs, dispatchedAtMs, atMs, eventId }
     const decision = decide(command, current)
-    if (Result.isFailure(decision)) return { _tag: decision.failure._tag === "TooEarly" ? "TooEarly" : "Lost" }
+    if (Result.isFailure(decision)) {
+      if (decision.failure._tag !== "TooEarly") return { _tag: "Lost" }
+      return { _tag: "TooEarly", dueInMs: Math.ceil(current.dueAtMs - atMs) }
+    }
     const state = this.#apply(taskId, command)
     return state === null ? { _tag: "Lost" } : this.#startedOf(state)
   }

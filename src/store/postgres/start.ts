@@ -3,7 +3,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import { priorityOf } from "../../core/Priority.ts"
 import type { Json } from "../../core/TaskEvent.ts"
 import { nominalDueAtMsOf } from "../../core/TaskId.ts"
-import type { Started, StartRequest } from "../TaskStore.ts"
+import type { Started, StartRequest, TooEarly } from "../TaskStore.ts"
 import { byDay } from "./byDay.ts"
 import type { Kinds } from "./Kinds.ts"
 import { float8s, int4, int4s, uuid, uuids } from "./parameters.ts"
@@ -24,7 +24,7 @@ type StartedRow = {
   readonly payload: Json
 }
 
-type Answer = Started | { readonly _tag: "Lost" } | { readonly _tag: "TooEarly" }
+type Answer = Started | { readonly _tag: "Lost" } | TooEarly
 
 /** Claimed to running by compare-and-set; one statement for each day the batch's tasks were born in. */
 export const make = (options: {
@@ -64,7 +64,7 @@ export const make = (options: {
       const row = rowById.get(request.taskId)
       if (row?.event_id === request.eventId) answers.set(request.taskId, started(row))
       else if (row?.event_id === request.fence.eventId && row.due_at_ms > row.started_at_ms) {
-        answers.set(request.taskId, { _tag: "TooEarly" })
+        answers.set(request.taskId, { _tag: "TooEarly", dueInMs: Math.ceil(row.due_at_ms - row.started_at_ms) })
       }
     }
   })
