@@ -236,6 +236,27 @@ describe("stopping", () => {
     }).pipe(Effect.andThen(audited), Effect.provide(worker))
   )
 
+  it.effect("a start under way that is lost in the end does not make the worker wait for its grace", () =>
+    Effect.gen(function* () {
+      const control = yield* MemoryControl
+      const scope = yield* Scope.make()
+      yield* Layer.buildWithScope(
+        Work.handle(() => Effect.void),
+        scope
+      )
+      const { dispatch } = yield* claimed("work")
+      yield* control.cutOff(true)
+      yield* publish({ ...dispatch, fence: { ...dispatch.fence, version: 7 } })
+      yield* passMs(10)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* passMs(10)
+      assert.isUndefined(closing.pollUnsafe())
+      yield* control.cutOff(false)
+      yield* passMs(1_000)
+      assert.isDefined(closing.pollUnsafe())
+    }).pipe(Effect.andThen(audited), Effect.provide(worker))
+  )
+
   it.effect("nothing is taken any more once stopping has begun", () =>
     Effect.gen(function* () {
       yield* closing(() => Effect.sleep("5 seconds"))
@@ -243,6 +264,8 @@ describe("stopping", () => {
       yield* publish(dispatch)
       yield* passMs(20_000)
       assert.strictEqual((yield* get(dispatch.taskId)).stage, "claimed")
+      // It waits in the queue for another worker of the service.
+      assert.strictEqual(yield* lag, 1)
     }).pipe(Effect.andThen(audited), Effect.provide(worker))
   )
 })
