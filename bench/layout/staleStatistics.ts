@@ -104,7 +104,11 @@ const makeStale = Effect.fnUntraced(function* (
         ...eachDay(days).flatMap((day) => [partitionName("event", day), partitionName(table, day)]),
         layout.projections[1] ?? ""
       ]
-      yield* run(connection, ...leaves.map((leaf) => `ALTER TABLE ${leaf} SET (autovacuum_enabled = off)`), "ANALYZE")
+      yield* run(
+        connection,
+        ...leaves.map((leaf) => `ALTER TABLE ${leaf} SET (autovacuum_enabled = off)`),
+        `ANALYZE event, ${layout.projections.join(", ")}`
+      )
     })
   )
 })
