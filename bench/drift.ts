@@ -96,7 +96,6 @@ export const drift = (options: DriftOptions) => {
       dueNowFromAnotherProcess: dueNow.summary(),
       ...cost
     }
-    const { early, p50, p99 } = figures.handler
     return {
       settings: {
         ratePerSecond: options.ratePerSecond,
@@ -106,11 +105,13 @@ export const drift = (options: DriftOptions) => {
         aheadSeconds
       },
       figures,
+      // Drift is the recorded start minus the due time; the handler is called one commit later.
       floors: [
-        atMost("p50 ms, call of the handler", 2, p50),
-        atMost("p99 ms, call of the handler", 20, p99),
-        atMost("early, call of the handler", 0, early),
-        atMost("early, recorded start", 0, figures.start.early),
+        atMost("p50 ms of the start", 2, figures.start.p50),
+        atMost("p99 ms of the start", 20, figures.start.p99),
+        atMost("p99 ms until the handler is called", 20, figures.handler.p99),
+        atMost("early starts", 0, figures.start.early),
+        atMost("early calls", 0, figures.handler.early),
         atMost("tasks missing", 0, options.ratePerSecond * options.seconds - figures.handler.count)
       ]
     }
