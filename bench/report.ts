@@ -41,7 +41,9 @@ export const machine = (): Report["machine"] => ({
 export const commit = (): string => {
   try {
     const hash = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim()
-    return execFileSync("git", ["status", "--porcelain", "src", "schema", "bench"], { encoding: "utf8" }) === ""
+    return execFileSync("git", ["status", "--porcelain", "src", "schema", "bench", ":!bench/results"], {
+      encoding: "utf8"
+    }) === ""
       ? hash
       : `${hash}+`
   } catch {
