@@ -19,13 +19,15 @@ export interface CycleOptions {
   /** How long to schedule: a number of tasks or a number of seconds. */
   readonly until: { readonly tasks: number } | { readonly seconds: number }
   readonly parameters?: Readonly<Record<string, string>>
+  /** A sweep claims from 60 s back instead of from the low marks. Default: every 25th step. */
+  readonly sweepEverySteps?: number
   /** Called with the name and the latency of every step. */
   readonly onStep?: (name: string, milliseconds: number) => void
 }
 
 /** A session's low mark stays this far behind its last claim in the lane. */
 const lowMarkLagMs = 50
-const sweepEverySteps = 25
+const sweepEveryStepsDefault = 25
 const sweepLagMs = 60_000
 
 export const cycle = (server: Server, admin: PgConnection.PgConnection, layout: Layout, options: CycleOptions) =>
@@ -80,7 +82,7 @@ const run = Effect.fnUntraced(function* (
       if (nowMs > endMs) break
       yield* timed("schedule", driver.schedule(Array.from({ length: options.batchSize }, () => Driver.makeTask(nowMs))))
       scheduled += options.batchSize
-      yield* step(nowMs, steps % sweepEverySteps === 0)
+      yield* step(nowMs, steps % (options.sweepEverySteps ?? sweepEveryStepsDefault) === 0)
     }
     while ((yield* step(yield* Clock.currentTimeMillis, true)) > 0) continue
   })

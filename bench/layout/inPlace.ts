@@ -119,7 +119,7 @@ const make = (name: string, schema: string, fillfactor: number, outcome: string)
       SET status = 2, version = t.version + 1, event_id = w.event_id, session_id = $5::int4, attempt = t.attempt + 1,
         deadline_at = (SELECT clock_timestamp()) + $6::int4 * interval '1 millisecond'
       FROM wanted w
-      WHERE t.task_id = w.task_id AND t.version = w.version AND t.event_id = w.fence
+      WHERE t.task_id = ANY (ARRAY[w.task_id]) AND t.version = w.version AND t.event_id = w.fence
       RETURNING t.task_id, t.version, t.event_id, t.attempt, t.deadline_at
     ), appended AS (
       INSERT INTO event (task_id, version, type, event_id, at, session_id, attempt, deadline_at)
@@ -151,7 +151,7 @@ const make = (name: string, schema: string, fillfactor: number, outcome: string)
       UPDATE task{day} t
       SET status = 0, version = t.version + 1, event_id = w.event_id, due_at = w.due_at, ${moveHome}
       FROM wanted w
-      WHERE t.task_id = w.task_id AND t.event_id = w.fence
+      WHERE t.task_id = ANY (ARRAY[w.task_id]) AND t.event_id = w.fence
       RETURNING t.task_id, t.version, t.event_id, t.session_id, t.attempt, t.kind_id, t.priority, t.due_at, t.claimable
     ), waiting AS (
       INSERT INTO elsewhere (kind_id, priority, due_at, task_id)
@@ -167,7 +167,7 @@ const make = (name: string, schema: string, fillfactor: number, outcome: string)
     sql: `WITH wanted AS (
       SELECT * FROM unnest($1::uuid[], $2::int4[], $3::uuid[], $4::timestamptz[]) AS w(task_id, version, event_id, due_at)
     ), before AS MATERIALIZED (
-      SELECT t.kind_id, t.priority, t.due_at, t.task_id FROM task{day} t JOIN wanted w ON t.task_id = w.task_id
+      SELECT t.kind_id, t.priority, t.due_at, t.task_id FROM task{day} t JOIN wanted w ON t.task_id = ANY (ARRAY[w.task_id])
       WHERE t.version = w.version AND NOT t.claimable
     ), gone AS (
       DELETE FROM elsewhere e USING before b
@@ -176,7 +176,7 @@ const make = (name: string, schema: string, fillfactor: number, outcome: string)
       UPDATE task{day} t
       SET version = t.version + 1, event_id = w.event_id, due_at = w.due_at, ${moveHome}
       FROM wanted w
-      WHERE t.task_id = w.task_id AND t.version = w.version
+      WHERE t.task_id = ANY (ARRAY[w.task_id]) AND t.version = w.version
       RETURNING t.task_id, t.version, t.event_id, t.kind_id, t.priority, t.due_at, t.claimable
     ), waiting AS (
       INSERT INTO elsewhere (kind_id, priority, due_at, task_id)
@@ -197,7 +197,7 @@ export const inPlace = make(
   `UPDATE task{day} t
       SET status = 3, version = t.version + 1, event_id = w.event_id
       FROM wanted w
-      WHERE t.task_id = w.task_id AND t.event_id = w.fence
+      WHERE t.task_id = ANY (ARRAY[w.task_id]) AND t.event_id = w.fence
       RETURNING t.task_id, t.version, t.event_id, t.session_id, t.attempt`
 )
 
@@ -208,6 +208,6 @@ export const inPlaceDeleting = make(
   70,
   `DELETE FROM task{day} t
       USING wanted w
-      WHERE t.task_id = w.task_id AND t.event_id = w.fence
+      WHERE t.task_id = ANY (ARRAY[w.task_id]) AND t.event_id = w.fence
       RETURNING t.task_id, t.version + 1 AS version, w.event_id, t.session_id, t.attempt`
 )

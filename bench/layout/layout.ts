@@ -114,6 +114,28 @@ export const eventTables = (days: Days): ReadonlyArray<string> => [
   )
 ]
 
+/**
+ * The same layout with every day of `event` split by version: TaskScheduled with its payload in one part, all that follows
+ * in another. In one table the small later events fill the gaps that the large first ones leave on their pages, all over
+ * the day, and each such page costs a full-page image per checkpoint.
+ */
+export const withBirthsApart = (layout: Layout): Layout => ({
+  ...layout,
+  name: `${layout.name}, births apart`,
+  schema: `${layout.schema}_apart`,
+  tables: (days) =>
+    layout.tables(days).flatMap((statement) => {
+      const name = /CREATE TABLE (event_\w+) PARTITION OF event/.exec(statement)?.[1]
+      return name === undefined
+        ? [statement]
+        : [
+            `${statement} PARTITION BY RANGE (version)`,
+            `CREATE TABLE ${name}_births PARTITION OF ${name} FOR VALUES FROM (1) TO (2)`,
+            `CREATE TABLE ${name}_rest PARTITION OF ${name} FOR VALUES FROM (2) TO (MAXVALUE)`
+          ]
+    })
+})
+
 export const loadEvents = `INSERT INTO event (task_id, version, type, event_id, at, due_at, data)
   SELECT task_id, 1, ${eventType.TaskScheduled}, uuidv7(), (SELECT clock_timestamp()), due_at,
     jsonb_build_object('kind', kind_id, 'priority', priority, 'payload', jsonb_build_object('to', 'customer-' || (task_id)::text, 'template', 'overdue-reminder', 'amount', 12345))

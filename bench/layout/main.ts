@@ -15,7 +15,7 @@ import { claimCost, loadForClaims, median } from "./claimCost.ts"
 import { cycle, type CycleResult } from "./cycle.ts"
 import { farTasks } from "./farTasks.ts"
 import { inPlace, inPlaceDeleting } from "./inPlace.ts"
-import { dayOf, type Layout } from "./layout.ts"
+import { dayOf, type Layout, withBirthsApart } from "./layout.ts"
 import { daysFrom, load, pastDays, seed, settle } from "./load.ts"
 import { pinnedSnapshot } from "./pinnedSnapshot.ts"
 import { planning } from "./planning.ts"
@@ -50,8 +50,9 @@ const program = Effect.gen(function* () {
   }
   const small = rows <= 100_000
   const cycleTasks = small ? Math.min(5000, Number(flags["cycle-tasks"])) : Number(flags["cycle-tasks"])
+  const apart = [withBirthsApart(inPlaceDeleting), withBirthsApart(stages)]
   const layouts: ReadonlyArray<Layout> =
-    rows > 1_000_000 ? [inPlaceDeleting, stages] : [inPlace, inPlaceDeleting, stages]
+    rows > 1_000_000 ? [inPlaceDeleting, ...apart, stages] : [inPlace, inPlaceDeleting, ...apart, stages]
   const server = yield* Server.make
   const admin = yield* server.connect({})
   const todayMs = dayOf(yield* Clock.currentTimeMillis)
@@ -92,7 +93,7 @@ const program = Effect.gen(function* () {
   yield* section("retire", retirement(server, admin, days, pastDays, small ? 5000 : 100_000))
   yield* section(
     "pin",
-    Effect.forEach(layouts.slice(-2), (layout) =>
+    Effect.forEach([inPlaceDeleting, stages], (layout) =>
       pinnedSnapshot(server, admin, layout, small ? 3 : Number(flags["pin-seconds"]))
     )
   )

@@ -54,7 +54,7 @@ export const run = (connection: PgConnection.PgConnection, ...statements: Readon
 export const storedBytes = (connection: PgConnection.PgConnection, schema: string) =>
   Effect.map(
     connection.queryValues(
-      `SELECT regexp_replace(c.relname, '_(kept|past|[0-9]{8})$', ''), sum(pg_table_size(c.oid))::text, sum(pg_indexes_size(c.oid))::text
+      `SELECT regexp_replace(c.relname, '_(kept|past|[0-9]{8})(_births|_rest)?$', ''), sum(pg_table_size(c.oid))::text, sum(pg_indexes_size(c.oid))::text
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
        WHERE n.nspname = '${schema}' AND c.relkind = 'r' GROUP BY 1 ORDER BY 1`,
       [],

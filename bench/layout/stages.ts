@@ -99,7 +99,7 @@ export const stages: Layout = {
       SET status = 2, version = p.version + 1, event_id = w.event_id, session_id = $5::int4, attempt = p.attempt + 1,
         deadline_at = (SELECT clock_timestamp()) + $6::int4 * interval '1 millisecond'
       FROM wanted w
-      WHERE p.task_id = w.task_id AND p.version = w.version AND p.event_id = w.fence
+      WHERE p.task_id = ANY (ARRAY[w.task_id]) AND p.version = w.version AND p.event_id = w.fence
       RETURNING p.task_id, p.version, p.event_id, p.attempt, p.deadline_at
     ), appended AS (
       INSERT INTO event (task_id, version, type, event_id, at, session_id, attempt, deadline_at)
@@ -118,7 +118,7 @@ export const stages: Layout = {
       SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS w(task_id, fence, event_id)
     ), ended AS (
       DELETE FROM in_progress p USING wanted w
-      WHERE p.task_id = w.task_id AND p.event_id = w.fence
+      WHERE p.task_id = ANY (ARRAY[w.task_id]) AND p.event_id = w.fence
       RETURNING p.task_id, p.version + 1 AS version, w.event_id, p.session_id, p.attempt
     )
     INSERT INTO event (task_id, version, type, event_id, at, session_id, attempt)
@@ -132,7 +132,7 @@ export const stages: Layout = {
       SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) AS w(task_id, fence, event_id, due_at)
     ), ended AS (
       DELETE FROM in_progress p USING wanted w
-      WHERE p.task_id = w.task_id AND p.event_id = w.fence
+      WHERE p.task_id = ANY (ARRAY[w.task_id]) AND p.event_id = w.fence
       RETURNING p.task_id, p.version + 1 AS version, w.event_id, p.session_id, p.attempt, p.kind_id, p.priority, w.due_at
     ), waiting AS (
       INSERT INTO due (kind_id, priority, due_at, task_id, version, event_id, attempt)
