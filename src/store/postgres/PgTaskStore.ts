@@ -132,7 +132,8 @@ const ownClient = (
       // A batch reaches its rows by key. Hashing or merging would read whole tables, which statistics taken while they
       // were empty make look cheap (docs/adr/0001).
       enable_hashjoin: "off",
-      enable_mergejoin: "off"
+      enable_mergejoin: "off",
+      enable_seqscan: "off"
     }
   }).pipe(Effect.provide(Reactivity.layer))
 
