@@ -1,6 +1,7 @@
-import { Context, type Effect, Runtime, Schema, type Scope } from "effect"
+import { Context, type Effect, type Queue, Runtime, Schema, type Scope } from "effect"
+import type { DeadLetter } from "../core/DeadLetter.ts"
 import type { Priority } from "../core/Priority.ts"
-import type { TaskId } from "../core/TaskId.ts"
+import type { EventId, TaskId } from "../core/TaskId.ts"
 import type { Fence } from "../core/TaskState.ts"
 
 /**
@@ -18,8 +19,14 @@ export class Broker extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<"Published" | "Refused">, BrokerUnavailable>
     /** Joins the queue's consumer group. */
     readonly consume: (queue: string) => Effect.Effect<Subscription, BrokerUnavailable, Scope.Scope>
-    /** Dispatches of a queue published and not acknowledged, by priority. */
+    /** Dispatches of a queue published and not acknowledged, by priority. Exact and free within a process, late and costly beyond. */
     readonly lag: (queue: string) => Effect.Effect<Readonly<Record<Priority, number>>, BrokerUnavailable>
+    /** Tells engines, by the event ids of their claims, which of them have been started or need not be waited for. A hint. */
+    readonly tellStarted: (claims: ReadonlyArray<EventId>) => Effect.Effect<void, BrokerUnavailable>
+    /** What workers anywhere tell, batch by batch; of other engines' claims too. Hints: any of them may be lost. */
+    readonly startedHints: Effect.Effect<Queue.Dequeue<ReadonlyArray<EventId>>, never, Scope.Scope>
+    /** Tells the outside of dead letters; answered when they are stored for whoever listens. */
+    readonly announceDead: (letters: ReadonlyArray<DeadLetter>) => Effect.Effect<void, BrokerUnavailable>
   }
 >()("duetime/broker/Broker") {}
 
@@ -31,6 +38,8 @@ export type Dispatch = {
   readonly priority: Priority
   readonly dueAtMs: number
   readonly dispatchedAtMs: number
+  /** How often the same claim was published before: a repeated hint must not take the way on which the first was lost. */
+  readonly repeat: number
 }
 
 export type Subscription = {

@@ -7,8 +7,9 @@
  * the next member. Nothing is deduplicated (a hint may repeat) and nothing survives the process: the claim in the store
  * does, and whoever holds it publishes again.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Queue } from "effect"
 import { priorities, type Priority, rankOf } from "../core/Priority.ts"
+import type { EventId } from "../core/TaskId.ts"
 import { Broker, type Dispatch, type Subscription } from "./Broker.ts"
 
 /**
@@ -53,7 +54,11 @@ const make = (capacityPerQueue: number): Broker["Service"] => {
         yield* Effect.addFinalizer(() => Effect.sync(() => queue.takeBack(heldOf(held))))
         return subscriptionOf(queue, held)
       }),
-    lag: (name) => Effect.sync(() => ({ ...(queues.get(name)?.lag ?? noLag) }))
+    lag: (name) => Effect.sync(() => ({ ...(queues.get(name)?.lag ?? noLag) })),
+    // Within a process the lag says as much at once, and there is nobody outside to tell.
+    tellStarted: () => Effect.void,
+    startedHints: Effect.acquireRelease(Queue.sliding<ReadonlyArray<EventId>>(1), Queue.shutdown),
+    announceDead: () => Effect.void
   }
 }
 

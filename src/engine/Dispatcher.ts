@@ -174,7 +174,8 @@ const dispatchOf = ({ load, task }: Armed, dispatchedAtMs: number): Dispatch => 
   queue: load.queue,
   priority: task.priority,
   dueAtMs: task.dueAtMs,
-  dispatchedAtMs
+  dispatchedAtMs,
+  repeat: 0
 })
 
 type Refusal = { readonly pauseMs: number; readonly untilMs: number }

@@ -225,7 +225,8 @@ export const dispatchOf = (fields: {
     queue: fields.queue,
     priority: fields.priority ?? "normal",
     dueAtMs: fields.dueAtMs ?? 1_700_000_000_000,
-    dispatchedAtMs: 1_700_000_000_001.5
+    dispatchedAtMs: 1_700_000_000_001.5,
+    repeat: 0
   }
 }
 

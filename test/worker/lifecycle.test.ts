@@ -361,7 +361,7 @@ const claimed = Effect.fnUntraced(function* (kind: string, inMs = 0) {
   const claimed = yield* store.claim({ sessionId: session.id(), kinds: [kind], lookAheadMs: 60_000, limit: 1 })
   const [task] = claimed.tasks
   if (task === undefined) return yield* Effect.die(new Error("nothing to claim"))
-  const dispatch: Dispatch = { ...task, queue: "default", dispatchedAtMs: 0 }
+  const dispatch: Dispatch = { ...task, queue: "default", dispatchedAtMs: 0, repeat: 0 }
   return { dispatch }
 })
 
