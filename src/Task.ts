@@ -177,7 +177,8 @@ const policyOf = (kind: string, options: DefineOptions<unknown, unknown>): KindP
       durationMsOf("timeout", options.timeout ?? timeoutMsDefault, { minMs: 1, maxMs: timeoutMsMax })
     ),
     dueJitter: options.dueJitter === undefined ? null : jitterOf(options.dueJitter),
-    onInterrupted
+    onInterrupted,
+    caps: null
   }
 }
 

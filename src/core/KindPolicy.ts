@@ -5,6 +5,14 @@ import { fractionOf, type TaskId } from "./TaskId.ts"
 /** Spread of the due time, opt-in per kind, so that a million tasks of 09:00:00.000 do not start in one millisecond. */
 export type DueJitter = { readonly fromMs: number; readonly toMs: number }
 
+/** Limits of a kind over the whole fleet, held where tasks are claimed: what is over them waits, visible. */
+export type KindCaps = {
+  /** Tasks claimed and running at once. */
+  readonly concurrencyMax: number | null
+  /** Claims per second, averaged; bursts are a tenth of a second's worth, at least one. */
+  readonly startsPerSecondMax: number | null
+}
+
 /** What engines and workers must agree on about a kind; upserted by workers into the `kind` table. */
 export type KindPolicy = {
   readonly kind: string
@@ -17,6 +25,7 @@ export type KindPolicy = {
   readonly dueJitter: DueJitter | null
   /** What happens to an attempt whose worker died or ran past its deadline: try again, or wait for a person or reconciler. */
   readonly onInterrupted: "retry" | "park"
+  readonly caps: KindCaps | null
 }
 
 export const defaultQueue = "default"
@@ -31,7 +40,8 @@ export const defaultKindPolicy = (kind: string): KindPolicy => ({
   retry: defaultRetryPolicy,
   timeoutMs: timeoutMsDefault,
   dueJitter: null,
-  onInterrupted: "retry"
+  onInterrupted: "retry",
+  caps: null
 })
 
 /**

@@ -8,7 +8,7 @@ export type Json = null | boolean | number | string | ReadonlyArray<Json> | { re
 export type AttemptError = { readonly name: string; readonly message: string; readonly stack?: string }
 
 export type DeadReason = "exhausted" | "not-retryable" | "discarded"
-export type ReleaseReason = "drained" | "session-lost" | "unserved"
+export type ReleaseReason = "drained" | "session-lost" | "unserved" | "paused"
 export type ExpiryReason = "session-lost" | "deadline"
 
 /**

@@ -91,6 +91,7 @@ const makeStore = Effect.fnUntraced(function* (
     claim: (request) => process.run("claim", () => database.claim(request, newEventId)),
     claimedBy: (sessionId, dueBeforeMs, limit) =>
       process.run("claimedBy", () => database.claimedBy(sessionId, dueBeforeMs, limit)),
+    pull: (request) => process.run("pull", () => database.pull(request)),
     release: (batch) =>
       process.run("release", () =>
         batch.map(({ taskId, ...release }) =>
@@ -116,6 +117,19 @@ const makeStore = Effect.fnUntraced(function* (
       Effect.flatMap(
         process.run("act", () => database.act(taskId, eventId, wish)),
         (answer) => found(taskId, answer)
+      ),
+    pause: (target, isPaused) => process.run("pause", () => database.pause(target, isPaused)),
+    relayDead: (limit, announce) =>
+      Effect.acquireUseRelease(
+        process.runInTransaction("relayDead", () => database.deadLetters.lock(limit, process)),
+        (letters) =>
+          letters.length === 0
+            ? Effect.succeed(0)
+            : Effect.andThen(
+                announce(letters),
+                process.run("relayDead", () => database.deadLetters.markAnnounced(letters))
+              ),
+        (letters) => Effect.sync(() => database.deadLetters.unlock(letters, process))
       ),
     history: (taskId) =>
       Effect.flatMap(

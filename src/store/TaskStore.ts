@@ -1,5 +1,6 @@
 import { Context, type Effect, type Queue, type Scope } from "effect"
-import type { KindPolicy } from "../core/KindPolicy.ts"
+import type { DeadLetter } from "../core/DeadLetter.ts"
+import type { KindCaps, KindPolicy } from "../core/KindPolicy.ts"
 import type { Priority } from "../core/Priority.ts"
 import type { Outcome, Rejection } from "../core/TaskCommand.ts"
 import type { Json, ReleaseReason, TaskEvent } from "../core/TaskEvent.ts"
@@ -39,6 +40,11 @@ export class TaskStore extends Context.Service<
       dueBeforeMs: number,
       limit: number
     ) => Effect.Effect<ReadonlyArray<ClaimedTask>, StoreUnavailable>
+    /**
+     * Claims due since `overdueMs` that nobody has started, of whatever session: for a worker that no dispatch reaches. Only of
+     * kinds that are not paused. Locks nothing and moves nothing; `start` with the fence does.
+     */
+    readonly pull: (request: PullRequest) => Effect.Effect<ReadonlyArray<ClaimedTask>, StoreUnavailable>
     /** Gives claims back unstarted. */
     readonly release: (
       batch: ReadonlyArray<{
@@ -49,7 +55,10 @@ export class TaskStore extends Context.Service<
       }>
     ) => Effect.Effect<ReadonlyArray<"Released" | "Lost">, StoreUnavailable>
 
-    /** Claimed to running by compare-and-set on the fence, never before due, only while the session's lease lasts. */
+    /**
+     * Claimed to running by compare-and-set on the fence, never before due, only while the session's lease lasts. A claim of a
+     * paused kind is `Lost` to it, and stays claimed.
+     */
     readonly start: (
       sessionId: number,
       batch: ReadonlyArray<StartRequest>
@@ -72,6 +81,22 @@ export class TaskStore extends Context.Service<
       eventId: EventId,
       wish: Wish
     ) => Effect.Effect<Acted, StoreUnavailable | TaskNotFound>
+
+    /**
+     * Pauses or resumes a kind or a queue. What has started goes on, what is claimed stays claimed. A claim or start that is
+     * asked for after the answer takes nothing of it; one already under way counts as before. Idempotent.
+     */
+    readonly pause: (target: PauseTarget, isPaused: boolean) => Effect.Effect<void, StoreUnavailable>
+
+    /**
+     * Dead letters not announced yet, oldest first: locked while `announce` runs and marked when it has succeeded, so each is
+     * announced at least once. Answers how many; `announce` is not called for none. It must end by itself within
+     * `announceMsMax`, or the database ends the transaction and the letters are announced again.
+     */
+    readonly relayDead: <E, R>(
+      limit: number,
+      announce: (letters: ReadonlyArray<DeadLetter>) => Effect.Effect<void, E, R>
+    ) => Effect.Effect<number, E | StoreUnavailable, R>
 
     readonly history: (taskId: TaskId) => Effect.Effect<ReadonlyArray<TaskEvent>, StoreUnavailable | TaskNotFound>
     readonly find: (filter: FindFilter) => Effect.Effect<FindPage, StoreUnavailable>
@@ -96,6 +121,9 @@ export const batchSizeMax = 1_000
 export const payloadBytesMaxDefault = 256 * 1024
 /** Tries of an `act` against concurrent movers before it gives up as unavailable. */
 export const actTriesMax = 10
+
+/** Within it an announcement of dead letters succeeds or fails: its transaction waits for it, with rows locked. */
+export const announceMsMax = 5_000
 
 export type NewTask = {
   readonly taskId: TaskId
@@ -123,12 +151,16 @@ export type ClaimRequest = {
   readonly priorities?: ReadonlyArray<Priority> | undefined
   readonly lookAheadMs: number
   readonly limit: number
+  /** Held exactly over all claimers. Only with exactly one kind, and then the look-ahead counts as 0. */
+  readonly caps?: KindCaps | undefined
 }
 
 export type Claimed = {
   readonly tasks: ReadonlyArray<ClaimedTask>
   /** The earliest due time left among these kinds, if it is known to lie within a day: when to claim next. */
   readonly nextDueAtMs: number | null
+  /** Null: no cap cut the claim short. Otherwise ask again in so many ms. */
+  readonly cappedForMs: number | null
 }
 
 export type ClaimedTask = {
@@ -138,6 +170,19 @@ export type ClaimedTask = {
   readonly dueAtMs: number
   readonly fence: Fence
 }
+
+export type PullRequest = {
+  readonly kinds: ReadonlyArray<string>
+  /** Ms since the due time by the database's clock: what is younger may still be on its way. */
+  readonly overdueMs: number
+  readonly limit: number
+  /** So many of the limit are taken from the least urgent end, that no lane starves; the others most urgent first. */
+  readonly fromLowest: number
+}
+
+export type PauseTarget =
+  | { readonly _tag: "Kind"; readonly kind: string }
+  | { readonly _tag: "Queue"; readonly queue: string }
 
 export type StartRequest = {
   readonly taskId: TaskId
@@ -207,7 +252,14 @@ export type StoredStream = {
 
 export type Projection = Pick<TaskState, "stage" | "kind" | "priority" | "dueAtMs" | "version" | "attempt" | "charged">
 
-export type KindRecord = { readonly policy: KindPolicy; readonly known: boolean; readonly liveSessions: number }
+export type KindRecord = {
+  readonly policy: KindPolicy
+  /** Some worker has announced it; otherwise the policy is the default. */
+  readonly known: boolean
+  readonly liveSessions: number
+  /** By itself or by its queue. */
+  readonly isPaused: boolean
+}
 
 export type BacklogRow = {
   readonly kind: string

@@ -16,7 +16,8 @@ describe("a kind's policy", () => {
       retry: defaultRetryPolicy,
       timeoutMs: 60_000,
       dueJitter: null,
-      onInterrupted: "retry"
+      onInterrupted: "retry",
+      caps: null
     })
   })
 
@@ -37,7 +38,8 @@ describe("a kind's policy", () => {
       retry: { attemptsMax: 4, delay: { _tag: "Listed", delaysMs: [60_000, 3_600_000, 86_400_000] }, jitter: "none" },
       timeoutMs: 300_000,
       dueJitter: { fromMs: 1_000, toMs: 5_000 },
-      onInterrupted: "park"
+      onInterrupted: "park",
+      caps: null
     })
   })
 

@@ -15,14 +15,18 @@ import type {
   Finished,
   FinishRequest,
   NewTask,
+  PauseTarget,
+  PullRequest,
   Scheduled,
   Started,
   TooEarly,
   StartRequest,
   Wish
 } from "../TaskStore.ts"
+import { DeadLetters } from "./DeadLetters.ts"
 import { Keys } from "./Keys.ts"
 import type { MemoryTransaction } from "./MemoryTransaction.ts"
+import { Paces } from "./Paces.ts"
 import { Sessions } from "./Sessions.ts"
 import { Streams } from "./Streams.ts"
 
@@ -42,6 +46,8 @@ export class MemoryDatabase {
   readonly leaseMs: number
   readonly sessions = new Sessions()
   readonly streams = new Streams()
+  readonly deadLetters = new DeadLetters(this.streams)
+  readonly #paces = new Paces()
   readonly #keys = new Keys()
   readonly #clock: Clock.Clock
   readonly #subscribers = new Set<Queue.Enqueue<number>>()
@@ -65,13 +71,29 @@ export class MemoryDatabase {
     })
   }
 
-  claim({ kinds, limit, lookAheadMs, priorities: asked, sessionId }: ClaimRequest, eventId: () => EventId): Claimed {
+  claim(request: ClaimRequest, eventId: () => EventId): Claimed {
+    const { caps, kinds, limit } = request
+    if (caps === undefined) return { ...this.#claim(request, eventId), cappedForMs: null }
+    const [kind] = kinds
+    if (kind === undefined || kinds.length > 1) throw new Error(`caps are of one kind, not of ${kinds.length}`)
     const atMs = this.now()
-    const served = new Set(kinds)
+    const inProgressCount = this.streams.count(kind, "claimed") + this.streams.count(kind, "running")
+    const allowance = this.#paces.allowance(kind, caps, limit, inProgressCount, atMs)
+    const claimed = this.#claim({ ...request, lookAheadMs: 0, limit: allowance.limit }, eventId)
+    this.#paces.take(kind, caps, claimed.tasks.length, atMs)
+    return { ...claimed, cappedForMs: allowance.cappedForMs(claimed.tasks.length) }
+  }
+
+  #claim(
+    { kinds, limit, lookAheadMs, priorities: asked, sessionId }: ClaimRequest,
+    eventId: () => EventId
+  ): Omit<Claimed, "cappedForMs"> {
+    const atMs = this.now()
+    const served = new Set(kinds.filter((kind) => !this.sessions.isPaused(kind)))
     const tasks: Array<ClaimedTask> = []
     const lanes = this.streams.lanes
-    const urgentFirst = priorities.filter((priority) => asked?.includes(priority) ?? true)
-    for (const priority of this.sessions.isAlive(sessionId, atMs) ? urgentFirst : []) {
+    const lanesAsked = priorities.filter((priority) => asked?.includes(priority) ?? true)
+    for (const priority of this.sessions.isAlive(sessionId, atMs) ? lanesAsked : []) {
       while (tasks.length < limit) {
         const entry = lanes.oldest(served, priority)
         if (entry === undefined || entry.dueAtMs > atMs + lookAheadMs) break
@@ -81,7 +103,7 @@ export class MemoryDatabase {
         tasks.push(...claimedTaskOf(state))
       }
     }
-    const nextDueAtMs = lanes.earliest(served, urgentFirst)?.dueAtMs ?? null
+    const nextDueAtMs = lanes.earliest(served, lanesAsked)?.dueAtMs ?? null
     return { tasks, nextDueAtMs: nextDueAtMs !== null && nextDueAtMs <= atMs + nextDueWithinMs ? nextDueAtMs : null }
   }
 
@@ -89,9 +111,33 @@ export class MemoryDatabase {
     return this.streams
       .heldBy(sessionId)
       .filter((state) => state.stage === "claimed" && state.dueAtMs < dueBeforeMs)
-      .toSorted((one, other) => rankOf(one.priority) - rankOf(other.priority) || one.dueAtMs - other.dueAtMs)
+      .toSorted(urgentFirst)
       .slice(0, limit)
       .flatMap(claimedTaskOf)
+  }
+
+  pull({ fromLowest, kinds, limit, overdueMs }: PullRequest): ReadonlyArray<ClaimedTask> {
+    const served = new Set(kinds.filter((kind) => !this.sessions.isPaused(kind)))
+    const dueByMs = this.now() - overdueMs
+    const overdue = this.streams
+      .inProgress()
+      .filter((state) => state.stage === "claimed" && served.has(state.kind) && state.dueAtMs <= dueByMs)
+      .toSorted(urgentFirst)
+    const first = overdue.slice(0, Math.max(0, limit - fromLowest))
+    const lowest = overdue.slice(first.length).toSorted(leastUrgentFirst)
+    return [...first, ...lowest.slice(0, limit - first.length)].flatMap(claimedTaskOf)
+  }
+
+  pause(target: PauseTarget, isPaused: boolean): void {
+    this.sessions.pause(target, isPaused)
+    if (isPaused) return
+    const resumed = Array.from(this.streams.kinds()).filter((kind) => {
+      const isMeant =
+        target._tag === "Kind" ? kind === target.kind : this.sessions.policyOf(kind).queue === target.queue
+      return isMeant && !this.sessions.isPaused(kind)
+    })
+    const earliest = this.streams.lanes.earliest(resumed, priorities)
+    if (earliest !== undefined) this.#wakeUp(earliest.dueAtMs)
   }
 
   release(taskId: TaskId, command: Extract<TaskCommand, { _tag: "ReleaseClaim" }>): "Released" | "Lost" {
@@ -106,7 +152,7 @@ export class MemoryDatabase {
     // A repeated request whose start still holds the task; one that has lost it since must not run the handler.
     if (current.stage === "running" && current.fence?.eventId === eventId) return this.#startedOf(current)
     const atMs = this.now()
-    if (!this.sessions.isAlive(sessionId, atMs)) return { _tag: "Lost" }
+    if (!this.sessions.isAlive(sessionId, atMs) || this.sessions.isPaused(current.kind)) return { _tag: "Lost" }
     const command: TaskCommand = { _tag: "Start", fence, sessionId, timeoutMs, dispatchedAtMs, atMs, eventId }
     const decision = decide(command, current)
     if (Result.isFailure(decision)) {
@@ -255,6 +301,15 @@ export class MemoryDatabase {
 /** A new empty database on the clock of the calling fiber. */
 export const make = (options?: { readonly leaseMs?: number }): Effect.Effect<MemoryDatabase> =>
   Effect.clockWith((clock) => Effect.succeed(new MemoryDatabase(clock, options?.leaseMs ?? leaseMsDefault)))
+
+const urgentFirst = (one: TaskState, other: TaskState): number =>
+  rankOf(one.priority) - rankOf(other.priority) || oldestFirst(one, other)
+
+const leastUrgentFirst = (one: TaskState, other: TaskState): number =>
+  rankOf(other.priority) - rankOf(one.priority) || oldestFirst(one, other)
+
+const oldestFirst = (one: TaskState, other: TaskState): number =>
+  one.dueAtMs - other.dueAtMs || (one.taskId < other.taskId ? -1 : 1)
 
 const claimedTaskOf = ({ dueAtMs, fence, kind, priority, taskId }: TaskState): ReadonlyArray<ClaimedTask> =>
   fence === null ? [] : [{ taskId, kind, priority, dueAtMs, fence }]

@@ -17,6 +17,11 @@ export class MemoryProcess {
     return this.#run(operation, apply, () => this.faults.shift())
   }
 
+  /** A first step whose transaction goes on: a fault is meant for its end. */
+  runInTransaction<A>(operation: string, apply: () => A): Effect.Effect<A, StoreUnavailable> {
+    return this.#run(operation, apply, () => undefined)
+  }
+
   /** One operation of the session: no fault is meant for it, since nobody can tell when it comes. */
   runInSession<A>(operation: string, apply: () => A): Effect.Effect<A, StoreUnavailable> {
     return this.#run(operation, apply, () => undefined)

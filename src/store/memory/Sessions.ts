@@ -1,10 +1,14 @@
 import { defaultKindPolicy, type KindPolicy } from "../../core/KindPolicy.ts"
-import type { KindRecord } from "../TaskStore.ts"
+import type { KindRecord, PauseTarget } from "../TaskStore.ts"
 
-/** The `session` and `kind` tables: who is alive, what each serves, and the policy everybody decides by. */
+/** The `session`, `kind` and `paused_queue` tables: who is alive, what each serves, the policy everybody decides by, what is paused. */
 export class Sessions {
   readonly #sessions = new Map<number, SessionRow>()
   readonly #policies = new Map<string, KindPolicy>()
+  readonly #pausedKinds = new Set<string>()
+  readonly #pausedQueues = new Set<string>()
+  /** Paused once at least: it is listed even if nothing of it was ever scheduled. */
+  readonly #namedKinds = new Set<string>()
   #lastId = 0
 
   open(leaseUntilMs: number): number {
@@ -49,16 +53,29 @@ export class Sessions {
     return this.#policies.get(kind) ?? defaultKindPolicy(kind)
   }
 
-  /** Every kind announced or only scheduled so far, by name. */
+  pause(target: PauseTarget, isPaused: boolean): void {
+    const [paused, name] =
+      target._tag === "Kind" ? [this.#pausedKinds, target.kind] : [this.#pausedQueues, target.queue]
+    if (target._tag === "Kind") this.#namedKinds.add(target.kind)
+    if (isPaused) paused.add(name)
+    else paused.delete(name)
+  }
+
+  isPaused(kind: string): boolean {
+    return this.#pausedKinds.has(kind) || this.#pausedQueues.has(this.policyOf(kind).queue)
+  }
+
+  /** Every kind announced, paused or only scheduled so far, by name. */
   kinds(scheduledKinds: Iterable<string>, nowMs: number): ReadonlyArray<KindRecord> {
-    const names = new Set([...this.#policies.keys(), ...scheduledKinds])
+    const names = new Set([...this.#policies.keys(), ...this.#namedKinds, ...scheduledKinds])
     const live = this.#live(nowMs)
     return Array.from(names)
       .toSorted()
       .map((kind) => ({
         policy: this.policyOf(kind),
         known: this.#policies.has(kind),
-        liveSessions: live.filter((session) => session.kinds.includes(kind)).length
+        liveSessions: live.filter((session) => session.kinds.includes(kind)).length,
+        isPaused: this.isPaused(kind)
       }))
   }
 

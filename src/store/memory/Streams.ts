@@ -19,6 +19,8 @@ export class Streams {
   readonly #held = new Map<number, Set<TaskId>>()
   readonly #deadlines = new Heap<Deadline>((one, other) => one.deadlineAtMs < other.deadlineAtMs)
   readonly #counts = new Map<string, Record<Stage, number>>()
+  /** Dead letters not announced yet, the first to die first, with the version of their death. */
+  readonly unannounced = new Map<TaskId, number>()
   readonly lanes = new Lanes((entry) => {
     const state = this.#records.get(entry.taskId)?.state
     return state !== undefined && state.version === entry.version && state.stage === "pending"
@@ -68,6 +70,11 @@ export class Streams {
   /** Claims and attempts of a session. */
   heldBy(sessionId: number): ReadonlyArray<TaskState> {
     return Array.from(this.#held.get(sessionId) ?? []).flatMap((taskId) => this.stateOf(taskId) ?? [])
+  }
+
+  /** Claimed and running, of every session. */
+  inProgress(): ReadonlyArray<TaskState> {
+    return Array.from(this.#held.keys()).flatMap((sessionId) => this.heldBy(sessionId))
   }
 
   holders(): Iterable<number> {
@@ -126,6 +133,8 @@ export class Streams {
     const { attempt, deadlineAtMs, dueAtMs, kind, priority, stage, taskId, version } = after
     if (before?.stage === "pending") this.lanes.leave(before.kind, before.priority)
     if (stage === "pending") this.lanes.enter(kind, priority, { taskId, dueAtMs, version })
+    if (before?.stage === "dead") this.unannounced.delete(taskId)
+    if (stage === "dead") this.unannounced.set(taskId, version)
     if (stage === "running" && before?.stage !== "running" && deadlineAtMs !== null) {
       this.#deadlines.push({ taskId, attempt, deadlineAtMs })
     }

@@ -64,12 +64,13 @@ export const make = (sql: SqlClient): Kinds => {
   })
 
   const loadPolicies = Effect.map(
-    sql.unsafe<{ readonly kind_id: number; readonly name: string; readonly policy: KindPolicy | null }>(
+    sql.unsafe<{ readonly kind_id: number; readonly name: string; readonly policy: Partial<KindPolicy> | null }>(
       `SELECT kind_id, name, policy FROM duetime.kind`
     ),
     (rows) => {
       remember(rows)
-      return new Map(rows.map((row) => [row.kind_id, row.policy ?? defaultKindPolicy(row.name)]))
+      // A policy stored by an older worker lacks what was added since.
+      return new Map(rows.map((row) => [row.kind_id, { ...defaultKindPolicy(row.name), ...row.policy }]))
     }
   )
 

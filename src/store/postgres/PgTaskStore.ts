@@ -15,8 +15,11 @@ import { make as makeKinds } from "./Kinds.ts"
 import * as Migrations from "./Migrations.ts"
 import { retentionDaysDefault } from "./partitionPlan.ts"
 import { make as makePartitions } from "./Partitions.ts"
+import { make as makePause } from "./pause.ts"
 import { make as makeSession } from "./PgSession.ts"
+import { make as makePull } from "./pull.ts"
 import { make as makeReads } from "./read.ts"
+import { make as makeRelayDead } from "./relayDead.ts"
 import { make as makeSchedule } from "./schedule.ts"
 import { make as makeSettle } from "./settle.ts"
 import { lockTimeoutMs, orUnavailable } from "./sqlErrors.ts"
@@ -74,6 +77,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     schedule: makeSchedule({ sql: ambient, kinds: ambientKinds, horizonMs: partitions.horizonMs, scheduled }),
     claim,
     claimedBy,
+    pull: makePull({ sql: own, kinds }),
     release: settle.release,
     start: makeStart({ sql: own, kinds, eventTableOf: partitions.eventTableOf }),
     finish: settle.finish,
@@ -85,6 +89,8 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
       reads: makeReads({ sql: ambient, kinds: ambientKinds }),
       scheduled
     }),
+    pause: makePause({ sql: own, kinds, scheduled }),
+    relayDead: makeRelayDead({ sql: own, kinds }),
     history: reads.history,
     find: reads.find,
     streams: reads.streams,
@@ -127,6 +133,8 @@ const ownClient = (
     startupParameters: {
       ...ambient.config.startupParameters,
       lock_timeout: String(lockTimeoutMs),
+      // Whoever waited for a row reads the figures anew (pace.ts); a stricter level would show it those from before.
+      default_transaction_isolation: "read committed",
       statement_timeout: String(statementTimeoutMs),
       idle_in_transaction_session_timeout: String(idleInTransactionTimeoutMs),
       // A batch reaches its rows by key. Hashing or merging would read whole tables, which statistics taken while they

@@ -6,11 +6,12 @@ import type { Claimed, ClaimedTask, ClaimRequest } from "../TaskStore.ts"
 import { dayMs } from "./byDay.ts"
 import type { DatabaseClock } from "./DatabaseClock.ts"
 import type { Kinds } from "./Kinds.ts"
+import { make as makePace } from "./pace.ts"
 import { instant, int2s, int4, int4s } from "./parameters.ts"
 import { orUnavailable } from "./sqlErrors.ts"
 import { claimedBySql, claimSql, nextDueSql } from "./statements.ts"
 
-type ClaimRow = {
+export type ClaimRow = {
   readonly task_id: string
   readonly kind_id: number
   readonly priority: number
@@ -35,6 +36,7 @@ const farMs = dayMs
 
 export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; readonly clock: DatabaseClock }) => {
   const { clock, kinds, sql } = options
+  const pace = makePace(sql)
   const lanes = new Map<string, Lane>()
   const laneOf = (kindId: number, rank: number): Lane => {
     const name = `${kindId} ${rank}`
@@ -48,24 +50,31 @@ export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; 
 
   const run = Effect.fnUntraced(function* (request: ClaimRequest) {
     const ids = yield* kinds.knownIdsOf(request.kinds)
-    if (ids.length === 0 || request.limit <= 0) return { tasks: [], nextDueAtMs: null }
+    if (ids.length === 0 || request.limit <= 0) return { tasks: [], nextDueAtMs: null, cappedForMs: null }
     const ranks = (request.priorities ?? priorities).map(rankOf)
     const laneArrays = [int4s(ids.flatMap((id) => ranks.map(() => id))), int2s(ids.flatMap(() => ranks))]
     const nowMs = clock.nowMs()
-    const horizonMs = Math.ceil(nowMs + request.lookAheadMs)
+    const horizonMs = Math.ceil(nowMs + (request.caps === undefined ? request.lookAheadMs : 0))
     const asked = ids.flatMap((id) => ranks.map((rank) => laneOf(id, rank)))
     const askedLowMarksMs = asked.map((lane) => lane.lowMarkMs)
     const sweeps = asked.some(({ sweptAtMs }) => nowMs - sweptAtMs >= sweepIntervalMs || nowMs < sweptAtMs)
     const lowMs = sweeps ? beginningMs : Math.min(...askedLowMarksMs)
-    const rows = yield* sql.unsafe<ClaimRow>(claimSql, [
-      ...laneArrays,
-      instant(Math.floor(lowMs)),
-      instant(horizonMs),
-      int4(request.limit),
-      int4(request.sessionId)
-    ])
+    const take = (limit: number) =>
+      limit === 0
+        ? Effect.succeed([])
+        : sql.unsafe<ClaimRow>(claimSql, [
+            ...laneArrays,
+            instant(Math.floor(lowMs)),
+            instant(horizonMs),
+            int4(limit),
+            int4(request.sessionId)
+          ])
+    const { cappedForMs, limit, rows } =
+      request.caps === undefined
+        ? { rows: yield* take(request.limit), limit: request.limit, cappedForMs: null }
+        : yield* pace(yield* onlyOf(ids), request.caps, request.limit, take)
     const tasks = rows.map((row) => claimedTask(row, kinds))
-    const isCut = rows.length >= request.limit
+    const isCut = rows.length >= limit
     if (!isCut) {
       for (const [index, lane] of asked.entries()) {
         if (sweeps) lane.sweptAtMs = nowMs
@@ -79,7 +88,7 @@ export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; 
       instant(isCut ? Math.floor(lowMs) - 1 : horizonMs),
       instant(horizonMs + farMs)
     ])
-    return { tasks, nextDueAtMs: next?.next_due_at_ms ?? null }
+    return { tasks, nextDueAtMs: next?.next_due_at_ms ?? null, cappedForMs }
   })
 
   const claim = (request: ClaimRequest): Effect.Effect<Claimed, StoreUnavailable> =>
@@ -100,7 +109,12 @@ export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; 
   return { claim, claimedBy, lower }
 }
 
-const claimedTask = (row: ClaimRow, kinds: Kinds): ClaimedTask => ({
+const onlyOf = ([kindId, ...others]: ReadonlyArray<number>): Effect.Effect<number> =>
+  kindId === undefined || others.length > 0
+    ? Effect.die(new Error(`caps are of one kind, not of ${others.length + 1}`))
+    : Effect.succeed(kindId)
+
+export const claimedTask = (row: ClaimRow, kinds: Kinds): ClaimedTask => ({
   taskId: row.task_id,
   kind: kinds.nameOf(row.kind_id),
   priority: priorityOf(row.priority),

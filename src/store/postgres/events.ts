@@ -162,7 +162,7 @@ const bodyOf = (row: EventRow, kindName: (kindId: number) => string): EventBody 
       return {
         _tag: tag,
         attempt,
-        reason: wordOf<ReleaseReason>(row.data, "drained", ["session-lost", "unserved"]),
+        reason: wordOf<ReleaseReason>(row.data, "drained", ["session-lost", "unserved", "paused"]),
         dueAtMs
       }
     case "AttemptExpired":
@@ -170,12 +170,7 @@ const bodyOf = (row: EventRow, kindName: (kindId: number) => string): EventBody 
     case "TaskParked":
       return { _tag: tag, attempt, reason: expiryOf(row.data) }
     case "TaskDeadLettered":
-      return {
-        _tag: tag,
-        attempt,
-        reason: wordOf<DeadReason>(fieldOf(row.data, "reason"), "exhausted", ["not-retryable", "discarded"]),
-        error: errorOf(fieldOf(row.data, "error"))
-      }
+      return { _tag: tag, attempt, ...deathOf(row.data) }
     case "TaskResumed":
     case "TaskRedriven":
     case "TaskRescheduled":
@@ -183,7 +178,7 @@ const bodyOf = (row: EventRow, kindName: (kindId: number) => string): EventBody 
     case "TaskReprioritised":
       return { _tag: tag, priority: priorityOf(row.priority ?? 0) }
     case "ClaimReleased":
-      return { _tag: tag, reason: wordOf<ReleaseReason>(row.data, "drained", ["session-lost", "unserved"]) }
+      return { _tag: tag, reason: wordOf<ReleaseReason>(row.data, "drained", ["session-lost", "unserved", "paused"]) }
     case "CancelRequested":
     case "TaskCancelled":
       return { _tag: tag, reason: typeof row.data === "string" ? row.data : null }
@@ -194,6 +189,12 @@ const bodyOf = (row: EventRow, kindName: (kindId: number) => string): EventBody 
       )
   }
 }
+
+/** Of a `TaskDeadLettered` and of the row in `dead_letter`. */
+export const deathOf = (data: Json): { readonly reason: DeadReason; readonly error: AttemptError } => ({
+  reason: wordOf<DeadReason>(fieldOf(data, "reason"), "exhausted", ["not-retryable", "discarded"]),
+  error: errorOf(fieldOf(data, "error"))
+})
 
 const wordOf = <A extends string>(data: Json | undefined, fallback: A, others: ReadonlyArray<A>): A =>
   others.find((word) => word === data) ?? fallback

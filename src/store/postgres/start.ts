@@ -53,7 +53,7 @@ export const make = (options: {
     bounds: { readonly from: string; readonly to: string },
     answers: Map<string, Answer>
   ) {
-    const rows = yield* sql.unsafe<StartedRow>(startedBeforeSql, [
+    const rows = yield* sql.unsafe<StartedRow & { readonly is_paused: boolean }>(startedBeforeSql, [
       uuids(requests.map((request) => request.taskId)),
       uuid(bounds.from),
       uuid(bounds.to)
@@ -63,7 +63,7 @@ export const make = (options: {
     for (const request of requests) {
       const row = rowById.get(request.taskId)
       if (row?.event_id === request.eventId) answers.set(request.taskId, started(row))
-      else if (row?.event_id === request.fence.eventId && row.due_at_ms > row.started_at_ms) {
+      else if (row?.event_id === request.fence.eventId && row.due_at_ms > row.started_at_ms && !row.is_paused) {
         answers.set(request.taskId, { _tag: "TooEarly", dueInMs: Math.ceil(row.due_at_ms - row.started_at_ms) })
       }
     }

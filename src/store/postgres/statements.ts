@@ -1,5 +1,6 @@
 import { eventCodes } from "../../core/TaskEvent.ts"
 import { msFromNow, msOf } from "./parameters.ts"
+import { isNotPaused, pausedKinds } from "./pause.ts"
 
 /**
  * The set-based statements of the hot path: schedule, claim, start, settle. Each is one text for a batch of any size, one
@@ -91,7 +92,7 @@ export const claimSql = `WITH candidate AS MATERIALIZED (
       ORDER BY w.due_at, w.task_id
       LIMIT $5::int4 * 2
     ) d
-    WHERE ${sessionLives("$6", "clock_timestamp()")}
+    WHERE ${sessionLives("$6", "clock_timestamp()")} AND ${isNotPaused("lane.kind_id")}
     ORDER BY d.priority, d.due_at, d.task_id
     LIMIT $5::int4 * 2
   ), picked AS MATERIALIZED (
@@ -128,7 +129,8 @@ export const nextDueSql = `SELECT ${msOf("min(d.due_at)")} AS next_due_at_ms, ${
     WHERE w.kind_id = lane.kind_id AND w.priority = lane.priority AND w.due_at > $3::timestamptz AND w.due_at <= $4::timestamptz
     ORDER BY w.due_at
     LIMIT 1
-  ) d ON true`
+  ) d ON true
+  WHERE ${isNotPaused("lane.kind_id")}`
 
 /** $1 session, $2 due before, $3 limit. */
 export const claimedBySql = `SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, fence_version AS version, fence_id AS event_id
@@ -155,6 +157,7 @@ export const startSql = (eventTable: string): string => `WITH ${now}, wanted AS 
     WHERE p.task_id = w.task_id AND p.fence_id = w.fence_id AND p.fence_version = w.fence_version
       AND p.due_at <= (SELECT at FROM now)
       AND ${sessionLives("$7", "(SELECT at FROM now)")}
+      AND ${isNotPaused("p.kind_id")}
     RETURNING p.task_id, p.version, p.fence_id, p.kind_id, p.priority, p.due_at, p.attempt, p.charged, p.deadline_at, w.dispatched_at_ms, (SELECT at FROM now) AS at
   ), appended AS (
     INSERT INTO duetime.event (task_id, version, type, event_id, at, session_id, attempt, deadline_at, dispatched_at)
@@ -173,7 +176,8 @@ export const startSql = (eventTable: string): string => `WITH ${now}, wanted AS 
 export const startedBeforeSql = `SELECT p.task_id, p.fence_version AS version, p.fence_id AS event_id, p.kind_id, p.priority,
     ${msOf("p.due_at")} AS due_at_ms, p.attempt, p.charged, ${msOf("p.deadline_at")} AS deadline_at_ms,
     ${msOf(`CASE WHEN p.status = 2 THEN ${columnOf("at", "p.task_id", "p.fence_version", "$2", "$3")} ELSE clock_timestamp() END`)} AS started_at_ms,
-    ${columnOf("data", "p.task_id", "1", "$2", "$3")} AS payload
+    ${columnOf("data", "p.task_id", "1", "$2", "$3")} AS payload,
+    p.kind_id = ANY (${pausedKinds}) AS is_paused
   FROM duetime.in_progress p
   WHERE p.task_id = ANY($1::uuid[])`
 

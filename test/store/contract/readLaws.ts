@@ -167,8 +167,9 @@ export const readLaws = (law: Law): void => {
       yield* session.serve([policy, defaultKindPolicy(two)])
       const kinds = yield* store.kinds
       const recordOf = (kind: string) => kinds.find((record) => record.policy.kind === kind)
-      assert.deepStrictEqual(recordOf(one), { policy, known: true, liveSessions: 1 })
-      assert.deepStrictEqual(recordOf(two), { policy: defaultKindPolicy(two), known: true, liveSessions: 1 })
+      assert.deepStrictEqual(recordOf(one), { policy, known: true, liveSessions: 1, isPaused: false })
+      const other = { policy: defaultKindPolicy(two), known: true, liveSessions: 1, isPaused: false }
+      assert.deepStrictEqual(recordOf(two), other)
       const { known, liveSessions } = recordOf(unknown) ?? {}
       assert.deepStrictEqual([known, liveSessions], [false, 0])
     })

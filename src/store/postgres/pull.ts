@@ -1,0 +1,41 @@
+import { Effect } from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { StoreUnavailable } from "../StoreError.ts"
+import type { ClaimedTask, PullRequest } from "../TaskStore.ts"
+import { type ClaimRow, claimedTask } from "./claim.ts"
+import type { Kinds } from "./Kinds.ts"
+import { float8, int4, int4s, msOf } from "./parameters.ts"
+import { isNotPaused } from "./pause.ts"
+import { orUnavailable } from "./sqlErrors.ts"
+
+/**
+ * Reads the whole of `in_progress`, which is small, and locks nothing: an index on status or kind would cost every start
+ * its HOT update. Places number the tasks from the most urgent on; those behind $4 come from the other end.
+ * $1 kind ids, $2 ms overdue, $3 limit, $4 of it from the most urgent.
+ */
+export const pullSql = `SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, version, event_id
+  FROM (
+    SELECT task_id, kind_id, priority, due_at, fence_version AS version, fence_id AS event_id,
+      row_number() OVER (ORDER BY priority, due_at, task_id) <= $4::int4 AS is_first
+    FROM duetime.in_progress
+    WHERE status = 1 AND kind_id = ANY($1::int4[]) AND due_at <= (SELECT clock_timestamp()) - $2::float8 * interval '1 millisecond'
+      AND ${isNotPaused("kind_id")}
+  ) overdue
+  ORDER BY is_first DESC, CASE WHEN is_first THEN priority ELSE -priority END, due_at, task_id
+  LIMIT $3::int4`
+
+export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: Kinds }) => {
+  const run = Effect.fnUntraced(function* ({ fromLowest, kinds: names, limit, overdueMs }: PullRequest) {
+    const ids = yield* kinds.knownIdsOf(names)
+    if (ids.length === 0 || limit <= 0) return []
+    const rows = yield* sql.unsafe<ClaimRow>(pullSql, [
+      int4s(ids),
+      float8(overdueMs),
+      int4(limit),
+      int4(Math.max(0, limit - fromLowest))
+    ])
+    return rows.map((row) => claimedTask(row, kinds))
+  })
+  return (request: PullRequest): Effect.Effect<ReadonlyArray<ClaimedTask>, StoreUnavailable> =>
+    orUnavailable("pull")(run(request))
+}
