@@ -6,6 +6,7 @@ import { Runtime, Schema } from "effect"
  * these: it is data in the task's history.
  */
 export { BrokerUnavailable } from "./broker/Broker.ts"
+export { BrokerRefused, TopicMissing, TopicTooNarrow } from "./broker/BrokerError.ts"
 export {
   DueBeyondHorizon,
   LeaseLost,

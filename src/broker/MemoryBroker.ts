@@ -11,6 +11,7 @@ import { Effect, Layer, Queue } from "effect"
 import { priorities, type Priority, rankOf } from "../core/Priority.ts"
 import type { EventId } from "../core/TaskId.ts"
 import { Broker, type Dispatch, type Subscription } from "./Broker.ts"
+import { Lane } from "./Lane.ts"
 
 /**
  * Dispatches of one queue waiting or unacknowledged, beyond which more are refused. Five times the largest window of
@@ -146,33 +147,5 @@ class DispatchQueue {
     const takers = this.#takers
     this.#takers = []
     for (const taker of takers) taker()
-  }
-}
-
-/** An array with a moving head; the dead front is cut off once it is the larger half. */
-class Lane {
-  #dispatches: Array<Dispatch> = []
-  #head = 0
-
-  push(dispatch: Dispatch): void {
-    this.#dispatches.push(dispatch)
-  }
-
-  pushFront(dispatch: Dispatch): void {
-    if (this.#head > 0) this.#dispatches[--this.#head] = dispatch
-    else this.#dispatches.unshift(dispatch)
-  }
-
-  moveTo(batch: Array<Dispatch>, max: number): void {
-    while (batch.length < max) {
-      const dispatch = this.#dispatches[this.#head]
-      if (dispatch === undefined) break
-      this.#head++
-      batch.push(dispatch)
-    }
-    if (this.#head * 2 >= this.#dispatches.length) {
-      this.#dispatches = this.#dispatches.slice(this.#head)
-      this.#head = 0
-    }
   }
 }

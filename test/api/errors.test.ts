@@ -31,6 +31,17 @@ const examples = [
   }),
   new DuetimeError.StoreUnavailable({ operation: "schedule", commitUnknown: false, reason: "connection refused" }),
   new DuetimeError.BrokerUnavailable({ operation: "publish", reason: "connection refused" }),
+  new DuetimeError.BrokerRefused({ operation: "connect", reason: "SASL PLAIN authentication failed" }),
+  new DuetimeError.TopicMissing({
+    topic: "duetime.emails.critical.v1",
+    wayOut: 'Run "duetime topics ensure --queue emails" or set DUETIME_KAFKA_CREATE_TOPICS=true.'
+  }),
+  new DuetimeError.TopicTooNarrow({
+    topic: "duetime.emails.critical.v1",
+    partitions: 2,
+    needed: 8,
+    wayOut: 'Run "duetime topics ensure --queue emails", or lower DUETIME_KAFKA_PARTITIONS.'
+  }),
   new DuetimeError.SchemaOutdated({ found: 1, needed: 2 }),
   new DuetimeError.SchemaNewer({ found: 3, known: 2 }),
   new DuetimeError.UnsafeDurability({ setting: "fsync", value: "off" })

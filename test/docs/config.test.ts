@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Duration, Effect } from "effect"
+import { ConfigProvider, Duration, Effect, Option } from "effect"
 import * as fs from "node:fs"
+import * as KafkaSettings from "../../src/broker/kafka/KafkaSettings.ts"
 import * as EngineConfig from "../../src/engine/EngineConfig.ts"
 import { leaseMsDefault } from "../../src/store/Session.ts"
 import { retentionDaysDefault } from "../../src/store/postgres/partitionPlan.ts"
@@ -29,6 +30,11 @@ describe("docs/reference/config.md", () => {
     Effect.gen(function* () {
       const env = Object.fromEntries([...documented].filter(([, value]) => value !== ""))
       assert.deepStrictEqual(yield* EngineConfig.config.parse(ConfigProvider.fromEnv({ env })), EngineConfig.defaults)
+      const kafka = { ...env, DUETIME_KAFKA_BROKERS: "a:9092, b:9093" }
+      assert.deepStrictEqual(
+        yield* KafkaSettings.config.parse(ConfigProvider.fromEnv({ env: kafka })),
+        Option.some({ ...KafkaSettings.defaults, brokers: ["a:9092", "b:9093"] })
+      )
       assert.strictEqual(env["DUETIME_LEASE"], `${Duration.toSeconds(leaseMsDefault)} seconds`)
       assert.strictEqual(env["DUETIME_RETENTION_DAYS"], String(retentionDaysDefault))
     })

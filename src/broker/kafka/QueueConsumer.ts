@@ -1,0 +1,161 @@
+/**
+ * One subscription: takes what the group assigns into a buffer and returns at once, so that no handler ever holds a
+ * partition, and commits in the background what has been acknowledged.
+ */
+import { Clock, Effect, type Scope } from "effect"
+import type { Batch, Consumer } from "kafkajs"
+import { type Priority, priorities } from "../../core/Priority.ts"
+import type { Dispatch, Subscription } from "../Broker.ts"
+import { decode, type SkipReason } from "./envelope.ts"
+import { Inbox } from "./Inbox.ts"
+import type { ConsumerStatus } from "./KafkaTopics.ts"
+import { failure, type KafkaFailure } from "./kafkaErrors.ts"
+import { Membership, type MembershipOptions } from "./Membership.ts"
+import { Offsets } from "./Offsets.ts"
+import type { TopicAdmin } from "./TopicAdmin.ts"
+import { groupOf, topicOf } from "./topics.ts"
+
+export type QueueConsumer = { readonly subscription: Subscription; readonly status: () => ConsumerStatus }
+
+/** Told of every message that is acknowledged unread. */
+export type OnSkipped = (topic: string, reason: SkipReason) => void
+
+export const make = Effect.fnUntraced(function* (
+  queue: string,
+  parts: Pick<MembershipOptions, "clients" | "session" | "monotonicMs" | "prepare"> & {
+    readonly prefix: string
+    readonly admin: TopicAdmin
+    readonly onSkipped: OnSkipped
+  }
+): Effect.fn.Return<QueueConsumer, never, Scope.Scope> {
+  const { admin, onSkipped, prefix } = parts
+  const clock = yield* Clock.Clock
+  const inbox = new Inbox()
+  const priorityOf = new Map<string, Priority>(
+    priorities.map((priority) => [topicOf(prefix, { queue, priority }), priority])
+  )
+  /** Where each dispatch came from. What was taken before a rebalance points to offsets that nobody commits any more. */
+  const origins = new WeakMap<Dispatch, { readonly offsets: Offsets; readonly offset: number }>()
+  let partitions = new Map<string, Assigned>()
+
+  const onAssigned: MembershipOptions["onAssigned"] = (assignment) => {
+    partitions = new Map(
+      Object.entries(assignment).flatMap(([topic, numbers]) =>
+        numbers.map((partition) => [`${topic}/${partition}`, { topic, partition, offsets: new Offsets() }] as const)
+      )
+    )
+    inbox.clear()
+  }
+
+  const onBatch = (batch: Batch) => {
+    const priority = priorityOf.get(batch.topic)
+    const offsets = partitions.get(`${batch.topic}/${batch.partition}`)?.offsets
+    if (priority === undefined || offsets === undefined) return
+    const nowMs = clock.currentTimeMillisUnsafe()
+    for (const message of batch.messages) {
+      const offset = Number(message.offset)
+      offsets.arrived(offset)
+      const dispatch = decode(message.value, { queue, priority }, nowMs)
+      const skipped = typeof dispatch === "string" ? dispatch : inbox.offer(dispatch) ? undefined : "overflow"
+      if (typeof dispatch !== "string") origins.set(dispatch, { offsets, offset })
+      if (skipped === undefined) continue
+      offsets.done(offset)
+      onSkipped(batch.topic, skipped)
+    }
+    inbox.wakeTakers()
+  }
+
+  const commit = async (consumer: Consumer): Promise<void> => {
+    const pending = [...partitions.values()].flatMap(({ offsets, partition, topic }) => {
+      const offset = offsets.uncommitted
+      return offset === undefined ? [] : [{ offset, offsets, partition, topic }]
+    })
+    if (pending.length === 0) return
+    try {
+      await consumer.commitOffsets(
+        pending.map(({ offset, partition, topic }) => ({ topic, partition, offset: String(offset) }))
+      )
+      for (const { offset, offsets } of pending) offsets.committed(offset)
+    } catch {
+      // Lost partitions belong to others, who get the same dispatches once more; all else is tried again.
+    }
+  }
+
+  const commitAgain = (consumer: Consumer) =>
+    Effect.sleep(commitIntervalMs).pipe(
+      Effect.andThen(Effect.promise(() => commit(consumer))),
+      Effect.timeoutOption(commitMsMax),
+      Effect.forever
+    )
+
+  const membership = new Membership({
+    ...parts,
+    name: `of queue ${queue}`,
+    groupId: groupOf(prefix, queue),
+    topics: [...priorityOf.keys()],
+    fromBeginning: true,
+    onBatch,
+    onAssigned,
+    onLeaving: commit,
+    alongside: (consumer) =>
+      Effect.raceFirst(
+        commitAgain(consumer),
+        standstill(queue, admin, () => partitions)
+      )
+  })
+  yield* Effect.forkScoped(membership.run)
+
+  const done = (batch: ReadonlyArray<Dispatch>) =>
+    Effect.sync(() => {
+      for (const dispatch of batch) {
+        const origin = origins.get(dispatch)
+        origin?.offsets.done(origin.offset)
+      }
+    })
+  return {
+    // What is declined is forgotten: the engine publishes it again, and then another consumer may have room.
+    subscription: { take: (max) => inbox.take(max), acknowledge: done, decline: done },
+    status: () => ({
+      queue,
+      rebuiltCount: membership.rebuiltCount,
+      assignedPartitions: partitions.size,
+      lastFetchAgoMs: membership.lastFetchAgoMs
+    })
+  }
+})
+
+type Assigned = { readonly topic: string; readonly partition: number; readonly offsets: Offsets }
+
+/** Fails once a partition has had something to read at two looks in a row and has not moved between them. */
+const standstill = Effect.fnUntraced(function* (
+  queue: string,
+  admin: TopicAdmin,
+  assigned: () => ReadonlyMap<string, Assigned>
+): Effect.fn.Return<never, KafkaFailure> {
+  let behindBefore = new Map<Offsets, number>()
+  while (true) {
+    yield* Effect.sleep(standstillIntervalMs)
+    if (assigned().size === 0) continue
+    // Unanswered: the fetches will tell.
+    const ends = yield* Effect.orElseSucceed(admin.offsets(queue), () => [])
+    const behind = new Map<Offsets, number>()
+    for (const { end, next, partition, topic } of ends) {
+      const offsets = assigned().get(`${topic}/${partition}`)?.offsets
+      const position = offsets?.position ?? next
+      if (offsets === undefined || end <= position) continue
+      behind.set(offsets, position)
+      if (behindBefore.get(offsets) === position) {
+        return yield* failure(
+          "Standstill",
+          `partition ${partition} of ${topic} stands still at ${position}, with messages up to ${end}`
+        )
+      }
+    }
+    behindBefore = behind
+  }
+})
+
+/** So much is handled twice at most when a consumer dies; each commit costs a request. */
+const commitIntervalMs = 200
+const commitMsMax = 4_000
+const standstillIntervalMs = 5_000
