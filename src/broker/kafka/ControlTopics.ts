@@ -6,7 +6,7 @@ import { type EventId, slotOfKey } from "../../core/TaskId.ts"
 import type { Broker } from "../Broker.ts"
 import { decodeStarted, encodeDead, encodeStarted } from "./envelope.ts"
 import { requestTimeoutMs } from "./KafkaClient.ts"
-import { failureFrom, isTopicUnknown, unavailable } from "./kafkaErrors.ts"
+import { failureFrom, isTopicUnknown, unavailable, untilSettled } from "./kafkaErrors.ts"
 import * as Link from "./Link.ts"
 import { Membership, type MembershipOptions } from "./Membership.ts"
 import { producerOf } from "./Publisher.ts"
@@ -29,9 +29,8 @@ export const make = Effect.fnUntraced(function* (
   const link = yield* Link.make(() => producerOf(parts.clients()))
 
   const send = (operation: string, topic: string, messages: Array<Message>, timeoutMs: number) => {
-    const once = link.use(
-      (producer) => producer.send({ topic, acks: -1, timeout: requestTimeoutMs, messages }),
-      timeoutMs
+    const once = untilSettled(
+      link.use((producer) => producer.send({ topic, acks: -1, timeout: requestTimeoutMs, messages }), timeoutMs)
     )
     return once.pipe(
       Effect.catch((error) =>

@@ -7,7 +7,7 @@ import type { Kafka, Message } from "kafkajs"
 import type { BrokerUnavailable, Dispatch } from "../Broker.ts"
 import { encode, placeOf } from "./envelope.ts"
 import { metadataMaxAgeMs, requestTimeoutMs, type Clients } from "./KafkaClient.ts"
-import { failureFrom, isTopicUnknown, type KafkaFailure, unavailable } from "./kafkaErrors.ts"
+import { failureFrom, isTopicUnknown, type KafkaFailure, unavailable, untilSettled } from "./kafkaErrors.ts"
 import * as Link from "./Link.ts"
 import type { TopicAdmin } from "./TopicAdmin.ts"
 import { topicOf } from "./topics.ts"
@@ -37,9 +37,8 @@ export const make = Effect.fnUntraced(function* (parts: {
   const send = (groups: ReadonlyMap<string, Group>): Effect.Effect<unknown, KafkaFailure> => {
     const topicMessages = [...groups].map(([topic, { messages }]) => ({ topic, messages }))
     if (topicMessages.length === 0) return Effect.void
-    return link.use(
-      (producer) => producer.sendBatch({ acks: -1, timeout: requestTimeoutMs, topicMessages }),
-      publishMsMax
+    return untilSettled(
+      link.use((producer) => producer.sendBatch({ acks: -1, timeout: requestTimeoutMs, topicMessages }), sendMsMax)
     )
   }
 
@@ -140,8 +139,8 @@ const traceparentOfFiber = Effect.option(Effect.currentSpan).pipe(
   )
 )
 
-/** Longest publish: a request and its repetition after a change of leader. */
-const publishMsMax = 5_000
+/** Longest request: one that is answered, and the connection before it. */
+const sendMsMax = 4_000
 /** So long a topic that was missing is not asked for again: every such question costs the other topics a connection. */
 const missingForMs = 1_000
 const warningIntervalMs = 60_000

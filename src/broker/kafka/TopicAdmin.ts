@@ -5,7 +5,7 @@ import { priorities, type Priority } from "../../core/Priority.ts"
 import type { BrokerUnavailable } from "../Broker.ts"
 import { type BrokerRefused, TopicMissing, TopicTooNarrow } from "../BrokerError.ts"
 import { requestTimeoutMs, type Clients } from "./KafkaClient.ts"
-import { errorsOf, kindOf, refusedOr, unavailable } from "./kafkaErrors.ts"
+import { errorsOf, kindOf, refusedOr, unavailable, untilSettled } from "./kafkaErrors.ts"
 import type { KafkaSettings } from "./KafkaSettings.ts"
 import type { EnsuredTopic, EnsureOptions, KafkaTopics } from "./KafkaTopics.ts"
 import * as Link from "./Link.ts"
@@ -130,6 +130,7 @@ export const make = Effect.fnUntraced(function* (
         )
       }, askTimeoutMs)
       .pipe(
+        untilSettled,
         Effect.map((answers) => answers.flat()),
         Effect.mapError((error) => unavailable("lag", error))
       )

@@ -1,5 +1,5 @@
 /** What kafkajs throws, in our words. It wraps errors in others; what happened stands in the innermost. */
-import { Data } from "effect"
+import { Data, Effect, Schedule } from "effect"
 import { BrokerUnavailable } from "../Broker.ts"
 import { BrokerRefused, type TopicMissing } from "../BrokerError.ts"
 
@@ -33,6 +33,15 @@ export const failureFrom = (error: BrokerUnavailable | BrokerRefused | TopicMiss
 /** Deleted, never made, or not yet known to the broker that was asked. */
 export const isTopicUnknown = ({ kind }: KafkaFailure): boolean =>
   kind === "UNKNOWN_TOPIC_OR_PARTITION" || kind === "KafkaJSTopicMetadataNotLoaded"
+
+/** A topic just made, or a broker just lost: the partitions' leaders take their seats within tens of milliseconds. */
+const isSettling = ({ kind }: KafkaFailure): boolean =>
+  /^(NOT_LEADER|LEADER_NOT|REPLICA_NOT|NOT_COORDINATOR)/.test(kind)
+
+export const untilSettled = <A>(effect: Effect.Effect<A, KafkaFailure>): Effect.Effect<A, KafkaFailure> =>
+  Effect.retry(effect, { while: isSettling, schedule: settling })
+
+const settling = Schedule.exponential("25 millis").pipe(Schedule.upTo({ times: 6 }))
 
 export const unavailable = (operation: string, { cause, reason }: KafkaFailure): BrokerUnavailable =>
   new BrokerUnavailable({ operation, reason, ...(cause === undefined ? {} : { cause }) })
