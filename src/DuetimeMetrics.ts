@@ -34,6 +34,12 @@ export const lostStartsTotal = Metric.counter("duetime_lost_starts_total", {
   incremental: true
 })
 
+/** Unit: claims. Claims pulled from the store because no dispatch brought them in time; many of them mean that the broker is ill. */
+export const pulledStartsTotal = Metric.counter("duetime_pulled_starts_total", {
+  description: "Claims pulled from the store because no dispatch brought them in time",
+  incremental: true
+})
+
 /** Unit: attempts. Outcomes refused because the task had gone on without the attempt. */
 export const lostOutcomesTotal = Metric.counter("duetime_lost_outcomes_total", {
   description: "Outcomes refused because the attempt had lost its lease",

@@ -3,6 +3,7 @@ import type { DeadLetter } from "../core/DeadLetter.ts"
 import type { Priority } from "../core/Priority.ts"
 import type { EventId, TaskId } from "../core/TaskId.ts"
 import type { Fence } from "../core/TaskState.ts"
+import type { Room } from "./DispatchLanes.ts"
 
 /**
  * The port to what carries dispatches from engines to workers. A dispatch is a hint: the broker may lose, repeat,
@@ -30,6 +31,8 @@ export class Broker extends Context.Service<
   }
 >()("duetime/broker/Broker") {}
 
+export type { Room } from "./DispatchLanes.ts"
+
 export type Dispatch = {
   readonly taskId: TaskId
   readonly fence: Fence
@@ -45,8 +48,12 @@ export type Dispatch = {
 }
 
 export type Subscription = {
-  /** Waits for at least one dispatch and takes up to `max`, the most urgent first. */
-  readonly take: (max: number) => Effect.Effect<ReadonlyArray<Dispatch>, BrokerUnavailable>
+  /**
+   * Waits for at least one dispatch that there is room for, and takes as many as there is, the most urgent first
+   * (`DispatchLanes.ts`). A broker of the fleet drops, as if declined, what nobody takes within `holdMsMax`: it is
+   * no place to wait in, since nobody can look at, pause or reorder what waits there.
+   */
+  readonly take: (room: Room) => Effect.Effect<ReadonlyArray<Dispatch>, BrokerUnavailable>
   /** Said after the starts are committed, won or lost, and before a handler runs. */
   readonly acknowledge: (batch: ReadonlyArray<Dispatch>) => Effect.Effect<void, BrokerUnavailable>
   /**
@@ -55,6 +62,9 @@ export type Subscription = {
    */
   readonly decline: (batch: ReadonlyArray<Dispatch>) => Effect.Effect<void, BrokerUnavailable>
 }
+
+/** How long a broker of the fleet holds a dispatch for a worker that has no slot for it. */
+export const holdMsMax = 100
 
 export class BrokerUnavailable extends Schema.TaggedError<BrokerUnavailable>("duetime/BrokerUnavailable")(
   "BrokerUnavailable",

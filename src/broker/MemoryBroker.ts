@@ -1,17 +1,16 @@
 /**
  * The broker of a single process: what `Engine` and `Worker` speak through when no Kafka is configured.
  *
- * Each queue has one first-in-first-out lane per priority; `take` empties them from the most urgent down, whichever
- * consumer asks first. A dispatch counts towards the lag until it is acknowledged; what a consumer took and did not
+ * Each queue has its lanes (`DispatchLanes.ts`), and whichever consumer asks first takes from them. A dispatch counts towards the lag until it is acknowledged; what a consumer took and did not
  * acknowledge goes back to the front of its lane when the consumer's scope closes, as a consumer group would hand it to
  * the next member. Nothing is deduplicated (a hint may repeat) and nothing survives the process: the claim in the store
  * does, and whoever holds it publishes again.
  */
 import { Effect, Layer, Queue } from "effect"
-import { priorities, type Priority, rankOf } from "../core/Priority.ts"
+import type { Priority } from "../core/Priority.ts"
 import type { EventId } from "../core/TaskId.ts"
 import { Broker, type Dispatch, type Subscription } from "./Broker.ts"
-import { Lane } from "./Lane.ts"
+import { DispatchLanes, type Room } from "./DispatchLanes.ts"
 
 /**
  * Dispatches of one queue waiting or unacknowledged, beyond which more are refused. Five times the largest window of
@@ -71,10 +70,10 @@ const heldOf = (held: Map<Dispatch, number>): ReadonlyArray<Dispatch> => {
 
 /** `held` counts how often this consumer holds each dispatch: the same one may have been published twice. */
 const subscriptionOf = (queue: DispatchQueue, held: Map<Dispatch, number>): Subscription => {
-  const take = (max: number): Effect.Effect<ReadonlyArray<Dispatch>> =>
+  const take = (room: Room): Effect.Effect<ReadonlyArray<Dispatch>> =>
     Effect.suspend(() => {
-      const batch = queue.take(max)
-      if (batch.length === 0) return Effect.flatMap(queue.arrival, () => take(max))
+      const batch = queue.take(room)
+      if (batch.length === 0) return Effect.flatMap(queue.arrival, () => take(room))
       for (const dispatch of batch) held.set(dispatch, (held.get(dispatch) ?? 0) + 1)
       return Effect.succeed(batch)
     })
@@ -87,7 +86,7 @@ const subscriptionOf = (queue: DispatchQueue, held: Map<Dispatch, number>): Subs
     return true
   }
   return {
-    take: (max) => take(Math.max(1, max)),
+    take,
     acknowledge: (batch) =>
       Effect.sync(() => {
         for (const dispatch of batch) if (letGo(dispatch)) queue.acknowledged(dispatch)
@@ -101,7 +100,7 @@ const noLag: Record<Priority, number> = { critical: 0, high: 0, normal: 0, low: 
 class DispatchQueue {
   readonly capacity: number
   readonly lag: Record<Priority, number> = { ...noLag }
-  readonly #lanes: ReadonlyArray<Lane> = priorities.map(() => new Lane())
+  readonly #lanes = new DispatchLanes<Dispatch>()
   #lagTotal = 0
   /** Consumers waiting in `take`. All are woken at every arrival: they are few, and none can miss one by being interrupted. */
   #takers: Array<() => void> = []
@@ -114,14 +113,12 @@ class DispatchQueue {
     if (this.#lagTotal >= this.capacity) return false
     this.#lagTotal++
     this.lag[dispatch.priority]++
-    this.#lanes[rankOf(dispatch.priority)]?.push(dispatch)
+    this.#lanes.push(dispatch)
     return true
   }
 
-  take(max: number): ReadonlyArray<Dispatch> {
-    const batch: Array<Dispatch> = []
-    for (const lane of this.#lanes) lane.moveTo(batch, max)
-    return batch
+  take(room: Room): ReadonlyArray<Dispatch> {
+    return this.#lanes.take(room)
   }
 
   acknowledged(dispatch: Dispatch): void {
@@ -131,7 +128,7 @@ class DispatchQueue {
 
   /** To the front of their lanes, in the order they were taken. */
   takeBack(dispatches: ReadonlyArray<Dispatch>): void {
-    for (const dispatch of dispatches.toReversed()) this.#lanes[rankOf(dispatch.priority)]?.pushFront(dispatch)
+    for (const dispatch of dispatches.toReversed()) this.#lanes.pushFront(dispatch)
     if (dispatches.length > 0) this.wakeTakers()
   }
 

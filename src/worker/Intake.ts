@@ -1,13 +1,11 @@
 import { Effect, Option } from "effect"
-import { Broker, type Dispatch, type Subscription } from "../broker/Broker.ts"
+import { Broker, type Dispatch, holdMsMax, type Room, type Subscription } from "../broker/Broker.ts"
 import { batchSizeMax } from "../store/TaskStore.ts"
 import type { Handler } from "./Handlers.ts"
 import type { Outage } from "./Outage.ts"
 import type { Slots } from "./Slots.ts"
-import type { Starter } from "./Starter.ts"
+import type { Candidate, Starter } from "./Starter.ts"
 
-/** How long dispatches are kept that arrived when all slots were taken. */
-const slotWaitMsMax = 100
 /** Wait before joining the queue again after its subscription has failed. */
 const rejoinWaitMs = 500
 
@@ -33,32 +31,43 @@ export const takeFrom = Effect.fnUntraced(function* (
         // Slots come back by the batch, and the first one has resumed this fiber: take for all of them.
         yield* Effect.yieldNow
       }
-      const taken = yield* outage.outlast(
-        subscription.take(Math.max(1, Math.min(slots.free(), batchSizeMax))),
-        () => true
-      )
+      const taken = yield* outage.outlast(take(subscription), () => true)
       if (Option.isNone(taken)) return
       yield* admit(subscription, taken.value)
     }
   })
 
+  /** Who waits for critical dispatches alone begins anew when there is room for others. */
+  const take = (subscription: Subscription) => {
+    const room = roomOf(slots)
+    if (room.nonCriticalMax > 0) return subscription.take(room)
+    return Effect.raceFirst(
+      subscription.take(room),
+      Effect.as(
+        slots.until(() => slots.open() > 0),
+        []
+      )
+    )
+  }
+
   const admit = Effect.fnUntraced(function* (subscription: Subscription, dispatches: ReadonlyArray<Dispatch>) {
     // A kind that another version of this service handles is left to a worker that has it.
     const unknown = dispatches.filter((dispatch) => handlerOf(dispatch.kind) === undefined)
     if (unknown.length > 0) yield* outage.outlast(subscription.acknowledge(unknown), () => true)
-    let rest = dispatches.flatMap((dispatch) => {
+    let rest = dispatches.flatMap((dispatch): ReadonlyArray<Candidate> => {
       const handler = handlerOf(dispatch.kind)
-      return handler === undefined ? [] : [{ dispatch, subscription, handler }]
+      return handler === undefined ? [] : [{ task: dispatch, dispatched: { dispatch, subscription }, handler }]
     })
     while (rest.length > 0) {
-      const room = Math.max(0, Math.min(slots.free(), rest.length))
-      slots.take(room)
-      starter.start(rest.slice(0, room))
-      rest = rest.slice(room)
-      if (rest.length === 0) break
-      const hasRoom = yield* slots.until(() => slots.free() > 0).pipe(Effect.timeoutOption(slotWaitMsMax))
+      const admitted = admittedOf(rest, slots)
+      slots.take(admitted.length)
+      starter.start(admitted)
+      if (admitted.length === rest.length) break
+      const isAdmitted = new Set(admitted)
+      rest = rest.filter((candidate) => !isAdmitted.has(candidate))
+      const hasRoom = yield* slots.until(() => admittedOf(rest, slots).length > 0).pipe(Effect.timeoutOption(holdMsMax))
       if (Option.isSome(hasRoom)) continue
-      const declined = rest.map((candidate) => candidate.dispatch)
+      const declined = rest.flatMap(({ dispatched }) => (dispatched === null ? [] : [dispatched.dispatch]))
       rest = []
       yield* outage.outlast(subscription.decline(declined), () => true)
     }
@@ -69,3 +78,20 @@ export const takeFrom = Effect.fnUntraced(function* (
     yield* Effect.sleep(rejoinWaitMs)
   }
 })
+
+const roomOf = (slots: Slots): Room => ({
+  dispatchesMax: Math.max(1, Math.min(slots.free(), batchSizeMax)),
+  nonCriticalMax: Math.max(0, Math.min(slots.open(), batchSizeMax))
+})
+
+/** Those of the candidates that there are slots for, in their order. */
+export const admittedOf = (candidates: ReadonlyArray<Candidate>, slots: Slots): ReadonlyArray<Candidate> => {
+  let free = slots.free()
+  let open = slots.open()
+  return candidates.filter(({ task }) => {
+    if (free <= 0 || (task.priority !== "critical" && open <= 0)) return false
+    free--
+    open--
+    return true
+  })
+}

@@ -1,9 +1,10 @@
 import { Cause, Clock, Effect, Exit, Option, type Scope } from "effect"
 import type { Dispatch, Subscription } from "../broker/Broker.ts"
+import type { EventId } from "../core/TaskId.ts"
 import { lostStartsTotal } from "../DuetimeMetrics.ts"
 import { Ids } from "../store/Ids.ts"
 import { Session } from "../store/Session.ts"
-import { batchSizeMax, type StartRequest, TaskStore } from "../store/TaskStore.ts"
+import { batchSizeMax, type ClaimedTask, type StartRequest, TaskStore } from "../store/TaskStore.ts"
 import type { AttemptRunner, HandlerFilter } from "./AttemptRunner.ts"
 import { monotonicMsOf, recordGraceMs } from "./Deadlines.ts"
 import { makeGate } from "./Gate.ts"
@@ -12,21 +13,22 @@ import type { Outage } from "./Outage.ts"
 import type { Slots } from "./Slots.ts"
 
 /**
- * Turns dispatches into started attempts by compare-and-set on their fences, in batches without waiting for one to
- * fill: what arrives while a start is under way makes up the next batch. The dispatches are acknowledged once the
+ * Turns claims into started attempts by compare-and-set on their fences, in batches without waiting for one to
+ * fill: what arrives while a start is under way makes up the next batch. Dispatches are acknowledged once the
  * starts are committed, won or lost, and before a handler runs: from then on the lease guards the task, and a long
- * handler never holds up the broker.
+ * handler never holds up the broker. What the worker has pulled from the store by itself comes without a dispatch.
  */
 export type Starter = {
   /** Each must have a slot already. */
   readonly start: (candidates: ReadonlyArray<Candidate>) => void
-  /** Dispatches on their way to these handlers. */
+  /** Claims on their way to these handlers. */
   readonly count: (isMeant: HandlerFilter) => number
 }
 
 export type Candidate = {
-  readonly dispatch: Dispatch
-  readonly subscription: Subscription
+  readonly task: ClaimedTask
+  /** How it came here; null: pulled. */
+  readonly dispatched: { readonly dispatch: Dispatch; readonly subscription: Subscription } | null
   readonly handler: Handler
 }
 
@@ -44,9 +46,11 @@ export const makeStarter: (
   runner: AttemptRunner,
   slots: Slots,
   isServed: HandlerFilter,
-  outages: { readonly store: Outage; readonly broker: Outage }
+  outages: { readonly store: Outage; readonly broker: Outage },
+  /** Told, after the commit, which claims have been started. */
+  onStarted: (claims: ReadonlyArray<EventId>) => void
 ) => Effect.Effect<Starter, never, TaskStore | Session | Scope.Scope> = Effect.fnUntraced(
-  function* (runner, slots, isServed, outages) {
+  function* (runner, slots, isServed, outages, onStarted) {
     const clock = yield* Clock.Clock
     const store = yield* TaskStore
     const session = yield* Session
@@ -83,14 +87,18 @@ export const makeStarter: (
       const early: Array<Entry> = []
       let earlyDueInMs = 0
       let lostCount = 0
+      const started: Array<EventId> = []
       for (const [index, entry] of batch.entries()) {
         const answer = answers[index]
-        if (answer?._tag === "Started") runner.run(answer, entry.handler, sessionId, sentAtMs)
-        else if (answer?._tag === "TooEarly" && entry.tries < tooEarlyTriesMax) {
+        if (answer?._tag === "Started") {
+          started.push(entry.task.fence.eventId)
+          runner.run(answer, entry.handler, sessionId, sentAtMs)
+        } else if (answer?._tag === "TooEarly" && entry.tries < tooEarlyTriesMax) {
           early.push(entry)
           earlyDueInMs = Math.max(earlyDueInMs, answer.dueInMs)
         } else lostCount++
       }
+      if (started.length > 0) onStarted(started)
       if (early.length > 0) yield* Effect.forkIn(startLater(early, earlyDueInMs), scope)
       if (lostCount === 0) return
       lostStartsTotal.updateUnsafe(lostCount, context)
@@ -112,7 +120,7 @@ export const makeStarter: (
       const [first] = batch
       if (batch.length === 1 && first !== undefined) {
         yield* Effect.logError("a task cannot be started", cause).pipe(
-          Effect.annotateLogs({ taskId: first.dispatch.taskId, kind: first.dispatch.kind })
+          Effect.annotateLogs({ taskId: first.task.taskId, kind: first.task.kind })
         )
         return yield* drop(batch)
       }
@@ -128,7 +136,8 @@ export const makeStarter: (
 
     /** One try: a dispatch that comes again is lost at its fence. */
     const acknowledge = Effect.fnUntraced(function* (batch: ReadonlyArray<Entry>) {
-      for (const [subscription, entries] of Map.groupBy(batch, (entry) => entry.subscription)) {
+      const dispatched = batch.flatMap((entry) => entry.dispatched ?? [])
+      for (const [subscription, entries] of Map.groupBy(dispatched, (entry) => entry.subscription)) {
         yield* outages.broker.outlast(subscription.acknowledge(entries.map((entry) => entry.dispatch)), () => true)
       }
     })
@@ -166,10 +175,10 @@ export const makeStarter: (
   }
 )
 
-const requestOf = ({ dispatch, eventId, handler }: Entry): StartRequest => ({
-  taskId: dispatch.taskId,
-  fence: dispatch.fence,
+const requestOf = ({ dispatched, eventId, handler, task }: Entry): StartRequest => ({
+  taskId: task.taskId,
+  fence: task.fence,
   eventId,
   timeoutMs: handler.policy.timeoutMs + recordGraceMs,
-  dispatchedAtMs: dispatch.dispatchedAtMs
+  dispatchedAtMs: dispatched === null ? null : dispatched.dispatch.dispatchedAtMs
 })

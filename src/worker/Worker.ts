@@ -1,17 +1,19 @@
 import { Context, Duration, Effect, Fiber, Layer, Option } from "effect"
 import { Broker } from "../broker/Broker.ts"
 import { ConfigInvalid, HandlerConflict } from "../DuetimeError.ts"
-import { attemptsInFlight } from "../DuetimeMetrics.ts"
+import { attemptsInFlight, pulledStartsTotal } from "../DuetimeMetrics.ts"
 import { timeoutMsMax } from "../core/KindPolicy.ts"
 import { Session } from "../store/Session.ts"
-import type { TaskStore } from "../store/TaskStore.ts"
+import { TaskStore } from "../store/TaskStore.ts"
 import { type HandlerFilter, makeAttemptRunner } from "./AttemptRunner.ts"
 import { makeGate } from "./Gate.ts"
 import { type Handler, Handlers } from "./Handlers.ts"
 import { takeFrom } from "./Intake.ts"
 import { makeOutage } from "./Outage.ts"
 import { makeOutcomeRecorder } from "./OutcomeRecorder.ts"
+import { pullForEver } from "./Pull.ts"
 import { makeSlots } from "./Slots.ts"
+import { makeStartedHints } from "./StartedHints.ts"
 import { makeStarter } from "./Starter.ts"
 
 /**
@@ -25,6 +27,9 @@ import { makeStarter } from "./Starter.ts"
  *                            │         │
  *                            └── recorder ──finish──▶ store         what came of it: the fence of the start
  * ```
+ *
+ * With a broker of the fleet it also pulls from the store what no dispatch has brought in time, and tells engines what it
+ * has started.
  *
  * Slots bound everything: a dispatch takes one before its start and gives it back when its outcome is recorded, so a
  * store that is away stops the intake, and nothing piles up. The worker never exits by itself: whatever fails is
@@ -42,6 +47,8 @@ export class Worker extends Context.Service<
       readonly concurrency: number
       /** Handlers that run on after their timeout. */
       readonly stuck: number
+      /** Claims that no dispatch brought here in time and that were pulled from the store. */
+      readonly pulled: number
       /** Whether the store knows the kinds served here: from then on engines claim for this worker. */
       readonly isAnnounced: boolean
     }
@@ -56,6 +63,11 @@ export class Worker extends Context.Service<
 export type WorkerOptions = {
   /** Attempts at the same time in this process. 1 to 100,000; default 50. */
   readonly concurrency?: number
+  /**
+   * Slots kept for critical tasks, so that one that is due finds a free one. 0 to below the concurrency; default a tenth,
+   * rounded up, if a kind served here is critical by its policy, and otherwise none.
+   */
+  readonly criticalSlots?: number
   /** How long attempts may go on when the worker stops, before they are interrupted and given back. Default 20 seconds. */
   readonly drainGrace?: Duration.Input
 }
@@ -67,25 +79,47 @@ export const drainGraceMsDefault = 20_000
 /** How long interrupted handlers may take to stop, and after them outcomes to be recorded. */
 export const stopGraceMs = 3_000
 
+export const criticalSlotsDefault = (concurrency: number): number =>
+  concurrency === 1 ? 0 : Math.ceil(concurrency / 10)
+
 const make = Effect.fnUntraced(function* (options: WorkerOptions) {
-  const { concurrency, drainGraceMs } = yield* validated(options)
+  const { concurrency, criticalSlots, drainGraceMs } = yield* validated(options)
   const session = yield* Session
+  const store = yield* TaskStore
   const broker = yield* Broker
   const scope = yield* Effect.scope
   const outages = { store: makeOutage("store"), broker: makeOutage("broker") }
   const context = yield* Effect.context<never>()
-  const slots = makeSlots(concurrency, (inUse) => attemptsInFlight.updateUnsafe(inUse, context))
+  const handlers = new Map<string, Handler>()
+  let servesCritical = false
+  const slots = makeSlots({
+    total: concurrency,
+    keptForCritical: () => criticalSlots ?? (servesCritical ? criticalSlotsDefault(concurrency) : 0),
+    observe: (inUse) => attemptsInFlight.updateUnsafe(inUse, context)
+  })
   const recorder = yield* makeOutcomeRecorder(outages.store)
   const runner = yield* makeAttemptRunner(recorder, slots)
-  const handlers = new Map<string, Handler>()
   const isServed: HandlerFilter = (handler) => handlers.get(handler.policy.kind) === handler
-  const starter = yield* makeStarter(runner, slots, isServed, outages)
+  const hints = broker.reach === "fleet" ? yield* makeStartedHints(broker) : null
+  const starter = yield* makeStarter(runner, slots, isServed, outages, (claims) => hints?.tell(claims))
   const intakes = new Map<string, Fiber.Fiber<never>>()
   const announcement = makeGate()
   let isAnnounced = true
   let isAnnouncing = false
 
+  let pulledCount = 0
+  if (broker.reach === "fleet") {
+    const onPulled = (count: number) => {
+      pulledCount += count
+      pulledStartsTotal.updateUnsafe(count, context)
+    }
+    const { isAlive } = session
+    const outage = outages.store
+    yield* Effect.forkScoped(pullForEver({ store, handlers, slots, starter, outage, isAlive, onPulled }))
+  }
+
   const announce = () => {
+    servesCritical = Array.from(handlers.values()).some(({ policy }) => policy.priority === "critical")
     isAnnounced = false
     announcement.changed()
   }
@@ -158,6 +192,7 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
         inFlight: slots.total - slots.free(),
         concurrency,
         stuck: runner.stuckCount(),
+        pulled: pulledCount,
         isAnnounced: isAnnounced && !isAnnouncing
       })
     })
@@ -170,11 +205,19 @@ const validated = Effect.fnUntraced(function* (options: WorkerOptions) {
     const wayOut = `Give a whole number from 1 to ${concurrencyMax}, or nothing for ${concurrencyDefault}`
     return yield* new ConfigInvalid({ name: "concurrency", problem: `is ${concurrency}`, wayOut })
   }
+  const { criticalSlots } = options
+  if (
+    criticalSlots !== undefined &&
+    !(Number.isInteger(criticalSlots) && criticalSlots >= 0 && criticalSlots < concurrency)
+  ) {
+    const wayOut = `Give a whole number from 0 to ${concurrency - 1}, below the concurrency, or nothing for the default`
+    return yield* new ConfigInvalid({ name: "criticalSlots", problem: `is ${criticalSlots}`, wayOut })
+  }
   const drainGrace = Duration.fromInput(options.drainGrace ?? drainGraceMsDefault)
   const drainGraceMs = Option.isSome(drainGrace) ? Duration.toMillis(drainGrace.value) : Number.NaN
   if (!(drainGraceMs >= 0 && drainGraceMs <= timeoutMsMax)) {
     const wayOut = 'Give a duration up to a day, such as "20 seconds"'
     return yield* new ConfigInvalid({ name: "drainGrace", problem: `is ${String(options.drainGrace)}`, wayOut })
   }
-  return { concurrency, drainGraceMs }
+  return { concurrency, criticalSlots, drainGraceMs }
 })

@@ -4,7 +4,7 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { Clock, Effect, Fiber, type Layer, Queue, Ref } from "effect"
-import { Broker, type Dispatch, type Subscription } from "../../src/broker/Broker.ts"
+import { Broker, type Dispatch, type Room, type Subscription } from "../../src/broker/Broker.ts"
 import { priorities, type Priority } from "../../src/core/Priority.ts"
 
 export const brokerContract = (name: string, brokerLayer: Layer.Layer<Broker>) => {
@@ -16,7 +16,7 @@ export const brokerContract = (name: string, brokerLayer: Layer.Layer<Broker>) =
         const sent = dispatchOf({ queue, priority: "high", fenceVersion: 7, dueAtMs: 1_700_000_000_123.25 })
         const subscription = yield* broker.consume(queue)
         assert.deepStrictEqual(yield* broker.publish([sent]), ["Published"])
-        const [received] = yield* subscription.take(10)
+        const [received] = yield* subscription.take(roomFor(10))
         assert.deepStrictEqual({ ...received }, sent)
       }).pipe(Effect.scoped)
     )
@@ -47,7 +47,7 @@ export const brokerContract = (name: string, brokerLayer: Layer.Layer<Broker>) =
         const broker = yield* Broker
         const queue = freshQueue()
         const subscription = yield* broker.consume(queue)
-        const waiting = yield* Effect.forkChild(subscription.take(2), { startImmediately: true })
+        const waiting = yield* Effect.forkChild(subscription.take(roomFor(2)), { startImmediately: true })
         yield* broker.publish(Array.from({ length: 5 }, () => dispatchOf({ queue })))
         const first = yield* Fiber.join(waiting)
         assert.isTrue(first.length >= 1 && first.length <= 2)
@@ -79,7 +79,7 @@ export const brokerContract = (name: string, brokerLayer: Layer.Layer<Broker>) =
         const [mine, other] = [freshQueue(), freshQueue()]
         const subscription = yield* broker.consume(mine)
         yield* broker.publish([dispatchOf({ queue: other }), dispatchOf({ queue: mine }), dispatchOf({ queue: other })])
-        const received = yield* subscription.take(10)
+        const received = yield* subscription.take(roomFor(10))
         assert.deepStrictEqual(
           received.map((dispatch) => dispatch.queue),
           [mine]
@@ -95,7 +95,7 @@ export const brokerContract = (name: string, brokerLayer: Layer.Layer<Broker>) =
         const consumer = Effect.gen(function* () {
           const subscription = yield* broker.consume(queue)
           while ((yield* Ref.get(received)).length < 100) {
-            const batch = yield* subscription.take(5)
+            const batch = yield* subscription.take(roomFor(5))
             yield* subscription.acknowledge(batch)
             yield* Ref.update(received, (before) => [...before, ...batch.map(idOf)])
           }
@@ -115,7 +115,7 @@ export const brokerContract = (name: string, brokerLayer: Layer.Layer<Broker>) =
         const queue = freshQueue()
         const subscription = yield* broker.consume(queue)
         const waiting = yield* Effect.forEach([1, 2, 3], () =>
-          Effect.forkChild(subscription.take(1), { startImmediately: true })
+          Effect.forkChild(subscription.take(roomFor(1)), { startImmediately: true })
         )
         const batch = waiting.map(() => dispatchOf({ queue }))
         yield* broker.publish(batch)
@@ -188,11 +188,11 @@ export const brokerContract = (name: string, brokerLayer: Layer.Layer<Broker>) =
         const broker = yield* Broker
         const queue = freshQueue()
         const subscription = yield* broker.consume(queue)
-        const waiting = yield* Effect.forkChild(subscription.take(1), { startImmediately: true })
+        const waiting = yield* Effect.forkChild(subscription.take(roomFor(1)), { startImmediately: true })
         yield* Fiber.interrupt(waiting)
         const sent = dispatchOf({ queue })
         yield* broker.publish([sent])
-        assert.deepStrictEqual((yield* subscription.take(1)).map(idOf), [idOf(sent)])
+        assert.deepStrictEqual((yield* subscription.take(roomFor(1))).map(idOf), [idOf(sent)])
       }).pipe(Effect.scoped)
     )
 
@@ -283,11 +283,13 @@ const run = Date.now().toString(36)
 let dispatchCount = 0
 let queueCount = 0
 
+export const roomFor = (count: number): Room => ({ dispatchesMax: count, nonCriticalMax: count })
+
 const idOf = (dispatch: Dispatch): string => dispatch.taskId
 
 const takeAtLeast = Effect.fnUntraced(function* (subscription: Subscription, count: number, atOnceMax = 1_000) {
   const received: Array<Dispatch> = []
-  while (received.length < count) received.push(...(yield* subscription.take(atOnceMax)))
+  while (received.length < count) received.push(...(yield* subscription.take(roomFor(atOnceMax))))
   return received
 })
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { Broker } from "../../src/broker/Broker.ts"
 import * as MemoryBroker from "../../src/broker/MemoryBroker.ts"
-import { brokerContract, dispatchOf } from "./Broker.contract.ts"
+import { brokerContract, dispatchOf, roomFor } from "./Broker.contract.ts"
 
 brokerContract("MemoryBroker", MemoryBroker.layer)
 
@@ -19,7 +19,7 @@ describe("MemoryBroker", () => {
         "Refused",
         "Published"
       ])
-      const taken = yield* subscription.take(10)
+      const taken = yield* subscription.take(roomFor(10))
       assert.strictEqual(taken.length, 3)
       // Taken is not yet acknowledged: a worker that never starts anything must not be fed for ever.
       assert.deepStrictEqual(yield* broker.publish([dispatchOf({ queue: "emails" })]), ["Refused"])
@@ -36,12 +36,12 @@ describe("MemoryBroker", () => {
       yield* Effect.scoped(
         Effect.gen(function* () {
           const leaving = yield* broker.consume("emails")
-          yield* leaving.take(20)
+          yield* leaving.take(roomFor(20))
         })
       )
       yield* broker.publish(batch.slice(30))
       const subscription = yield* broker.consume("emails")
-      assert.deepStrictEqual(yield* subscription.take(100), batch)
+      assert.deepStrictEqual(yield* subscription.take(roomFor(100)), batch)
     }).pipe(Effect.scoped, Effect.provide(MemoryBroker.layer))
   )
 
@@ -49,8 +49,8 @@ describe("MemoryBroker", () => {
     Effect.gen(function* () {
       const broker = yield* Broker
       const subscription = yield* broker.consume("emails")
-      const leaving = yield* Effect.forkChild(subscription.take(1), { startImmediately: true })
-      const staying = yield* Effect.forkChild(subscription.take(1), { startImmediately: true })
+      const leaving = yield* Effect.forkChild(subscription.take(roomFor(1)), { startImmediately: true })
+      const staying = yield* Effect.forkChild(subscription.take(roomFor(1)), { startImmediately: true })
       const interruption = yield* Effect.forkChild(Fiber.interrupt(leaving), { startImmediately: true })
       const sent = dispatchOf({ queue: "emails" })
       yield* broker.publish([sent])

@@ -1,3 +1,4 @@
+import { roomFor } from "../broker/Broker.contract.ts"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Ref } from "effect"
 import { TestClock } from "effect/testing"
@@ -173,7 +174,7 @@ describe("When something fails, an engine", () => {
       // A worker that drops hints: they come again, but never more than two per task are under way.
       const subscription = yield* process.broker.consume("emails")
       for (let round = 0; round < 20; round++) {
-        yield* subscription.acknowledge((yield* subscription.take(7)).slice(0, 7))
+        yield* subscription.acknowledge((yield* subscription.take(roomFor(7))).slice(0, 7))
         yield* TestClock.adjust("5 seconds")
         assert.isAtMost((yield* process.broker.lag("emails")).normal, 80)
       }

@@ -1,3 +1,4 @@
+import { roomFor } from "../broker/Broker.contract.ts"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
@@ -32,7 +33,7 @@ describe("The window of an engine", () => {
       yield* scheduleAt(process.store, [10_500], { priority: "critical" })
       yield* TestClock.adjust("1 second")
       const subscription = yield* process.broker.consume("emails")
-      const [first] = yield* subscription.take(1)
+      const [first] = yield* subscription.take(roomFor(1))
       assert.strictEqual(first?.priority, "critical")
       assert.strictEqual(first?.dispatchedAtMs, 10_500)
     }).pipe(Effect.scoped)

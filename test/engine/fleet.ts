@@ -1,3 +1,4 @@
+import { roomFor } from "../broker/Broker.contract.ts"
 /**
  * Engines and workers on one memory database, each process with a session of its own. The worker is the smallest that keeps
  * the protocol: it starts what it is brought, acknowledges, and records the outcome, and writes down what it saw.
@@ -104,7 +105,7 @@ export const startWorker = Effect.fnUntraced(function* (
   yield* Effect.forkScoped(
     Effect.gen(function* () {
       while (true) {
-        const batch = yield* subscription.take(options.atOnceMax ?? 1_000)
+        const batch = yield* subscription.take(roomFor(options.atOnceMax ?? 1_000))
         seen.dispatches.push(...batch)
         const answers = yield* store.start(
           session.id(),
@@ -118,6 +119,9 @@ export const startWorker = Effect.fnUntraced(function* (
         )
         yield* subscription.acknowledge(batch)
         const started = answers.filter((answer) => answer._tag === "Started")
+        yield* broker
+          .tellStarted(batch.flatMap(({ fence }, index) => (answers[index]?._tag === "Started" ? [fence.eventId] : [])))
+          .pipe(Effect.ignore)
         seen.started.push(...started)
         seen.refused.push(...answers.flatMap((answer) => (answer._tag === "Started" ? [] : [answer._tag])))
         if (options.finishes ?? true) {

@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, type Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { Broker } from "../../src/broker/Broker.ts"
 import * as MemoryBroker from "../../src/broker/MemoryBroker.ts"
 import { audit } from "../../src/core/audit.ts"
 import { Duetime } from "../../src/Duetime.ts"
@@ -14,20 +15,23 @@ import { Worker, type WorkerOptions } from "../../src/worker/Worker.ts"
 export type ProcessOptions = WorkerOptions & {
   /** Wraps the real store, to count its calls or to lose their answers. */
   readonly store?: (store: TaskStore["Service"]) => TaskStore["Service"]
+  /** Stands in for the broker of the process. */
+  readonly broker?: (broker: Broker["Service"]) => Broker["Service"]
 }
 
 /** One process: memory store and broker, engine and worker with these handlers. */
 export const processOf = <E, R>(
   handlers: Layer.Layer<never, E, R | Handlers>,
-  { store = (real) => real, ...options }: ProcessOptions = {}
+  { broker = (real) => real, store = (real) => real, ...options }: ProcessOptions = {}
 ) => {
   const wrapped = Layer.effect(TaskStore, Effect.map(TaskStore, store)).pipe(Layer.provideMerge(MemoryStore.layer))
+  const wrappedBroker = Layer.effect(Broker, Effect.map(Broker, broker)).pipe(Layer.provide(MemoryBroker.layer))
   return Engine.layer.pipe(
     Layer.provideMerge(Layer.provideMerge(announced, handlers)),
     // A grace would wait for a clock that nobody moves once the test has ended.
     Layer.provideMerge(Worker.layer({ drainGrace: 0, ...options })),
     Layer.provideMerge(Duetime.layer),
-    Layer.provideMerge(Layer.mergeAll(wrapped, MemoryBroker.layer))
+    Layer.provideMerge(Layer.mergeAll(wrapped, wrappedBroker))
   )
 }
 

@@ -1,53 +1,51 @@
-/** Dispatches that have arrived and that nobody has taken yet, by priority. */
+/** Dispatches that have arrived and that nobody has taken yet. */
 import { Effect } from "effect"
-import { priorities, rankOf } from "../../core/Priority.ts"
 import type { Dispatch } from "../Broker.ts"
-import { Lane } from "../Lane.ts"
+import { DispatchLanes, type Room } from "../DispatchLanes.ts"
 
 /** Two and a half windows of an engine, some 2 MB. More of it would only be late: an engine publishes again after two seconds. */
 const dispatchesMax = 5_000
 
 export class Inbox {
-  #lanes: ReadonlyArray<Lane> = priorities.map(() => new Lane())
-  #size = 0
+  #lanes = new DispatchLanes<Dispatch>()
   #takers: Array<() => void> = []
+
+  get size(): number {
+    return this.#lanes.size
+  }
 
   /** False: full. */
   offer(dispatch: Dispatch): boolean {
-    if (this.#size >= dispatchesMax) return false
-    this.#size++
-    this.#lanes[rankOf(dispatch.priority)]?.push(dispatch)
+    if (this.#lanes.size >= dispatchesMax) return false
+    this.#lanes.push(dispatch)
     return true
   }
 
   clear(): void {
-    this.#lanes = priorities.map(() => new Lane())
-    this.#size = 0
+    this.#lanes = new DispatchLanes<Dispatch>()
+  }
+
+  /** Takes out what nobody has taken for too long. */
+  drop(isTooOld: (dispatch: Dispatch) => boolean): ReadonlyArray<Dispatch> {
+    return this.#lanes.remove(isTooOld)
   }
 
   wakeTakers(): void {
-    if (this.#size === 0) return
+    if (this.#lanes.size === 0) return
     const takers = this.#takers
     this.#takers = []
     for (const taker of takers) taker()
   }
 
-  /** Waits for at least one. */
-  take(max: number): Effect.Effect<ReadonlyArray<Dispatch>> {
+  /** Waits for at least one that there is room for. */
+  take(room: Room): Effect.Effect<ReadonlyArray<Dispatch>> {
     return Effect.suspend(() => {
-      const batch = this.#takeNow(max)
+      const batch = this.#lanes.take(room)
       // One answer of the broker brings several priorities, one after the other: all of them, and then the most urgent.
       return batch.length > 0
         ? Effect.succeed(batch)
-        : Effect.flatMap(Effect.andThen(this.#arrival, Effect.yieldNow), () => this.take(max))
+        : Effect.flatMap(Effect.andThen(this.#arrival, Effect.yieldNow), () => this.take(room))
     })
-  }
-
-  #takeNow(max: number): ReadonlyArray<Dispatch> {
-    const batch: Array<Dispatch> = []
-    for (const lane of this.#lanes) lane.moveTo(batch, Math.max(1, max))
-    this.#size -= batch.length
-    return batch
   }
 
   readonly #arrival: Effect.Effect<void> = Effect.callback<void>((resume) => {

@@ -16,10 +16,7 @@ import * as QueueConsumer from "./QueueConsumer.ts"
 import { Skipped } from "./Skipped.ts"
 import * as TopicAdmin from "./TopicAdmin.ts"
 
-/**
- * Built once the cluster answers; fails at once when it refuses the credentials, and when it is unreachable and must not
- * be waited for.
- */
+/** Fails at once when the cluster refuses the credentials, and when it is unreachable and `mayBeAway` is off. */
 export const layer = (settings: KafkaSettings): Layer.Layer<Broker | KafkaTopics, BrokerUnavailable | BrokerRefused> =>
   // The cluster lives in real time, also below a test clock.
   Layer.effectContext(Effect.provideService(make(settings), Clock.Clock, realClock))
@@ -33,7 +30,7 @@ const make = Effect.fnUntraced(function* (
   const { createTopics, prefix } = settings
   const clients = yield* KafkaClient.make(settings)
   const admin = yield* TopicAdmin.make(settings, clients)
-  yield* reachable(admin.ping, settings.waitForBroker)
+  yield* reachable(admin.ping, settings.mayBeAway)
 
   const monotonicMs = () => Number(realClock.monotonicTimeNanosUnsafe()) / 1e6
   const skipped = new Skipped(monotonicMs)
@@ -97,21 +94,13 @@ const make = Effect.fnUntraced(function* (
   )
 })
 
-/** Waits for the cluster as for the database: says so once, and again when it answers. */
-const reachable = Effect.fnUntraced(function* (ping: TopicAdmin.TopicAdmin["ping"], waits: boolean) {
-  let delayMs = retryDelayMsMin
-  while (true) {
-    const error = yield* ping.pipe(
-      Effect.as(undefined),
-      Effect.catchTag("BrokerUnavailable", (error) => (waits ? Effect.succeed(error) : Effect.fail(error)))
-    )
-    if (error === undefined) break
-    if (delayMs === retryDelayMsMin) yield* Effect.logWarning(`waiting for Kafka: ${error.reason}`)
-    yield* Effect.sleep(delayMs)
-    delayMs = Math.min(delayMs * 2, retryDelayMsMax)
-  }
-  if (delayMs > retryDelayMsMin) yield* Effect.logInfo("Kafka answers")
-})
-
-const retryDelayMsMin = 100
-const retryDelayMsMax = 5_000
+/**
+ * Asks once whether the cluster answers. One that is away for a moment must not keep a program from starting, since workers
+ * pull and engines look up; one that refuses us must.
+ */
+const reachable = (ping: TopicAdmin.TopicAdmin["ping"], waits: boolean) =>
+  Effect.catchTag(ping, "BrokerUnavailable", (error) =>
+    waits
+      ? Effect.logWarning(`Kafka does not answer: ${error.reason}. Going on without it until it does.`)
+      : Effect.fail(error)
+  )

@@ -18,8 +18,8 @@ export type KafkaSettings = {
    * others before their claims expire. Default 4 s; a cluster that allows no less than 6 s is given 6 s.
    */
   readonly sessionTimeoutMs: number
-  /** Whether an unreachable cluster is waited for when the layer is built, or is an error. Default true. */
-  readonly waitForBroker: boolean
+  /** Whether a program may begin while the cluster does not answer; tasks are pulled meanwhile. Default true. */
+  readonly mayBeAway: boolean
   readonly sasl?: {
     readonly mechanism: SaslMechanism
     readonly username: string
@@ -45,7 +45,7 @@ export const defaults: Omit<KafkaSettings, "brokers"> = {
   replicationFactor: 1,
   createTopics: false,
   sessionTimeoutMs: 4_000,
-  waitForBroker: true
+  mayBeAway: true
 }
 
 const saslMechanisms = ["plain", "scram-sha-256", "scram-sha-512"] as const

@@ -5,7 +5,7 @@
 import { Clock, Effect, type Scope } from "effect"
 import type { Batch, Consumer } from "kafkajs"
 import { type Priority, priorities } from "../../core/Priority.ts"
-import type { Dispatch, Subscription } from "../Broker.ts"
+import { type Dispatch, holdMsMax, type Subscription } from "../Broker.ts"
 import { decode, type SkipReason } from "./envelope.ts"
 import { Inbox } from "./Inbox.ts"
 import type { ConsumerStatus } from "./KafkaTopics.ts"
@@ -28,14 +28,14 @@ export const make = Effect.fnUntraced(function* (
     readonly onSkipped: OnSkipped
   }
 ): Effect.fn.Return<QueueConsumer, never, Scope.Scope> {
-  const { admin, onSkipped, prefix } = parts
+  const { admin, monotonicMs, onSkipped, prefix } = parts
   const clock = yield* Clock.Clock
   const inbox = new Inbox()
   const priorityOf = new Map<string, Priority>(
     priorities.map((priority) => [topicOf(prefix, { queue, priority }), priority])
   )
   /** Where each dispatch came from. What was taken before a rebalance points to offsets that nobody commits any more. */
-  const origins = new WeakMap<Dispatch, { readonly offsets: Offsets; readonly offset: number }>()
+  const origins = new WeakMap<Dispatch, Origin>()
   let partitions = new Map<string, Assigned>()
 
   const onAssigned: MembershipOptions["onAssigned"] = (assignment) => {
@@ -52,12 +52,13 @@ export const make = Effect.fnUntraced(function* (
     const offsets = partitions.get(`${batch.topic}/${batch.partition}`)?.offsets
     if (priority === undefined || offsets === undefined) return
     const nowMs = clock.currentTimeMillisUnsafe()
+    const arrivedAtMs = monotonicMs()
     for (const message of batch.messages) {
       const offset = Number(message.offset)
       offsets.arrived(offset)
       const dispatch = decode(message.value, { queue, priority }, nowMs)
       const skipped = typeof dispatch === "string" ? dispatch : inbox.offer(dispatch) ? undefined : "overflow"
-      if (typeof dispatch !== "string") origins.set(dispatch, { offsets, offset })
+      if (typeof dispatch !== "string") origins.set(dispatch, { offsets, offset, arrivedAtMs })
       if (skipped === undefined) continue
       offsets.done(offset)
       onSkipped(batch.topic, skipped)
@@ -105,16 +106,23 @@ export const make = Effect.fnUntraced(function* (
   })
   yield* Effect.forkScoped(membership.run)
 
-  const done = (batch: ReadonlyArray<Dispatch>) =>
-    Effect.sync(() => {
-      for (const dispatch of batch) {
-        const origin = origins.get(dispatch)
-        origin?.offsets.done(origin.offset)
-      }
-    })
+  const done = (batch: ReadonlyArray<Dispatch>) => {
+    for (const dispatch of batch) {
+      const origin = origins.get(dispatch)
+      origin?.offsets.done(origin.offset)
+    }
+  }
+  const dropOld = Effect.sync(() => {
+    if (inbox.size === 0) return
+    const untilMs = monotonicMs() - holdMsMax
+    done(inbox.drop((dispatch) => (origins.get(dispatch)?.arrivedAtMs ?? 0) <= untilMs))
+  })
+  yield* dropOld.pipe(Effect.delay(dropIntervalMs), Effect.forever, Effect.forkScoped)
+
+  const forget = (batch: ReadonlyArray<Dispatch>) => Effect.sync(() => done(batch))
   return {
-    // What is declined is forgotten: the engine publishes it again, and then another consumer may have room.
-    subscription: { take: (max) => inbox.take(max), acknowledge: done, decline: done },
+    // What is declined is forgotten, as what nobody takes: somebody with a free slot pulls it, or the engine publishes it again.
+    subscription: { take: (room) => inbox.take(room), acknowledge: forget, decline: forget },
     status: () => ({
       queue,
       rebuiltCount: membership.rebuiltCount,
@@ -123,6 +131,8 @@ export const make = Effect.fnUntraced(function* (
     })
   }
 })
+
+type Origin = { readonly offsets: Offsets; readonly offset: number; readonly arrivedAtMs: number }
 
 type Assigned = { readonly topic: string; readonly partition: number; readonly offsets: Offsets }
 
@@ -155,6 +165,8 @@ const standstill = Effect.fnUntraced(function* (
   }
 })
 
+/** Between two looks for what nobody has taken. */
+const dropIntervalMs = holdMsMax / 2
 /** So much is handled twice at most when a consumer dies; each commit costs a request. */
 const commitIntervalMs = 200
 const commitMsMax = 4_000

@@ -15,7 +15,7 @@ export const settingsOf = (broker: string, settings: Partial<KafkaSettings> = {}
   prefix: freshPrefix(),
   partitions: 2,
   createTopics: true,
-  waitForBroker: false,
+  mayBeAway: false,
   ...settings
 })
 
