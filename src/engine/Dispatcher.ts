@@ -6,9 +6,10 @@
  * unavailable broker pauses all. What does not fit in memory is forgotten here: it stays claimed in the store.
  *
  * The republish rule: while the broker holds fewer dispatches of a queue than this session has unstarted claims of it,
- * some were lost on the way, or dropped by a worker without a free slot; those due more than two seconds ago are
- * published again. A hint that was not lost after all is harmless, and since repeated hints count as lag they stop
- * the rule: about two per task are ever under way, however long a service is down.
+ * some were lost on the way, or dropped by a worker without a free slot; those due and published more than two seconds
+ * ago are published again. A hint that was not lost after all is harmless, and since repeated hints count as lag they stop
+ * the rule: about two per task are ever under way, however long a service is down. Not of kinds that nobody serves or that
+ * are paused: their claims go back.
  */
 import { Clock, Effect, Latch } from "effect"
 import type { Broker, Dispatch } from "../broker/Broker.ts"
@@ -16,6 +17,7 @@ import type { Session } from "../store/Session.ts"
 import { batchSizeMax, type ClaimedTask, type TaskStore } from "../store/TaskStore.ts"
 import type { KindDirectory } from "./KindDirectory.ts"
 import { Outage } from "./Outage.ts"
+import type { Outstanding, Unpublished } from "./Outstanding.ts"
 import { type Armed, byUrgency, type QueueLoad } from "./QueueLoad.ts"
 
 export type Dispatcher = {
@@ -23,6 +25,8 @@ export type Dispatcher = {
   readonly accept: (batch: ReadonlyArray<Armed>) => void
   /** Whether the task is kept here, not yet taken by the broker. */
   readonly holds: (task: ClaimedTask) => boolean
+  /** What is kept, for whoever learns that it has been started or given back. */
+  readonly unpublished: Unpublished
   /** Forgets what is kept and returns it. */
   readonly clear: () => ReadonlyArray<Armed>
   readonly run: Effect.Effect<never>
@@ -36,10 +40,11 @@ export const make = Effect.fnUntraced(function* (parts: {
   readonly session: Session["Service"]
   readonly broker: Broker["Service"]
   readonly directory: KindDirectory
+  readonly outstanding: Outstanding
   /** The database's time, as estimated. */
   readonly nowMs: () => number
 }): Effect.fn.Return<Dispatcher> {
-  const { broker, directory, nowMs, session, store } = parts
+  const { broker, directory, nowMs, outstanding, session, store } = parts
   const clock = yield* Clock.Clock
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const publishOutage = new Outage("The broker (publish)", monotonicMs)
@@ -58,7 +63,7 @@ export const make = Effect.fnUntraced(function* (parts: {
       if (kept.size >= keptTasksMax || kept.has(armed.task.fence.eventId)) continue
       kept.set(armed.task.fence.eventId, armed)
       armed.load.unpublishedCount++
-      if (armed.task.priority === "critical") armed.load.unpublishedCriticalCount++
+      armed.load.unpublishedIn[armed.task.priority]++
     }
     if (kept.size > 0) arrived.openUnsafe()
   }
@@ -66,7 +71,7 @@ export const make = Effect.fnUntraced(function* (parts: {
   const forget = (armed: Armed): boolean => {
     if (!kept.delete(armed.task.fence.eventId)) return false
     armed.load.unpublishedCount--
-    if (armed.task.priority === "critical") armed.load.unpublishedCriticalCount--
+    armed.load.unpublishedIn[armed.task.priority]--
     return true
   }
 
@@ -100,7 +105,7 @@ export const make = Effect.fnUntraced(function* (parts: {
       if (answers[index] !== "Published") refusing.add(armed.load)
       // Gone if the session was lost meanwhile.
       else if (forget(armed)) {
-        armed.load.publishedCount++
+        outstanding.published(armed)
         publishedCount++
       }
     })
@@ -130,22 +135,26 @@ export const make = Effect.fnUntraced(function* (parts: {
     const sessionId = session.id()
     const overdueBeforeMs = nowMs() - republishAfterMs
     if ((yield* store.claimedBy(sessionId, overdueBeforeMs, 1)).length === 0) return
-    for (const load of directory.loads) load.observeLag(yield* broker.lag(load.queue), monotonicMs())
+    const heldBefore = new Map<QueueLoad, number>()
+    for (const load of directory.loads) heldBefore.set(load, yield* outstanding.inBroker(load))
     const claims = yield* store.claimedBy(sessionId, nowMs(), batchSizeMax)
     if (session.id() !== sessionId) return
-    const published = claims.filter((task) => !kept.has(task.fence.eventId))
+    const published = claims.filter((task) => !kept.has(task.fence.eventId) && directory.isServable(task.kind))
     for (const [load, tasks] of Map.groupBy(published, (task) => directory.loadOf(task.kind))) {
       const atMs = monotonicMs()
       const isRecent = atMs - (republishedAtMs.get(load) ?? Number.NEGATIVE_INFINITY) < republishAfterMs
-      if (isRecent || load.lagCount >= tasks.length) continue
-      const overdue = tasks.filter((task) => task.dueAtMs < overdueBeforeMs)
+      const inBroker = heldBefore.get(load) ?? 0
+      if (isRecent || inBroker >= tasks.length) continue
+      const overdue = tasks.filter(
+        (task) => task.dueAtMs < overdueBeforeMs && outstanding.publishedAtMs(task) < atMs - republishAfterMs
+      )
       if (overdue.length === 0) continue
       republishedAtMs.set(load, atMs)
       republishedCount += overdue.length
-      yield* Effect.logInfo(
-        `Publishing ${overdue.length} tasks of queue ${load.queue} again: due more than ${republishAfterMs} ms ago, not started, and the broker holds ${load.lagCount} of ${tasks.length} that it was given.`
+      yield* Effect.logDebug(
+        `Publishing ${overdue.length} tasks of queue ${load.queue} again: due more than ${republishAfterMs} ms ago, not started, and the broker holds ${inBroker} of ${tasks.length} that it was given.`
       )
-      accept(overdue.map((task) => ({ task, load })))
+      accept(overdue.map((task) => ({ task, load, repeat: Math.max(1, outstanding.publishedTimes(task)) })))
     }
   })
 
@@ -159,6 +168,12 @@ export const make = Effect.fnUntraced(function* (parts: {
   return {
     accept,
     holds: (task) => kept.has(task.fence.eventId),
+    unpublished: {
+      size: () => kept.size,
+      forgetWhere: (isGone) => {
+        for (const armed of kept.values()) if (isGone(armed.task)) forget(armed)
+      }
+    },
     clear,
     run,
     republish,
@@ -167,7 +182,7 @@ export const make = Effect.fnUntraced(function* (parts: {
   }
 })
 
-const dispatchOf = ({ load, task }: Armed, dispatchedAtMs: number): Dispatch => ({
+const dispatchOf = ({ load, repeat = 0, task }: Armed, dispatchedAtMs: number): Dispatch => ({
   taskId: task.taskId,
   fence: task.fence,
   kind: task.kind,
@@ -175,7 +190,7 @@ const dispatchOf = ({ load, task }: Armed, dispatchedAtMs: number): Dispatch => 
   priority: task.priority,
   dueAtMs: task.dueAtMs,
   dispatchedAtMs,
-  repeat: 0
+  repeat
 })
 
 type Refusal = { readonly pauseMs: number; readonly untilMs: number }

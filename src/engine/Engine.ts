@@ -28,15 +28,15 @@
  */
 import { Context, Effect, Fiber, Layer, Queue, type Scope } from "effect"
 import { Broker } from "../broker/Broker.ts"
-import type { TaskId } from "../core/TaskId.ts"
-import type { Fence } from "../core/TaskState.ts"
-import { Ids } from "../store/Ids.ts"
 import { Session } from "../store/Session.ts"
-import { batchSizeMax, TaskStore } from "../store/TaskStore.ts"
+import { TaskStore } from "../store/TaskStore.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import { EngineConfig } from "./EngineConfig.ts"
 import { KindDirectory } from "./KindDirectory.ts"
 import * as Poller from "./Poller.ts"
+import { deadLetterRelay } from "./DeadLetterRelay.ts"
+import { giveBackAll, giveBackWithdrawn } from "./giveBack.ts"
+import * as Outstanding from "./Outstanding.ts"
 import * as Supervisor from "./Supervisor.ts"
 import { TimerWheel } from "./TimerWheel.ts"
 import * as WheelTimer from "./WheelTimer.ts"
@@ -81,9 +81,10 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | Session | Broker
 
     const directory = new KindDirectory(store, session, broker.reach)
     const nowMs = () => timer.nowMs() + store.clockOffsetMs()
-    const dispatcher = yield* Dispatcher.make({ store, session, broker, directory, nowMs })
+    const outstanding = yield* Outstanding.make({ store, session, broker, directory, nowMs })
+    const dispatcher = yield* Dispatcher.make({ store, session, broker, directory, outstanding, nowMs })
     const wheel = new TimerWheel({ timer, clockOffsetMs: store.clockOffsetMs, release: dispatcher.accept })
-    const poller = yield* Poller.make({ store, session, broker, config, directory, wheel, dispatcher })
+    const poller = yield* Poller.make({ store, session, outstanding, config, directory, wheel, dispatcher })
     const supervisor = yield* Supervisor.make({ store, session })
 
     const wakeUps = yield* store.wakeUps
@@ -91,13 +92,15 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | Session | Broker
     yield* Effect.forkScoped(supervisor.supervise)
     yield* Effect.forkScoped(supervisor.maintain)
     yield* Effect.forkScoped(dispatcher.republish)
+    yield* Effect.forkScoped(giveBackWithdrawn({ directory, wheel, dispatcher, outstanding, nowMs }))
+    if (broker.reach === "fleet") yield* Effect.forkScoped(deadLetterRelay({ store, broker }))
     const dispatching = yield* Effect.forkScoped(dispatcher.run)
     const polling = yield* Effect.forkScoped(poller.run)
 
     const stop = Effect.gen(function* () {
       yield* Fiber.interrupt(polling)
       yield* Fiber.interrupt(dispatching)
-      yield* giveBack(
+      yield* giveBackAll(
         [...wheel.clear(), ...dispatcher.clear()].map(({ task }) => task),
         nowMs
       )
@@ -124,39 +127,6 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | Session | Broker
   }
 )
 
-type Claim = { readonly taskId: TaskId; readonly fence: Fence }
-
-/**
- * Releases claims unstarted: what is held here, and what is found by the session, for the last claim may have been made
- * without its answer being seen. Within a process that is all claims, since the broker's dispatches end with it; a
- * fleet's workers may still start what has been published, so only claims not due yet go back.
- */
-const giveBack = Effect.fnUntraced(function* (held: ReadonlyArray<Claim>, nowMs: () => number) {
-  const store = yield* TaskStore
-  const session = yield* Session
-  const { reach } = yield* Broker
-  const { eventId } = yield* Ids
-  const release = Effect.fnUntraced(function* (claims: ReadonlyArray<Claim>) {
-    const batch = claims.map(({ fence, taskId }) => ({ taskId, fence, eventId: eventId(), reason: "drained" as const }))
-    const answers = yield* store.release(batch)
-    return answers.filter((answer) => answer === "Released").length
-  })
-
-  let releasedCount = 0
-  for (let first = 0; first < held.length; first += batchSizeMax) {
-    releasedCount += yield* release(held.slice(first, first + batchSizeMax))
-  }
-  let isDone = false
-  while (!isDone) {
-    const claims = yield* store.claimedBy(session.id(), nowMs() + dayMs, batchSizeMax)
-    const own = reach === "process" ? claims : claims.filter(({ dueAtMs }) => dueAtMs > nowMs())
-    const count = own.length === 0 ? 0 : yield* release(own)
-    isDone = count === 0
-    releasedCount += count
-  }
-  if (releasedCount > 0) yield* Effect.logInfo(`Gave ${releasedCount} claims back.`)
-})
-
 const drain = <E, R>(stop: Effect.Effect<void, E, R>, drainMsMax: number): Effect.Effect<void, never, R> =>
   stop.pipe(
     Effect.timeoutOrElse({
@@ -165,9 +135,6 @@ const drain = <E, R>(stop: Effect.Effect<void, E, R>, drainMsMax: number): Effec
     }),
     Effect.catchCause((cause) => Effect.logWarning(`Not all claims were given back. ${afterwards}`, cause))
   )
-
-/** Beyond every look-ahead. */
-const dayMs = 86_400_000
 
 const afterwards = "They are free for other engines when this session's lease has ended."
 

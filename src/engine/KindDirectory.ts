@@ -7,8 +7,9 @@ import type { TaskStore } from "../store/TaskStore.ts"
 import { QueueLoad } from "./QueueLoad.ts"
 
 /**
- * Which queue serves which kind, and which kinds some live worker within the broker's reach serves: only those are
- * claimed. Read from the database again each second, and at every poll while there is nothing to serve.
+ * Which queue serves which kind, which kinds some live worker within the broker's reach serves, which are paused and
+ * which have caps: only what is served and not paused is claimed. Read from the database again each second, and at every
+ * poll while there is nothing to serve.
  */
 export class KindDirectory {
   readonly #store: TaskStore["Service"]
@@ -16,6 +17,9 @@ export class KindDirectory {
   readonly #reach: Broker["Service"]["reach"]
   readonly #loads = new Map<string, QueueLoad>()
   #queueByKind: ReadonlyMap<string, string> = new Map()
+  #servable: ReadonlySet<string> = new Set()
+  readonly #everServable = new Set<string>()
+  #paused: ReadonlySet<string> = new Set()
   #servesAny = false
   #refreshedAtMs = Number.NEGATIVE_INFINITY
 
@@ -34,6 +38,20 @@ export class KindDirectory {
     return this.#loadOfQueue(this.#queueByKind.get(kind) ?? defaultQueue)
   }
 
+  /** Served by a live worker, and not paused. */
+  isServable(kind: string): boolean {
+    return this.#servable.has(kind)
+  }
+
+  isPaused(kind: string): boolean {
+    return this.#paused.has(kind)
+  }
+
+  /** Whether there are kinds that were claimed for once and may not be now. */
+  get hasWithdrawn(): boolean {
+    return this.#everServable.size > this.#servable.size
+  }
+
   /** @param atMs monotonic */
   refreshIfStale(atMs: number): Effect.Effect<void, StoreUnavailable> {
     return this.#servesAny && atMs - this.#refreshedAtMs < refreshMs ? Effect.void : this.#refresh(atMs)
@@ -44,13 +62,19 @@ export class KindDirectory {
     StoreUnavailable
   > {
     const served = yield* this.#session.servedKinds(this.#reach)
-    if (served.length > 0) {
-      const records = yield* this.#store.kinds
-      this.#queueByKind = new Map(records.map(({ policy }) => [policy.kind, policy.queue]))
+    // Without a worker there is nothing to look up, and this is asked at every poll.
+    const records = served.length + this.#everServable.size === 0 ? [] : yield* this.#store.kinds
+    const policyByKind = new Map(records.map(({ policy }) => [policy.kind, policy]))
+    this.#queueByKind = new Map(records.map(({ policy }) => [policy.kind, policy.queue]))
+    this.#paused = new Set(records.filter(({ isPaused }) => isPaused).map(({ policy }) => policy.kind))
+    this.#servable = new Set(served.filter((kind) => !this.#paused.has(kind)))
+    for (const kind of this.#servable) this.#everServable.add(kind)
+    const kindsByQueue = Map.groupBy(this.#servable, (kind) => this.#queueByKind.get(kind) ?? defaultQueue)
+    for (const queue of kindsByQueue.keys()) this.#loadOfQueue(queue)
+    for (const load of this.#loads.values()) {
+      const kinds = kindsByQueue.get(load.queue) ?? []
+      load.serve(kinds.map((kind) => ({ kind, caps: policyByKind.get(kind)?.caps ?? null })))
     }
-    const kindsByQueue = Map.groupBy(served, (kind) => this.#queueByKind.get(kind) ?? defaultQueue)
-    for (const load of this.#loads.values()) load.kinds = []
-    for (const [queue, kinds] of kindsByQueue) this.#loadOfQueue(queue).kinds = kinds
     this.#servesAny = served.length > 0
     this.#refreshedAtMs = atMs
   })

@@ -3,20 +3,21 @@
  *
  * One claim at a time, as large as there is room (`claimPlan.ts`); the next one as soon as the first task known to be
  * unclaimed comes within the look-ahead, at a wake-up, or after the idle poll. While a claim was cut short by its limit
- * the next follows at once; while the window is full the broker's lag is asked every 5 to 50 ms for room.
+ * the next follows at once; while the window is full it is asked every 5 to 50 ms what is still outstanding.
  *
  * Nothing ends the loop but its interruption. A store that fails is logged when it begins and ends to, and asked again with
  * a growing pause. A claim whose answer was lost may have been made: it is looked up by the session before the next.
  */
 import { Cause, Clock, Effect, Latch } from "effect"
-import type { Broker } from "../broker/Broker.ts"
 import type { Session } from "../store/Session.ts"
-import { batchSizeMax, type ClaimedTask, type TaskStore } from "../store/TaskStore.ts"
-import { claimInMs, type ClaimTimes, isHeldBack, type PlannedClaim, planClaims } from "./claimPlan.ts"
+import { batchSizeMax, type Claimed, type ClaimedTask, type TaskStore } from "../store/TaskStore.ts"
+import { claimInMs, type ClaimTimes, isHeldBack, kindsOf, type PlannedClaim, planClaims } from "./claimPlan.ts"
 import type { Dispatcher } from "./Dispatcher.ts"
 import type { EngineConfig } from "./EngineConfig.ts"
 import type { KindDirectory } from "./KindDirectory.ts"
 import { Outage } from "./Outage.ts"
+import type { Outstanding } from "./Outstanding.ts"
+import type { QueueLoad } from "./QueueLoad.ts"
 import type { TimerWheel } from "./TimerWheel.ts"
 
 export type Poller = {
@@ -29,18 +30,18 @@ export type Poller = {
 export const make = Effect.fnUntraced(function* (parts: {
   readonly store: TaskStore["Service"]
   readonly session: Session["Service"]
-  readonly broker: Broker["Service"]
+  readonly outstanding: Outstanding
   readonly config: EngineConfig
   readonly directory: KindDirectory
   readonly wheel: TimerWheel
   readonly dispatcher: Dispatcher
 }): Effect.fn.Return<Poller> {
-  const { broker, config, directory, dispatcher, session, store, wheel } = parts
+  const { config, directory, dispatcher, outstanding, session, store, wheel } = parts
   const clock = yield* Clock.Clock
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const times = (): ClaimTimes => ({ nowMs: wheel.nowMs(), monotonicMs: monotonicMs() })
   const storeOutage = new Outage("The store (claim)", monotonicMs)
-  const brokerOutage = new Outage("The broker (lag)", monotonicMs)
+  const outstandingOutage = new Outage("The store or the broker (outstanding)", monotonicMs)
   const woken = Latch.makeUnsafe()
 
   let hintDueAtMs = Number.POSITIVE_INFINITY
@@ -59,8 +60,8 @@ export const make = Effect.fnUntraced(function* (parts: {
     wheel.turn()
     takeHint()
     if (claimMayBeLost) yield* findLostClaims
-    // Without an answer the last lag and all that was published since is an upper bound, and good enough.
-    yield* brokerOutage.attempt(observeLags)
+    // Without an answer what was outstanding, and all that was published since, is an upper bound, and good enough.
+    yield* outstandingOutage.attempt(outstanding.observe(dispatcher.unpublished))
     let tasksCount = 0
     for (const planned of planClaims(directory.loads, times(), config)) tasksCount += yield* claim(planned)
     return pauseMs(tasksCount)
@@ -73,25 +74,19 @@ export const make = Effect.fnUntraced(function* (parts: {
     claimMayBeLost = false
     wheel.clear()
     dispatcher.clear()
-    for (const load of directory.loads) load.nextDueAtMs = Number.NEGATIVE_INFINITY
+    outstanding.clear()
+    for (const load of directory.loads) load.expectDueAt(Number.NEGATIVE_INFINITY)
   }
 
   const takeHint = () => {
     if (hintDueAtMs === Number.POSITIVE_INFINITY) return
     const isNear = hintDueAtMs <= wheel.nowMs() + config.lookAheadMs
     for (const load of directory.loads) {
-      load.nextDueAtMs = Math.min(load.nextDueAtMs, hintDueAtMs)
+      load.expectDueAt(hintDueAtMs)
       if (isNear) load.criticalWoken = true
     }
     hintDueAtMs = Number.POSITIVE_INFINITY
   }
-
-  const observeLags = Effect.gen(function* () {
-    for (const load of directory.loads) {
-      const lag = yield* broker.lag(load.queue)
-      load.observeLag(lag, monotonicMs())
-    }
-  })
 
   const claim = (planned: PlannedClaim) =>
     Effect.suspend(() => {
@@ -102,30 +97,56 @@ export const make = Effect.fnUntraced(function* (parts: {
       return Effect.map(
         store.claim({
           sessionId: claimingId,
-          kinds: planned.loads.flatMap((load) => load.kinds),
+          ...kindsOf(planned),
           priorities: planned.priorities,
           lookAheadMs: planned.lookAheadMs,
           limit
         }),
-        ({ nextDueAtMs, tasks }) => {
-          const isCut = tasks.length >= limit
-          const knownNextAtMs = nextDueAtMs ?? (isCut ? wheel.nowMs() : Number.POSITIVE_INFINITY)
-          for (const load of planned.loads) {
-            load.observeClaim(monotonicMs() - claimedAtMs)
-            if (planned.way === "critical") {
-              load.criticalClaimedAtMs = claimedAtMs
-              load.criticalWoken = isCut
-            } else {
-              load.claimedAtMs = claimedAtMs
-              load.nextDueAtMs = knownNextAtMs
-            }
-          }
-          claimedCount += tasks.length
-          if (session.id() === claimingId) arm(tasks)
-          return tasks.length
+        (claimed) => {
+          observeClaim(planned, claimed, { claimedAtMs, limit })
+          claimedCount += claimed.tasks.length
+          if (session.id() === claimingId) arm(claimed.tasks)
+          return claimed.tasks.length
         }
       )
     }).pipe(Effect.tapCause((cause) => Effect.sync(() => (claimMayBeLost ||= !isUntouched(Cause.squash(cause))))))
+
+  /** What a claim has told about each of its queues. */
+  const observeClaim = (
+    { capped, loads, priorities, way }: PlannedClaim,
+    { cappedForMs, nextDueAtMs, tasks }: Claimed,
+    { claimedAtMs, limit }: { readonly claimedAtMs: number; readonly limit: number }
+  ) => {
+    const isCut = tasks.length >= limit
+    const knownNextAtMs = nextDueAtMs ?? (isCut ? wheel.nowMs() : Number.POSITIVE_INFINITY)
+    for (const load of loads) {
+      load.observeClaim(monotonicMs() - claimedAtMs)
+      switch (way) {
+        case "critical":
+          load.criticalClaimedAtMs = claimedAtMs
+          load.criticalWoken = isCut
+          break
+        case "floor":
+          load.floorClaimedAtMs = claimedAtMs
+          for (const lane of priorities ?? [])
+            load.floors.observeFloor(lane, tasksOf(load, tasks), isCut, wheel.nowMs())
+          break
+        case "capped":
+          if (capped === undefined) break
+          capped.claimedAtMs = claimedAtMs
+          capped.nextDueAtMs = knownNextAtMs
+          capped.openAtMs = cappedForMs === null ? Number.NEGATIVE_INFINITY : monotonicMs() + cappedForMs
+          break
+        default:
+          load.claimedAtMs = claimedAtMs
+          load.nextDueAtMs = knownNextAtMs
+          load.floors.observe(tasksOf(load, tasks), isCut)
+      }
+    }
+  }
+
+  const tasksOf = (load: QueueLoad, tasks: ReadonlyArray<ClaimedTask>) =>
+    tasks.filter(({ kind }) => directory.loadOf(kind) === load)
 
   const arm = (tasks: ReadonlyArray<ClaimedTask>) => {
     if (tasks.length === 0) return wheel.turn()

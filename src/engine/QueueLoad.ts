@@ -1,9 +1,31 @@
+import type { KindCaps } from "../core/KindPolicy.ts"
 import { type Priority, priorities, rankOf } from "../core/Priority.ts"
 import type { ClaimedTask } from "../store/TaskStore.ts"
 import type { EngineConfig } from "./EngineConfig.ts"
+import { LaneFloors } from "./LaneFloors.ts"
 
 /** A task this engine has claimed and not yet published, and the queue it goes to. */
-export type Armed = { readonly task: ClaimedTask; readonly load: QueueLoad }
+export type Armed = {
+  readonly task: ClaimedTask
+  readonly load: QueueLoad
+  /** How often it was published before; absent: never. */
+  readonly repeat?: number
+}
+
+export type LaneCounts = Record<Priority, number>
+
+export const noTasks = (): LaneCounts => ({ critical: 0, high: 0, normal: 0, low: 0 })
+
+/** A kind whose starts are capped: claimed by itself, when due and not ahead, as many as the store lets through. */
+export type CappedKind = {
+  readonly kind: string
+  caps: KindCaps
+  /** As of the load it belongs to. */
+  nextDueAtMs: number
+  claimedAtMs: number
+  /** Monotonic time before which the cap lets nothing through. */
+  openAtMs: number
+}
 
 /** Most urgent first, then the one due first. */
 export const byUrgency = (a: Armed, b: Armed): number =>
@@ -13,9 +35,11 @@ export const byUrgency = (a: Armed, b: Armed): number =>
  * What an engine holds of one queue between claim and start, and how much that may be.
  *
  * ```
- *   armed in the wheel -> unpublished -> broker lag -> started
+ *   armed in the wheel -> unpublished -> outstanding -> started
  *   `-- due later --'    `------ pressing: due ------'
  * ```
+ *
+ * Outstanding is what the broker has taken and nobody is known to have started (`Outstanding.ts`).
  *
  * Order, cancelling, pausing and fairness are decided in the database, so little should have left it: the window is
  * twice what workers start while it is being refilled. It opens at the speed at which they start and closes
@@ -23,40 +47,52 @@ export const byUrgency = (a: Armed, b: Armed): number =>
  */
 export class QueueLoad {
   readonly queue: string
-  /** Kinds of this queue that some live worker serves. */
+  /** Kinds of this queue that some live worker serves, that are not paused and have no caps. */
   kinds: ReadonlyArray<string> = []
+  /** The same of those with caps. */
+  capped: ReadonlyArray<CappedKind> = []
+  /** What each lower lane is owed while the more urgent ones take all there is. */
+  readonly floors = new LaneFloors()
 
   /** Counted by the wheel. */
   armedCount = 0
-  armedCriticalCount = 0
+  readonly armedIn = noTasks()
   /** Counted by the dispatcher: released by the wheel and not yet taken by the broker. */
   unpublishedCount = 0
-  unpublishedCriticalCount = 0
+  readonly unpublishedIn = noTasks()
   /** Dispatches the broker has taken since the engine began. */
   publishedCount = 0
 
   /** The earliest due time known to be unclaimed, by the database's clock; Infinity when none is known. */
   nextDueAtMs = Number.NEGATIVE_INFINITY
-  /** Monotonic time of the last claim of all lanes, and of the critical one alone. */
+  /** Monotonic time of the last claim of all lanes, of the critical one alone, and of what lower ones are owed. */
   claimedAtMs = Number.NEGATIVE_INFINITY
   criticalClaimedAtMs = Number.NEGATIVE_INFINITY
+  floorClaimedAtMs = Number.NEGATIVE_INFINITY
   /** Somebody scheduled a task within the look-ahead since the critical lane was last claimed. */
   criticalWoken = false
 
-  #lag: Readonly<Record<Priority, number>> = { critical: 0, high: 0, normal: 0, low: 0 }
+  #lag: Readonly<LaneCounts> = noTasks()
   #lagTotal = 0
   #publishedAtLag = 0
   #startsPerSecond = 0
   #sampledAtMs: number | undefined
   #startsSinceSample = 0
   #claimMs = 0
+  #roundTripMs = 0
 
   constructor(queue: string) {
     this.queue = queue
   }
 
-  /** Takes the broker's answer, given at a monotonic time. */
-  observeLag(lag: Readonly<Record<Priority, number>>, atMs: number): void {
+  /** Something is due at this instant, or may be. */
+  expectDueAt(dueAtMs: number): void {
+    this.nextDueAtMs = Math.min(this.nextDueAtMs, dueAtMs)
+    for (const capped of this.capped) capped.nextDueAtMs = Math.min(capped.nextDueAtMs, dueAtMs)
+  }
+
+  /** Takes what is outstanding at a monotonic time. */
+  observeLag(lag: Readonly<LaneCounts>, atMs: number): void {
     const total = priorities.reduce((sum, priority) => sum + lag[priority], 0)
     const publishedSince = this.publishedCount - this.#publishedAtLag
     this.#startsSinceSample += Math.max(0, publishedSince - (total - this.#lagTotal))
@@ -71,6 +107,11 @@ export class QueueLoad {
     this.#claimMs += (claimMs - this.#claimMs) * claimWeight
   }
 
+  /** Takes how long a dispatch was outstanding until its start was heard of. */
+  observeRoundTrip(roundTripMs: number): void {
+    this.#roundTripMs += (Math.min(roundTripMs, roundTripMsMax) - this.#roundTripMs) * roundTripWeight
+  }
+
   /** Due and not started. An old lag counts all that was published since on top. */
   get pressingCount(): number {
     return this.unpublishedCount + this.#lagTotal + (this.publishedCount - this.#publishedAtLag)
@@ -80,8 +121,21 @@ export class QueueLoad {
     return this.#lagTotal + (this.publishedCount - this.#publishedAtLag)
   }
 
-  get criticalCount(): number {
-    return this.armedCriticalCount + this.unpublishedCriticalCount + this.#lag.critical
+  /** Held of one lane, armed ones included. */
+  heldIn(priority: Priority): number {
+    return this.armedIn[priority] + this.unpublishedIn[priority] + this.#lag[priority]
+  }
+
+  /** Takes which kinds may be claimed from now on. */
+  serve(kinds: ReadonlyArray<{ readonly kind: string; readonly caps: KindCaps | null }>): void {
+    const known = new Map(this.capped.map((capped) => [capped.kind, capped]))
+    this.kinds = kinds.flatMap(({ caps, kind }) => (caps === null ? [kind] : []))
+    this.capped = kinds.flatMap(({ caps, kind }) => {
+      if (caps === null) return []
+      const capped = known.get(kind) ?? { kind, caps, ...neverClaimed }
+      capped.caps = caps
+      return [capped]
+    })
   }
 
   get startsPerSecond(): number {
@@ -89,7 +143,7 @@ export class QueueLoad {
   }
 
   windowTasks(config: EngineConfig): number {
-    const wanted = windowRoundTrips * this.#startsPerSecond * ((refillMs + this.#claimMs) / 1_000)
+    const wanted = windowRoundTrips * this.#startsPerSecond * ((refillMs + this.#claimMs + this.#roundTripMs) / 1_000)
     return Math.max(config.windowTasksMin, Math.min(Math.ceil(wanted), config.windowTasksMax))
   }
 
@@ -106,6 +160,12 @@ export class QueueLoad {
   }
 }
 
+const neverClaimed = {
+  claimedAtMs: Number.NEGATIVE_INFINITY,
+  nextDueAtMs: Number.NEGATIVE_INFINITY,
+  openAtMs: Number.NEGATIVE_INFINITY
+}
+
 /** A window lasts for two round trips, so that workers do not wait while the next claim is under way. */
 export const windowRoundTrips = 2
 /**
@@ -115,6 +175,10 @@ export const windowRoundTrips = 2
 export const refillMs = 100
 /** Of the newest claim in the average: one slow claim moves it little, ten move it there. */
 const claimWeight = 0.2
+/** Longer is not the way to the worker but the wait for a slot, for which no wider window helps. */
+const roundTripMsMax = 250
+/** Of one start in the average of some hundred. */
+const roundTripWeight = 0.02
 /** Starts come in batches; a rate over a shorter time would take one batch for a flood. */
 const sampleMsMin = 50
 /** How long a rate is remembered after the starts have become slower. */

@@ -74,7 +74,7 @@ export class TimerWheel {
       if (this.room === 0) continue
       this.#armedById.set(armed.task.taskId, armed)
       armed.load.armedCount++
-      if (armed.task.priority === "critical") armed.load.armedCriticalCount++
+      armed.load.armedIn[armed.task.priority]++
       this.#place(armed, nowMs)
       count++
     }
@@ -119,7 +119,7 @@ export class TimerWheel {
 
   #forget(armed: Armed): boolean {
     armed.load.armedCount--
-    if (armed.task.priority === "critical") armed.load.armedCriticalCount--
+    armed.load.armedIn[armed.task.priority]--
     return this.#armedById.delete(armed.task.taskId)
   }
 

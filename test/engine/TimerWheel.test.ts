@@ -47,7 +47,7 @@ describe("TimerWheel", () => {
           }
           assert.strictEqual(world.wheel.size, 0)
           assert.strictEqual(world.load.armedCount, 0)
-          assert.strictEqual(world.load.armedCriticalCount, 0)
+          assert.deepStrictEqual(world.load.armedIn, { critical: 0, high: 0, normal: 0, low: 0 })
         }
       )
     )
