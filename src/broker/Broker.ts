@@ -48,6 +48,8 @@ export type Dispatch = {
 }
 
 export type Subscription = {
+  /** Dispatches that arrived here and that nobody took in time. */
+  readonly droppedCount: () => number
   /**
    * Waits for at least one dispatch that there is room for, and takes as many as there is, the most urgent first
    * (`DispatchLanes.ts`). A broker of the fleet drops, as if declined, what nobody takes within `holdMsMax`: it is

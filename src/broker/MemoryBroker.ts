@@ -86,6 +86,7 @@ const subscriptionOf = (queue: DispatchQueue, held: Map<Dispatch, number>): Subs
     return true
   }
   return {
+    droppedCount: () => 0,
     take,
     acknowledge: (batch) =>
       Effect.sync(() => {

@@ -170,9 +170,7 @@ export const make = Effect.fnUntraced(function* (parts: {
     holds: (task) => kept.has(task.fence.eventId),
     unpublished: {
       size: () => kept.size,
-      forgetWhere: (isGone) => {
-        for (const armed of kept.values()) if (isGone(armed.task)) forget(armed)
-      }
+      forgetWhere: (isGone) => [...kept.values()].filter((armed) => isGone(armed.task) && forget(armed))
     },
     clear,
     run,

@@ -34,8 +34,8 @@ export type Outstanding = {
 
 export type Unpublished = {
   readonly size: () => number
-  /** Forgets those for which this holds. */
-  readonly forgetWhere: (isGone: (task: ClaimedTask) => boolean) => void
+  /** Forgets those for which this holds, and returns them. */
+  readonly forgetWhere: (isGone: (task: ClaimedTask) => boolean) => ReadonlyArray<Armed>
 }
 
 type Parts = {
@@ -140,9 +140,11 @@ const ofFleet = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return<Out
     const last = claims.length < batchSizeMax ? undefined : claims.at(-1)
     const isGone = (task: ClaimedTask): boolean =>
       !claimed.has(task.fence.eventId) && task.dueAtMs < dueBeforeMs && (last === undefined || isBefore(task, last))
-    unpublished.forgetWhere(isGone)
-    for (const { publishedAtMs, task } of entries.values()) {
-      if (publishedAtMs < askedAtMs && isGone(task)) forget(task.fence.eventId)
+    for (const { load } of unpublished.forgetWhere(isGone)) load.observePulled()
+    for (const { load, publishedAtMs, task } of entries.values()) {
+      if (publishedAtMs >= askedAtMs || !isGone(task)) continue
+      load.observeRoundTrip(askedAtMs - publishedAtMs)
+      forget(task.fence.eventId)
     }
   })
 

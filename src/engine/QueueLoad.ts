@@ -112,6 +112,12 @@ export class QueueLoad {
     this.#roundTripMs += (Math.min(roundTripMs, roundTripMsMax) - this.#roundTripMs) * roundTripWeight
   }
 
+  /** Takes that a task was started that the broker had not taken yet: a worker has pulled it. */
+  observePulled(): void {
+    this.#startsSinceSample++
+    this.observeRoundTrip(roundTripMsMax)
+  }
+
   /** Due and not started. An old lag counts all that was published since on top. */
   get pressingCount(): number {
     return this.unpublishedCount + this.#lagTotal + (this.publishedCount - this.#publishedAtLag)

@@ -1,6 +1,7 @@
 import { Effect, Option } from "effect"
 import { Broker, type Dispatch, holdMsMax, type Room, type Subscription } from "../broker/Broker.ts"
 import { batchSizeMax } from "../store/TaskStore.ts"
+import type { Arrivals } from "./Arrivals.ts"
 import type { Handler } from "./Handlers.ts"
 import type { Outage } from "./Outage.ts"
 import type { Slots } from "./Slots.ts"
@@ -19,12 +20,14 @@ export const takeFrom = Effect.fnUntraced(function* (
   handlerOf: (kind: string) => Handler | undefined,
   slots: Slots,
   starter: Starter,
-  outage: Outage
+  outage: Outage,
+  arrivals: Arrivals
 ): Effect.fn.Return<never, never, Broker> {
   const broker = yield* Broker
 
   const takeWhileItLasts = Effect.gen(function* () {
     const subscription = yield* broker.consume(queue)
+    yield* arrivals.watch(subscription)
     while (true) {
       if (slots.free() <= 0) {
         yield* slots.until(() => slots.free() > 0)
@@ -33,6 +36,7 @@ export const takeFrom = Effect.fnUntraced(function* (
       }
       const taken = yield* outage.outlast(take(subscription), () => true)
       if (Option.isNone(taken)) return
+      arrivals.arrived()
       yield* admit(subscription, taken.value)
     }
   })
@@ -67,6 +71,7 @@ export const takeFrom = Effect.fnUntraced(function* (
       rest = rest.filter((candidate) => !isAdmitted.has(candidate))
       const hasRoom = yield* slots.until(() => admittedOf(rest, slots).length > 0).pipe(Effect.timeoutOption(holdMsMax))
       if (Option.isSome(hasRoom)) continue
+      arrivals.declined(rest.length)
       const declined = rest.flatMap(({ dispatched }) => (dispatched === null ? [] : [dispatched.dispatch]))
       rest = []
       yield* outage.outlast(subscription.decline(declined), () => true)

@@ -1,11 +1,13 @@
-import { Context, Duration, Effect, Fiber, Layer, Option } from "effect"
+import { Clock, Context, Duration, Effect, Fiber, Layer, Option } from "effect"
 import { Broker } from "../broker/Broker.ts"
 import { ConfigInvalid, HandlerConflict } from "../DuetimeError.ts"
 import { attemptsInFlight, pulledStartsTotal } from "../DuetimeMetrics.ts"
 import { timeoutMsMax } from "../core/KindPolicy.ts"
 import { Session } from "../store/Session.ts"
 import { TaskStore } from "../store/TaskStore.ts"
+import { Arrivals } from "./Arrivals.ts"
 import { type HandlerFilter, makeAttemptRunner } from "./AttemptRunner.ts"
+import { monotonicMsOf } from "./Deadlines.ts"
 import { makeGate } from "./Gate.ts"
 import { type Handler, Handlers } from "./Handlers.ts"
 import { takeFrom } from "./Intake.ts"
@@ -107,6 +109,8 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
   let isAnnounced = true
   let isAnnouncing = false
 
+  const clock = yield* Clock.Clock
+  const arrivals = new Arrivals(() => monotonicMsOf(clock))
   let pulledCount = 0
   if (broker.reach === "fleet") {
     const onPulled = (count: number) => {
@@ -115,7 +119,7 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
     }
     const { isAlive } = session
     const outage = outages.store
-    yield* Effect.forkScoped(pullForEver({ store, handlers, slots, starter, outage, isAlive, onPulled }))
+    yield* Effect.forkScoped(pullForEver({ store, handlers, slots, starter, arrivals, outage, isAlive, onPulled }))
   }
 
   const announce = () => {
@@ -150,7 +154,7 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
     announce()
     if (intakes.has(queue)) return
     const handlerOf = (kind: string) => handlers.get(kind)
-    const intake = takeFrom(queue, handlerOf, slots, starter, outages.broker).pipe(
+    const intake = takeFrom(queue, handlerOf, slots, starter, outages.broker, arrivals).pipe(
       Effect.provideService(Broker, broker),
       Effect.forkIn(scope)
     )

@@ -112,17 +112,25 @@ export const make = Effect.fnUntraced(function* (
       origin?.offsets.done(origin.offset)
     }
   }
+  let droppedCount = 0
   const dropOld = Effect.sync(() => {
     if (inbox.size === 0) return
     const untilMs = monotonicMs() - holdMsMax
-    done(inbox.drop((dispatch) => (origins.get(dispatch)?.arrivedAtMs ?? 0) <= untilMs))
+    const dropped = inbox.drop((dispatch) => (origins.get(dispatch)?.arrivedAtMs ?? 0) <= untilMs)
+    droppedCount += dropped.length
+    done(dropped)
   })
   yield* dropOld.pipe(Effect.delay(dropIntervalMs), Effect.forever, Effect.forkScoped)
 
   const forget = (batch: ReadonlyArray<Dispatch>) => Effect.sync(() => done(batch))
   return {
     // What is declined is forgotten, as what nobody takes: somebody with a free slot pulls it, or the engine publishes it again.
-    subscription: { take: (room) => inbox.take(room), acknowledge: forget, decline: forget },
+    subscription: {
+      droppedCount: () => droppedCount,
+      take: (room) => inbox.take(room),
+      acknowledge: forget,
+      decline: forget
+    },
     status: () => ({
       queue,
       rebuiltCount: membership.rebuiltCount,
