@@ -90,8 +90,8 @@ export class TaskStore extends Context.Service<
 
     /**
      * Dead letters not announced yet, oldest first: locked while `announce` runs and marked when it has succeeded, so each is
-     * announced at least once. Answers how many; `announce` is not called for none. It must end by itself within
-     * `announceMsMax`, or the database ends the transaction and the letters are announced again.
+     * announced at least once. Answers how many; `announce` is not called for none. It must not use this
+     * store, and must end by itself within `announceMsMax`, or the database ends the transaction and the letters are announced again.
      */
     readonly relayDead: <E, R>(
       limit: number,

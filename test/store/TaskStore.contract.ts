@@ -7,11 +7,15 @@ import { layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { describe } from "vitest"
 import { actLaws } from "./contract/actLaws.ts"
+import { capLaws } from "./contract/capLaws.ts"
 import { claimLaws } from "./contract/claimLaws.ts"
+import { deadLaws } from "./contract/deadLaws.ts"
 import { expireLaws } from "./contract/expireLaws.ts"
 import { faultLaws } from "./contract/faultLaws.ts"
 import { finishLaws } from "./contract/finishLaws.ts"
 import { finishWithLaws } from "./contract/finishWithLaws.ts"
+import { pauseLaws } from "./contract/pauseLaws.ts"
+import { pullLaws } from "./contract/pullLaws.ts"
 import { readLaws } from "./contract/readLaws.ts"
 import { largeBatchLaws, scheduleLaws } from "./contract/scheduleLaws.ts"
 import { startLaws } from "./contract/startLaws.ts"
@@ -20,11 +24,15 @@ import { assertAuditIsGreen, type Law, type World } from "./contract/world.ts"
 const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["schedule", scheduleLaws],
   ["claim and release", claimLaws],
+  ["pull", pullLaws],
   ["start", startLaws],
   ["finish", finishLaws],
   ["finishWith", finishWithLaws],
   ["expire", expireLaws],
   ["act", actLaws],
+  ["pause", pauseLaws],
+  ["caps", capLaws],
+  ["relaying dead letters", deadLaws],
   ["reading", readLaws],
   ["lost requests and answers", faultLaws],
   ["large batches", largeBatchLaws]
