@@ -14,6 +14,7 @@ import {
   batchSizeMax,
   type FindFilter,
   type NewTask,
+  type PauseTarget,
   payloadBytesMaxDefault,
   type Scheduled,
   TaskStore,
@@ -64,6 +65,14 @@ export class Duetime extends Context.Service<
     readonly runNow: (id: string) => Effect.Effect<TaskSummary, ActError>
     /** Gives a dead letter all its attempts again. */
     readonly redrive: (id: string) => Effect.Effect<TaskSummary, ActError>
+
+    /**
+     * From the answer on, nothing of the kind or of the queue's kinds starts; what has started goes on. Its tasks can be
+     * scheduled, cancelled and moved as ever, and wait. A kind in a paused queue is paused whatever is said of the kind.
+     */
+    readonly pause: (target: Pausable) => Effect.Effect<void, PauseError>
+    /** Lets it go on, the most urgent and oldest first. */
+    readonly resume: (target: Pausable) => Effect.Effect<void, PauseError>
   }
 >()("duetime/Duetime") {
   static readonly layer: Layer.Layer<Duetime, never, TaskStore> = Layer.effect(
@@ -106,6 +115,12 @@ export type Found = { readonly tasks: ReadonlyArray<TaskSummary>; readonly next:
 export type ScheduleError = PayloadRejected | OptionsRejected | StoreUnavailable | DueBeyondHorizon
 export type LookUpError = StoreUnavailable | TaskNotFound | OptionsRejected
 export type ActError = LookUpError | InvalidTransition
+
+/** By name: a kind or a queue, whether or not anybody serves it yet. */
+export type Pausable =
+  | { readonly kind: string; readonly queue?: undefined }
+  | { readonly queue: string; readonly kind?: undefined }
+export type PauseError = StoreUnavailable | OptionsRejected
 
 export const findLimitDefault = 100
 export const findLimitMax = 1_000
@@ -183,6 +198,11 @@ const make = Effect.gen(function* () {
     })
   })
 
+  const setPaused = Effect.fnUntraced(function* (target: Pausable, isPaused: boolean) {
+    const checked = yield* Effect.fromResult(pauseTargetOf(target))
+    yield* Effect.retry(store.pause(checked, isPaused), { ...afterLostAnswer, while: wasLost })
+  })
+
   return Duetime.of({
     schedule: Effect.fnUntraced(function* (kind, payload, options = {}) {
       const task = yield* Effect.fromResult(read(kind.policy, kind.encodePayload(payload), options))
@@ -241,7 +261,10 @@ const make = Effect.gen(function* () {
       return yield* act(id, { _tag: "Reprioritise", priority })
     }),
     runNow: (id) => act(id, { _tag: "RunNow" }),
-    redrive: (id) => act(id, { _tag: "Redrive" })
+    redrive: (id) => act(id, { _tag: "Redrive" }),
+
+    pause: (target) => setPaused(target, true),
+    resume: (target) => setPaused(target, false)
   })
 })
 
@@ -266,6 +289,17 @@ const checkedId = (id: string): Effect.Effect<TaskId.TaskId, OptionsRejected> =>
   return TaskId.isTaskId(taskId)
     ? Effect.succeed(taskId)
     : Effect.fail(rejected("id", id, "Give the id that schedule returned, a UUID of version 7"))
+}
+
+const pauseTargetOf = (target: Pausable): Result.Result<PauseTarget, OptionsRejected> => {
+  const { kind, queue } = target
+  if (kind !== undefined && queue === undefined) {
+    return Result.map(nameOf("kind", kind), (name) => ({ _tag: "Kind", kind: name }))
+  }
+  if (queue !== undefined && kind === undefined) {
+    return Result.map(nameOf("queue", queue), (name) => ({ _tag: "Queue", queue: name }))
+  }
+  return Result.fail(rejected("target", target, "Give a kind or a queue"))
 }
 
 const entryReceiptOf = (answer: Scheduled): EntryReceipt => ({

@@ -1,5 +1,15 @@
 import { type Duration, Effect, Layer, Result, Schema, SchemaIssue, type Scope } from "effect"
-import { defaultQueue, type DueJitter, type KindPolicy, timeoutMsDefault, timeoutMsMax } from "./core/KindPolicy.ts"
+import {
+  concurrencyCapMax,
+  defaultQueue,
+  type DueJitter,
+  type KindCaps,
+  type KindPolicy,
+  startsPerSecondCapMax,
+  startsPerSecondCapMin,
+  timeoutMsDefault,
+  timeoutMsMax
+} from "./core/KindPolicy.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
 import { defaultRetryPolicy, type RetryPolicy } from "./core/RetryPolicy.ts"
 import { toStorableText } from "./core/storable.ts"
@@ -79,7 +89,14 @@ export type DefineOptions<Payload, Output> = {
   readonly dueJitter?: { readonly from?: Duration.Input; readonly to: Duration.Input }
   /** After an attempt whose worker died or that ran too long: try again, or wait for a person. Default "retry". */
   readonly onInterrupted?: "retry" | "park"
+  /**
+   * Limits of the kind over the whole fleet; default none. `concurrency`: tasks claimed or running at once, 1 to 100,000.
+   * `perSecond`: starts per second, 0.01 to 100,000. What is over them waits in the database, by priority and due time.
+   */
+  readonly caps?: Caps
 }
+
+export type Caps = { readonly concurrency?: number; readonly perSecond?: number }
 
 /**
  * Defines a kind. `kind` and `queue` are 1 to 100 characters of a-z, 0-9, ".", "_" and "-", a letter first.
@@ -178,7 +195,7 @@ const policyOf = (kind: string, options: DefineOptions<unknown, unknown>): KindP
     ),
     dueJitter: options.dueJitter === undefined ? null : jitterOf(options.dueJitter),
     onInterrupted,
-    caps: null
+    caps: options.caps === undefined ? null : capsOf(options.caps)
   }
 }
 
@@ -189,6 +206,29 @@ const jitterOf = (jitter: { readonly from?: Duration.Input; readonly to: Duratio
   if (toMs < fromMs) throw rejected("dueJitter.to", jitter.to, `Give at least dueJitter.from, ${fromMs} ms`)
   return { fromMs, toMs }
 }
+
+const capsOf = (caps: Caps): KindCaps => {
+  const { concurrency, perSecond } = caps
+  if (concurrency === undefined && perSecond === undefined) {
+    throw rejected("caps", caps, "Give concurrency, perSecond or both, or leave caps out")
+  }
+  if (concurrency !== undefined && !(Number.isInteger(concurrency) && isWithin(concurrency, 1, concurrencyCapMax))) {
+    throw rejected(
+      "caps.concurrency",
+      concurrency,
+      `Give a whole number from 1 to ${concurrencyCapMax}, or leave it out`
+    )
+  }
+  if (perSecond !== undefined && !isWithin(perSecond, startsPerSecondCapMin, startsPerSecondCapMax)) {
+    const wayOut = `Give a number from ${startsPerSecondCapMin} to ${startsPerSecondCapMax}, or pause the kind to stop it`
+    throw rejected("caps.perSecond", perSecond, wayOut)
+  }
+  return { concurrencyMax: concurrency ?? null, startsPerSecondMax: perSecond ?? null }
+}
+
+/** Also false of what is no number at all: callers in JavaScript give anything. */
+const isWithin = (value: unknown, least: number, most: number): boolean =>
+  typeof value === "number" && value >= least && value <= most
 
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 /** Characters of a schema's complaint that an error repeats; it quotes the value. */

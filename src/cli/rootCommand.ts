@@ -6,8 +6,10 @@ import { cancel } from "./commands/cancel.ts"
 import { dead } from "./commands/dead.ts"
 import { kinds } from "./commands/kinds.ts"
 import { migrate } from "./commands/migrate.ts"
+import { pause } from "./commands/pause.ts"
 import { reprioritise } from "./commands/reprioritise.ts"
 import { reschedule } from "./commands/reschedule.ts"
+import { resume } from "./commands/resume.ts"
 import { runNow } from "./commands/runNow.ts"
 import { schedule } from "./commands/schedule.ts"
 import { task } from "./commands/task.ts"
@@ -31,6 +33,8 @@ export const rootCommand = Command.make("duetime").pipe(
     dead,
     backlog,
     kinds,
+    pause,
+    resume,
     audit,
     migrate
   ]),

@@ -29,6 +29,10 @@ export type KindPolicy = {
 }
 
 export const defaultQueue = "default"
+/** What caps may be: above, nothing is limited by a claim any more; below, a person had better pause the kind. */
+export const concurrencyCapMax = 100_000
+export const startsPerSecondCapMin = 0.01
+export const startsPerSecondCapMax = 100_000
 export const timeoutMsDefault = 60_000
 /** A day. A longer task is better split; a drain or crash would repeat too much of it. */
 export const timeoutMsMax = 86_400_000

@@ -2,7 +2,7 @@ import { Cause, Effect, Exit, Fiber, Layer, ManagedRuntime } from "effect"
 import type { Priority } from "../core/Priority.ts"
 import type { TaskEvent } from "../core/TaskEvent.ts"
 import { Duetime, Engine, type Ground, type Handlers, layerFromEnv, Worker, type WorkerOptions } from "../index.ts"
-import type { EntryReceipt, Find, Found, PayloadKind, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
+import type { EntryReceipt, Find, Found, Pausable, PayloadKind, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
 import { type HandlerConflict, OptionsRejected } from "../DuetimeError.ts"
 import type { ScheduleOptions, When } from "../ScheduleOptions.ts"
 import type { Kind } from "../Task.ts"
@@ -12,7 +12,7 @@ import type { AsyncAttempt } from "../worker/Handlers.ts"
 export { Schema } from "effect"
 export { layerDev, layerFromEnv, layerMemory, layerPostgres, RetryPolicy, Task } from "../index.ts"
 export * from "../DuetimeError.ts"
-export type { EntryReceipt, Find, Found, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
+export type { EntryReceipt, Find, Found, Pausable, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
 export type { ScheduleOptions, When } from "../ScheduleOptions.ts"
 export type { TaskSummary, TaskView } from "../TaskView.ts"
 export type { AsyncAttempt, AsyncSql } from "../worker/Handlers.ts"
@@ -46,6 +46,8 @@ export interface Connection extends AsyncDisposable {
   readonly reprioritise: (id: string, priority: Priority) => Promise<TaskSummary>
   readonly runNow: (id: string) => Promise<TaskSummary>
   readonly redrive: (id: string) => Promise<TaskSummary>
+  readonly pause: (target: Pausable) => Promise<void>
+  readonly resume: (target: Pausable) => Promise<void>
 
   /** Adds a handler for `work`. */
   readonly handle: <Payload, Output>(
@@ -119,6 +121,8 @@ export const connect = async <E = never>(
     reprioritise: (id, priority) => ask((duetime) => duetime.reprioritise(id, priority)),
     runNow: (id) => ask((duetime) => duetime.runNow(id)),
     redrive: (id) => ask((duetime) => duetime.redrive(id)),
+    pause: (target) => ask((duetime) => duetime.pause(target)),
+    resume: (target) => ask((duetime) => duetime.resume(target)),
     handle: (kind, handler) => {
       handlers.push(kind.handleAsync(handler))
       return connection

@@ -29,7 +29,8 @@ describe("a kind's policy", () => {
       timeout: "5 minutes",
       priority: "critical",
       dueJitter: { from: "1 second", to: "5 seconds" },
-      onInterrupted: "park"
+      onInterrupted: "park",
+      caps: { concurrency: 10, perSecond: 0.5 }
     })
     assert.deepStrictEqual(kind.policy, {
       kind: "billing.charge-card_2",
@@ -39,7 +40,7 @@ describe("a kind's policy", () => {
       timeoutMs: 300_000,
       dueJitter: { fromMs: 1_000, toMs: 5_000 },
       onInterrupted: "park",
-      caps: null
+      caps: { concurrencyMax: 10, startsPerSecondMax: 0.5 }
     })
   })
 
@@ -67,6 +68,14 @@ describe("a kind's policy", () => {
     ["retry.delays[1] is '400 days'", () => RetryPolicy.listed({ delays: [1, "400 days"] })],
     ["retry.cap is '1 second'", () => RetryPolicy.exponential({ base: "2 seconds", cap: "1 second" })],
     ["retry.factor is 0.5", () => RetryPolicy.exponential({ base: 1, cap: 2, factor: 0.5 })],
+    ["caps is {}", () => Task.define("a", { payload: {}, caps: {} })],
+    ["caps.concurrency is 0", () => Task.define("a", { payload: {}, caps: { concurrency: 0 } })],
+    ["caps.concurrency is 1.5", () => Task.define("a", { payload: {}, caps: { concurrency: 1.5 } })],
+    ["caps.concurrency is 100001", () => Task.define("a", { payload: {}, caps: { concurrency: 100_001 } })],
+    ["caps.concurrency is '10'", () => Task.define("a", { payload: {}, ...unread('{"caps":{"concurrency":"10"}}') })],
+    ["caps.perSecond is 0", () => Task.define("a", { payload: {}, caps: { perSecond: 0 } })],
+    ["caps.perSecond is NaN", () => Task.define("a", { payload: {}, caps: { concurrency: 1, perSecond: Number.NaN } })],
+    ["caps.perSecond is 100001", () => Task.define("a", { payload: {}, caps: { perSecond: 100_001 } })],
     ["snooze is -1", () => Task.snooze(-1)],
     ["retryIn is NaN", () => Task.retryIn(Number.NaN, "x")]
   ]

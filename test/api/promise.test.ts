@@ -57,6 +57,25 @@ describe("without Effect", () => {
     assert.strictEqual((await duetime.get(id)).stage, "succeeded")
   })
 
+  it("a kind is paused and resumed", async () => {
+    await using duetime = await open()
+    const greeted = Promise.withResolvers<string>()
+    await duetime.pause({ kind: "greet" })
+    const { id } = await duetime.schedule(Greet, { name: "Ada" })
+    const working = duetime
+      .handle(Greet, async ({ name }) => {
+        greeted.resolve(name)
+        return { text: "" }
+      })
+      .work({ onSignals: false })
+    for (let turn = 0; turn < 100; turn++) await setImmediate()
+    assert.strictEqual((await duetime.get(id)).stage, "pending")
+    await duetime.resume({ kind: "greet" })
+    assert.strictEqual(await greeted.promise, "Ada")
+    await duetime.close()
+    await working
+  })
+
   it("rejects with the tagged errors themselves", async () => {
     await using duetime = await open()
     await rejects(duetime.schedule(Greet, JSON.parse("{}")), "PayloadRejected")

@@ -187,6 +187,40 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
     })
   )
 
+  it.effect("pauses and resumes kinds and queues, and warns of a name that nobody serves", () =>
+    Effect.gen(function* () {
+      const pausedOf = Effect.map(json("kinds"), (records) =>
+        Array.isArray(records) ? records.filter(({ isPaused }) => isPaused).map(({ policy }) => policy.kind) : []
+      )
+      const paused = yield* cli("pause", "--kind", "charge-card")
+      assert.deepStrictEqual(paused, { status: 0, stdout: "kind charge-card  paused\n", stderr: "" })
+      assert.deepStrictEqual(yield* pausedOf, ["charge-card"])
+      assert.match(
+        normalised((yield* cli("kinds")).stdout),
+        /\ncharge-card  default  normal  8  <span>  paused  nobody now\n/
+      )
+      const resumed = yield* json("resume", "--kind", "charge-card")
+      assert.deepStrictEqual(resumed, { kind: "charge-card", isPaused: false })
+      assert.deepStrictEqual(yield* pausedOf, [])
+
+      assert.deepStrictEqual(yield* json("pause", "--queue", "default"), { queue: "default", isPaused: true })
+      assert.include(yield* pausedOf, "charge-card")
+      yield* json("resume", "--queue", "default")
+      assert.deepStrictEqual(yield* pausedOf, [])
+
+      const typo = yield* cli("pause", "--queue", "biling")
+      assert.deepStrictEqual([typo.status, typo.stdout], [0, "queue biling  paused\n"])
+      assert.match(typo.stderr, /^No worker has served the queue "biling" yet\./)
+      yield* cli("resume", "--queue", "biling")
+
+      for (const args of [["pause"], ["resume", "--kind", "a", "--queue", "b"]]) {
+        const wrong = yield* cli(...args)
+        assert.strictEqual(wrong.status, 2)
+        assert.match(wrong.stderr, /^Give --kind or --queue\./)
+      }
+    })
+  )
+
   it.effect("tells the backlog and the kinds, also those that nobody serves", () =>
     Effect.gen(function* () {
       const kinds = yield* cli("kinds")

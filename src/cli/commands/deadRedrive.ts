@@ -1,5 +1,5 @@
 import * as Argument from "effect/cli/Argument"
-import * as CliError from "effect/cli/CliError"
+import type * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Prompt from "effect/cli/Prompt"
@@ -14,6 +14,7 @@ import { type Answer, answering } from "../Answer.ts"
 import { type Client, withClient } from "../connection.ts"
 import { counted } from "../render/table.ts"
 import { summaryLine } from "../render/tasks.ts"
+import { usage } from "../usage.ts"
 
 /** Dead letters looked up per page, and redriven at a time. */
 const pageSize = 500
@@ -69,8 +70,6 @@ export const deadRedrive = Command.make(
     { command: "duetime dead redrive --all --kind charge-card --dry-run", description: "How many would it be?" }
   ])
 )
-
-const usage = (message: string) => Effect.fail(new CliError.ValidationError({ message }))
 
 type RedriveAllError = StoreUnavailable | OptionsRejected | CliError.ValidationError | Terminal.QuitError
 

@@ -1,9 +1,17 @@
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
+import type { KindCaps } from "../../core/KindPolicy.ts"
 import { answering } from "../Answer.ts"
 import { withClient } from "../connection.ts"
 import { table } from "../render/table.ts"
 import { span } from "../render/time.ts"
+
+/** `10 at once, 50/s`. */
+const capsText = ({ concurrencyMax, startsPerSecondMax }: KindCaps): string =>
+  [
+    ...(concurrencyMax === null ? [] : [`${concurrencyMax.toLocaleString("en-US")} at once`]),
+    ...(startsPerSecondMax === null ? [] : [`${startsPerSecondMax.toLocaleString("en-US")}/s`])
+  ].join(", ")
 
 export const kinds = Command.make(
   "kinds",
@@ -31,6 +39,12 @@ export const kinds = Command.make(
                     value: ({ known, policy }) => (known ? span(policy.timeoutMs) : ""),
                     align: "right"
                   },
+                  { title: "CAPS", value: ({ policy }) => (policy.caps === null ? "" : capsText(policy.caps)) },
+                  {
+                    title: "PAUSED",
+                    value: ({ isPaused }) => (isPaused ? "paused" : ""),
+                    paint: (text) => paint.bad(text)
+                  },
                   {
                     title: "SERVED BY",
                     value: ({ known, liveSessions }) =>
@@ -48,6 +62,6 @@ export const kinds = Command.make(
     )
   )
 ).pipe(
-  Command.withDescription("List the kinds with their policies and how many live workers serve each"),
+  Command.withDescription("List the kinds with their policies, which are paused, and how many live workers serve each"),
   Command.withExamples([{ command: "duetime kinds", description: "Is anybody serving what is scheduled?" }])
 )

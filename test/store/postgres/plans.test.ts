@@ -8,7 +8,19 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer } from "effect"
 import { defaultKindPolicy } from "../../../src/core/KindPolicy.ts"
 import { byDay } from "../../../src/store/postgres/byDay.ts"
-import { float8s, instant, int2s, int4, int4s, texts, uuid, uuids } from "../../../src/store/postgres/parameters.ts"
+import {
+  float8,
+  float8s,
+  instant,
+  int2s,
+  int4,
+  int4s,
+  texts,
+  uuid,
+  uuids
+} from "../../../src/store/postgres/parameters.ts"
+import { pullSql } from "../../../src/store/postgres/pull.ts"
+import { unannouncedSql } from "../../../src/store/postgres/relayDead.ts"
 import { claimSql, confirmSql, nextDueSql, settleSql, startSql } from "../../../src/store/postgres/statements.ts"
 import { Session } from "../../../src/store/Session.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
@@ -16,7 +28,9 @@ import { newTask } from "../contract/world.ts"
 import { pgStore } from "./world.ts"
 
 const futureTasks = 20_000
+const otherKinds = 1_000
 const backlogTasks = 3_000
+const announcedLetters = 5_000
 const limit = 100
 const kind = "plans"
 
@@ -34,6 +48,7 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
           int4(sessionId)
         ])
         assertReadsByKey(nodes)
+        assertNoKindIsRead(nodes)
         assertPartitions(nodes, "due", 3)
         const sorted = nodes.filter((node) => node.type.includes("Sort")).map((node) => node.rows)
         assert.isAtMost(Math.max(...sorted), 4 * 2 * limit, "a sort of more than the lanes' candidates")
@@ -92,8 +107,38 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
         ])
         const confirm = yield* planned(confirmSql, [ids, events, ...bounds])
         for (const nodes of [start, settle, confirm]) assertReadsByKey(nodes)
+        assertNoKindIsRead(start)
         assertPartitions(start, "event", 1)
         assertPartitions(confirm, "event", 1)
+      })
+    )
+
+    it.effect("a pull reads what is in progress once, and the paused kinds are found by key", () =>
+      Effect.gen(function* () {
+        const { id } = yield* loaded
+        const pull = [int4s([id]), float8(500), int4(limit), int4(limit)]
+        const free = yield* planned(pullSql, pull)
+        assertNoKindIsRead(free)
+        assert.strictEqual(free.filter((node) => node.relation === "in_progress").length, 1)
+        const sql = yield* PgClient.PgClient
+        yield* sql`INSERT INTO duetime.paused_queue (queue) VALUES ('q-7')`
+        const paused = yield* planned(pullSql, pull)
+        yield* sql`DELETE FROM duetime.paused_queue`
+        assert.strictEqual(rowsOf(paused, "kind"), 1)
+      })
+    )
+
+    it.effect("the look for letters to announce follows the index of those that wait", () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        yield* sql`INSERT INTO duetime.dead_letter (due_at, dead_at, task_id, kind_id, version, attempt, charged, priority, announced_at)
+          SELECT now(), now() - n * interval '1 second', gen_random_uuid(), 1, 4, 1, 1, 2, CASE WHEN n > 20 THEN now() END
+          FROM generate_series(1, ${announcedLetters}::int4) n`
+        yield* sql`ANALYZE duetime.dead_letter`.unprepared
+        const nodes = yield* planned(unannouncedSql, [int4(10)])
+        yield* sql`DELETE FROM duetime.dead_letter`
+        assertReadsByKey(nodes)
+        assert.strictEqual(rowsOf(nodes, "dead_letter"), 10)
       })
     )
 
@@ -107,6 +152,9 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
         )
         assert.throws(() => assertReadsByKey(nodes))
         assert.throws(() => assertPartitions(nodes, "due", 3))
+        const everyKind = "SELECT count(*) FROM duetime.kind WHERE coalesce(policy->>'queue', 'default') <> 'q'"
+        const kinds = yield* planned(everyKind, [])
+        assert.throws(() => assertNoKindIsRead(kinds))
         assert.isAbove(
           Math.max(...nodes.filter((node) => node.type.includes("Sort")).map((node) => node.rows)),
           8 * limit
@@ -146,9 +194,11 @@ const loadedOnce = Effect.runSync(
         FROM generate_series(1, ${backlogTasks}::int4) n, LATERAL (SELECT clock_timestamp() - n * interval '1 second') d (at)`
       yield* sql`INSERT INTO duetime.event (task_id, version, type, event_id, at, kind_id, priority, due_at)
         SELECT task_id, 1, 1, gen_random_uuid(), clock_timestamp(), kind_id, priority, due_at FROM duetime.due WHERE priority = 3`
-      yield* sql`ANALYZE duetime.due, duetime.event, duetime.in_progress`.unprepared
+      yield* sql`INSERT INTO duetime.kind (name, policy)
+        SELECT 'other-' || n, jsonb_build_object('queue', 'q-' || n) FROM generate_series(1, ${otherKinds}::int4) n`
+      yield* sql`ANALYZE duetime.due, duetime.event, duetime.in_progress, duetime.kind`.unprepared
       const lanes = [int4s([id, id, id, id]), int2s([0, 1, 2, 3])]
-      return { claimed, lanes, nowMs: Math.floor(ms), sessionId: session.id() }
+      return { claimed, id, lanes, nowMs: Math.floor(ms), sessionId: session.id() }
     })
   )
 )
@@ -197,6 +247,12 @@ const assertReadsByKey = (nodes: ReadonlyArray<Node>) => {
   const whole = nodes.filter((node) => node.type === "Seq Scan" && tables.test(node.relation))
   assert.deepStrictEqual(whole, [], "a table is read from end to end")
 }
+
+const rowsOf = (nodes: ReadonlyArray<Node>, relation: string) =>
+  nodes.filter((node) => node.relation === relation).reduce((sum, node) => sum + node.rows, 0)
+
+/** Nothing is paused: what it costs to know that must not grow with the kinds. */
+const assertNoKindIsRead = (nodes: ReadonlyArray<Node>) => assert.strictEqual(rowsOf(nodes, "kind"), 0, "kinds read")
 
 const assertPartitions = (nodes: ReadonlyArray<Node>, table: string, partitionsMax: number) => {
   const scanned = new Set(nodes.map((node) => node.relation).filter((relation) => relation.startsWith(`${table}_`)))
