@@ -2,7 +2,7 @@
  * Publishes batches, one request for all their topics. One topic that is missing fails the whole request, so then it is
  * found, refused and left out for a while, and the rest goes out.
  */
-import { Effect, Option, type Scope } from "effect"
+import { Effect, Option, Result, type Scope } from "effect"
 import type { Kafka, Message } from "kafkajs"
 import type { BrokerUnavailable, Dispatch } from "../Broker.ts"
 import { encode, placeOf } from "./envelope.ts"
@@ -10,7 +10,7 @@ import { metadataMaxAgeMs, requestTimeoutMs, type Clients } from "./KafkaClient.
 import { failureFrom, isTopicUnknown, type KafkaFailure, unavailable, untilSettled } from "./kafkaErrors.ts"
 import * as Link from "./Link.ts"
 import type { TopicAdmin } from "./TopicAdmin.ts"
-import { topicOf } from "./topics.ts"
+import { topicMissingWayOut, topicOf } from "./topics.ts"
 
 export type Publisher = {
   readonly publish: (
@@ -42,13 +42,11 @@ export const make = Effect.fnUntraced(function* (parts: {
     )
   }
 
-  const warn = Effect.fnUntraced(function* (topic: string, queue: string) {
+  const warn = Effect.fnUntraced(function* (topic: string, problem: string) {
     const last = warnedAtMs.get(topic)
     if (last !== undefined && monotonicMs() - last < warningIntervalMs) return
     warnedAtMs.set(topic, monotonicMs())
-    yield* Effect.logWarning(
-      `The topic ${topic} does not exist; its tasks wait in the store. Run "duetime topics ensure --queue ${queue}" or set DUETIME_KAFKA_CREATE_TOPICS=true.`
-    )
+    yield* Effect.logWarning(`Tasks for the topic ${topic} wait in the store: ${problem}`)
   })
 
   /** Makes, or takes note of, what is missing. */
@@ -56,17 +54,16 @@ export const make = Effect.fnUntraced(function* (parts: {
     const present = yield* Effect.mapError(admin.existing([...groups.keys()]), failureFrom)
     const absent = [...groups].filter(([topic]) => !present.has(topic))
     if (absent.length === 0) return
+    let problem: string | undefined
     if (createTopics) {
       const queues = [...new Set(absent.map(([, { queue }]) => queue))]
-      const made = yield* admin.ensure({ queues }).pipe(
-        Effect.tapError((error) => Effect.logWarning("The topics that are missing could not be made", error)),
-        Effect.option
-      )
-      if (Option.isSome(made)) return
+      const made = yield* Effect.result(admin.ensure({ queues }))
+      if (Result.isSuccess(made)) return
+      problem = `it could not be made: ${made.failure.reason}.`
     }
     for (const [topic, { queue }] of absent) {
       missing.set(topic, monotonicMs())
-      yield* warn(topic, queue)
+      yield* warn(topic, problem ?? `it does not exist. ${topicMissingWayOut(queue)}`)
     }
   })
 

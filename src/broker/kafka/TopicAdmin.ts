@@ -9,7 +9,7 @@ import { errorsOf, kindOf, refusedOr, unavailable, untilSettled } from "./kafkaE
 import type { KafkaSettings } from "./KafkaSettings.ts"
 import type { EnsuredTopic, EnsureOptions, KafkaTopics } from "./KafkaTopics.ts"
 import * as Link from "./Link.ts"
-import { groupOf, plansOf, topicOf } from "./topics.ts"
+import { groupOf, plansOf, topicMissingWayOut, topicOf } from "./topics.ts"
 
 export type TopicAdmin = Pick<KafkaTopics["Service"], "ensure" | "check" | "lagByTopic"> & {
   /** Whether the cluster answers. */
@@ -91,8 +91,7 @@ export const make = Effect.fnUntraced(function* (
     )
     for (const { plan, queue } of plans) {
       const found = present.get(plan.topic)
-      const command = `Run "duetime topics ensure --queue ${queue}" or set DUETIME_KAFKA_CREATE_TOPICS=true.`
-      if (found === undefined) return yield* new TopicMissing({ topic: plan.topic, wayOut: command })
+      if (found === undefined) return yield* new TopicMissing({ topic: plan.topic, wayOut: topicMissingWayOut(queue) })
       if (found < plan.partitions) {
         return yield* new TopicTooNarrow({
           topic: plan.topic,

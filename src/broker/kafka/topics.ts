@@ -27,6 +27,9 @@ export type TopicPlan = {
   readonly configEntries: Array<{ name: string; value: string }>
 }
 
+export const topicMissingWayOut = (queue: string): string =>
+  `Run "duetime topics ensure --queue ${queue}" or set DUETIME_KAFKA_CREATE_TOPICS=true.`
+
 /** All topics that dispatching these queues needs. */
 export const plansOf = (
   prefix: string,
