@@ -52,8 +52,8 @@ export type Subscription = {
   readonly droppedCount: () => number
   /**
    * Waits for at least one dispatch that there is room for, and takes as many as there is, the most urgent first
-   * (`DispatchLanes.ts`). A broker of the fleet drops, as if declined, what nobody takes within `holdMsMax`: it is
-   * no place to wait in, since nobody can look at, pause or reorder what waits there.
+   * (`DispatchLanes.ts`). A broker of the fleet drops, as if declined, what waits here while nothing is taken for
+   * `holdMsMax`: it is no place to wait in, since nobody can look at, pause or reorder what waits there.
    */
   readonly take: (room: Room) => Effect.Effect<ReadonlyArray<Dispatch>, BrokerUnavailable>
   /** Said after the starts are committed, won or lost, and before a handler runs. */
@@ -65,7 +65,7 @@ export type Subscription = {
   readonly decline: (batch: ReadonlyArray<Dispatch>) => Effect.Effect<void, BrokerUnavailable>
 }
 
-/** How long a broker of the fleet holds a dispatch for a worker that has no slot for it. */
+/** How long a broker of the fleet holds dispatches for a worker that takes none. */
 export const holdMsMax = 100
 
 export class BrokerUnavailable extends Schema.TaggedError<BrokerUnavailable>("duetime/BrokerUnavailable")(

@@ -107,11 +107,8 @@ const ofFleet = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return<Out
   }
 
   const hear = (started: ReadonlyArray<EventId>) => {
-    const atMs = monotonicMsOf(clock)
     for (const eventId of started) {
-      const entry = entries.get(eventId)
-      if (entry === undefined) continue
-      if (entry.publishedTimes === 1) entry.load.observeRoundTrip(atMs - entry.publishedAtMs)
+      entries.get(eventId)?.load.observeNews("hint")
       forget(eventId)
     }
   }
@@ -143,7 +140,7 @@ const ofFleet = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return<Out
     for (const { load } of unpublished.forgetWhere(isGone)) load.observePulled()
     for (const { load, publishedAtMs, task } of entries.values()) {
       if (publishedAtMs >= askedAtMs || !isGone(task)) continue
-      load.observeRoundTrip(askedAtMs - publishedAtMs)
+      load.observeNews("look-up")
       forget(task.fence.eventId)
     }
   })

@@ -79,7 +79,7 @@ export class QueueLoad {
   #sampledAtMs: number | undefined
   #startsSinceSample = 0
   #claimMs = 0
-  #roundTripMs = 0
+  #newsMs = 0
 
   constructor(queue: string) {
     this.queue = queue
@@ -107,15 +107,15 @@ export class QueueLoad {
     this.#claimMs += (claimMs - this.#claimMs) * claimWeight
   }
 
-  /** Takes how long a dispatch was outstanding until its start was heard of. */
-  observeRoundTrip(roundTripMs: number): void {
-    this.#roundTripMs += (Math.min(roundTripMs, roundTripMsMax) - this.#roundTripMs) * roundTripWeight
+  /** Takes that a start became known: by the worker's hint, or only by a look-up, which makes the way longer. */
+  observeNews(way: "hint" | "look-up"): void {
+    this.#newsMs += ((way === "hint" ? 0 : lookUpMs) - this.#newsMs) * newsWeight
   }
 
   /** Takes that a task was started that the broker had not taken yet: a worker has pulled it. */
   observePulled(): void {
     this.#startsSinceSample++
-    this.observeRoundTrip(roundTripMsMax)
+    this.observeNews("look-up")
   }
 
   /** Due and not started. An old lag counts all that was published since on top. */
@@ -149,7 +149,7 @@ export class QueueLoad {
   }
 
   windowTasks(config: EngineConfig): number {
-    const wanted = windowRoundTrips * this.#startsPerSecond * ((refillMs + this.#claimMs + this.#roundTripMs) / 1_000)
+    const wanted = windowRoundTrips * this.#startsPerSecond * ((refillMs + this.#claimMs + this.#newsMs) / 1_000)
     return Math.max(config.windowTasksMin, Math.min(Math.ceil(wanted), config.windowTasksMax))
   }
 
@@ -181,10 +181,10 @@ export const windowRoundTrips = 2
 export const refillMs = 100
 /** Of the newest claim in the average: one slow claim moves it little, ten move it there. */
 const claimWeight = 0.2
-/** Longer is not the way to the worker but the wait for a slot, for which no wider window helps. */
-const roundTripMsMax = 250
-/** Of one start in the average of some hundred. */
-const roundTripWeight = 0.02
+/** A look-up and the pull before it, together: what a start costs in time while the broker is away. */
+const lookUpMs = 250
+/** Of one start in the average of some fifty. The time a dispatch waits for a slot is not in it: no wider window helps that. */
+const newsWeight = 0.02
 /** Starts come in batches; a rate over a shorter time would take one batch for a flood. */
 const sampleMsMin = 50
 /** How long a rate is remembered after the starts have become slower. */

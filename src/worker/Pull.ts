@@ -76,7 +76,12 @@ export const pullForEver = Effect.fnUntraced(function* (parts: {
     yield* Effect.sleep(findingPauseMs * spread)
     if (isTheWay()) continue
     const restOfPause = Effect.sleep((pauseMs - findingPauseMs) * spread)
-    yield* isBehind ? Effect.raceFirst(restOfPause, slots.until(() => slots.open() > 0)) : restOfPause
+    yield* isBehind
+      ? Effect.raceFirst(
+          restOfPause,
+          slots.until(() => slots.open() > 0)
+        )
+      : restOfPause
   }
 })
 

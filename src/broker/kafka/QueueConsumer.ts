@@ -112,10 +112,13 @@ export const make = Effect.fnUntraced(function* (
       origin?.offsets.done(origin.offset)
     }
   }
+  let takenAtMs = monotonicMs()
   let droppedCount = 0
   const dropOld = Effect.sync(() => {
     if (inbox.size === 0) return
-    const untilMs = monotonicMs() - holdMsMax
+    const nowMs = monotonicMs()
+    // A worker that takes goes on to do so; one that takes nothing has no slot for any of them.
+    const untilMs = nowMs - (nowMs - takenAtMs < holdMsMax ? waitMsMax : holdMsMax)
     const dropped = inbox.drop((dispatch) => (origins.get(dispatch)?.arrivedAtMs ?? 0) <= untilMs)
     droppedCount += dropped.length
     done(dropped)
@@ -127,7 +130,12 @@ export const make = Effect.fnUntraced(function* (
     // What is declined is forgotten, as what nobody takes: somebody with a free slot pulls it, or the engine publishes it again.
     subscription: {
       droppedCount: () => droppedCount,
-      take: (room) => inbox.take(room),
+      take: (room) =>
+        Effect.tap(inbox.take(room), () =>
+          Effect.sync(() => {
+            takenAtMs = monotonicMs()
+          })
+        ),
       acknowledge: forget,
       decline: forget
     },
@@ -173,6 +181,8 @@ const standstill = Effect.fnUntraced(function* (
   }
 })
 
+/** Nothing waits longer, however fast others are taken: the engine publishes it again after two seconds. */
+const waitMsMax = 1_000
 /** Between two looks for what nobody has taken. */
 const dropIntervalMs = holdMsMax / 2
 /** So much is handled twice at most when a consumer dies; each commit costs a request. */
