@@ -15,6 +15,9 @@ export const tokensMaxOf = (startsPerSecondMax: number): number => Math.max(1, s
 export const refilled = (tokens: number, elapsedMs: number, startsPerSecondMax: number): number =>
   Math.min(tokensMaxOf(startsPerSecondMax), tokens + (Math.max(0, elapsedMs) * startsPerSecondMax) / 1_000)
 
+/** What floating point may lose of a token; the bucket stays in debt for it, so nothing is given away. */
+const tokenTolerance = 1e-9
+
 /** How soon to claim again when as many tasks are in progress as the kind's cap allows: nobody tells when one ends. */
 export const cappedByConcurrencyMs = 20
 
@@ -33,7 +36,7 @@ export const allowanceOf = (
   tokens: number
 ): Allowance => {
   const room = concurrencyMax === null ? Infinity : Math.max(0, concurrencyMax - inProgressCount)
-  const paced = startsPerSecondMax === null ? Infinity : Math.max(0, Math.floor(tokens))
+  const paced = startsPerSecondMax === null ? Infinity : Math.max(0, Math.floor(tokens + tokenTolerance))
   const limit = Math.min(asked, room, paced)
   return {
     limit,
@@ -42,7 +45,7 @@ export const allowanceOf = (
       const byRoomMs = room === limit ? cappedByConcurrencyMs : 0
       const byPaceMs =
         startsPerSecondMax !== null && paced === limit
-          ? Math.ceil(((1 - (tokens - claimedCount)) * 1_000) / startsPerSecondMax)
+          ? Math.ceil(((1 - (tokens - claimedCount) - tokenTolerance) * 1_000) / startsPerSecondMax)
           : 0
       return Math.max(1, byRoomMs, byPaceMs)
     }

@@ -190,6 +190,46 @@ describe("the clock of the memory database", () => {
 })
 
 describe("the memory store", () => {
+  it.effect("gives a kind its starts at its pace to the millisecond, and a burst after a lull", () =>
+    Effect.gen(function* () {
+      const process = yield* openProcess(yield* MemoryDatabase.make())
+      for (let task = 0; task < 20; task++) yield* schedule(process, 0)
+      const claimed = Effect.gen(function* () {
+        const caps = { concurrencyMax: null, startsPerSecondMax: 20 }
+        const request = { sessionId: process.session.id(), kinds: [kind], lookAheadMs: 0, limit: 100, caps }
+        const { cappedForMs, tasks } = yield* process.store.claim(request)
+        return [tasks.length, cappedForMs]
+      })
+      assert.deepStrictEqual(yield* claimed, [2, 50])
+      yield* TestClock.adjust(49)
+      assert.deepStrictEqual(yield* claimed, [0, 1])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* claimed, [1, 50])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* claimed, [2, 50])
+    })
+  )
+
+  it.effect("lets others announce the dead letters of a process that crashed at it", () =>
+    Effect.gen(function* () {
+      const database = yield* MemoryDatabase.make()
+      const [crashing, other] = [yield* openProcess(database), yield* openProcess(database)]
+      const { taskId } = yield* schedule(crashing, 0)
+      const started = yield* start(crashing, yield* claim(crashing))
+      if (started._tag !== "Started") throw new Error(`was ${started._tag}`)
+      const outcome = { _tag: "Discard", reason: "no" } as const
+      const eventId = (yield* Ids).eventId()
+      yield* crashing.store.finish([{ started, eventId, outcome, policy: defaultKindPolicy(kind) }])
+      yield* Effect.forkChild(crashing.store.relayDead(10, () => crashing.control.crash))
+      yield* Effect.yieldNow
+      const announced: Array<string> = []
+      const count = yield* other.store.relayDead(10, (letters) =>
+        Effect.sync(() => announced.push(...letters.map((letter) => letter.taskId)))
+      )
+      assert.deepStrictEqual([count, announced], [1, [taskId]])
+    })
+  )
+
   it.effect("refuses a due time that no id can carry, with the whole batch", () =>
     Effect.gen(function* () {
       const process = yield* openProcess(yield* MemoryDatabase.make())

@@ -9,6 +9,7 @@ import {
   claimed,
   finished,
   newEventId,
+  newTask,
   only,
   running,
   scheduled,
@@ -154,6 +155,36 @@ export const pauseLaws = (law: Law): void => {
       yield* (yield* Session).serve([{ ...defaultKindPolicy(moving), queue }])
       yield* scheduled(moving)
       assert.deepStrictEqual((yield* claim([kind, moving])).tasks, [])
+    })
+  )
+
+  law("of starts and a pause at once, none begins that is asked for after the pause has answered", () =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      const kind = yield* servedKind()
+      yield* store.schedule(yield* Effect.forEach(Array.from({ length: 40 }), () => newTask(kind)))
+      const { tasks } = yield* claim([kind])
+      let isAnswered = false
+      const answers: Array<string> = []
+      const pausing = Effect.gen(function* () {
+        while (answers.length < 10) yield* Effect.yieldNow
+        yield* store.pause({ _tag: "Kind", kind }, true)
+        isAnswered = true
+      })
+      const starting = Effect.forEach(
+        tasks,
+        (task) =>
+          Effect.gen(function* () {
+            const isAskedAfter = isAnswered
+            const answer = yield* start(task)
+            if (isAskedAfter) assert.strictEqual(answer._tag, "Lost")
+            answers.push(answer._tag)
+            yield* Effect.yieldNow
+          }),
+        { concurrency: 4 }
+      )
+      yield* Effect.all([pausing, starting], { concurrency: "unbounded" })
+      assert.deepStrictEqual([answers[0], answers.at(-1)], ["Started", "Lost"])
     })
   )
 
