@@ -1,7 +1,8 @@
 /**
- * Random work of three processes on one database: schedules, claims, starts, outcomes, wishes, expiries, crashes, cuts
- * and lost answers in any order, with time in between. Whatever happened, the audit is green and every acknowledged task
- * is there; and once everybody is well again, every task comes to its end.
+ * Random work of three processes on one database: schedules, claims with and without caps, pulls, starts, outcomes,
+ * wishes, pauses, announcements, expiries, crashes, cuts and lost answers in any order, with time in between. Whatever
+ * happened, the audit is green and every acknowledged task is there; and once everybody is well again and nothing is
+ * paused, every task comes to its end and every dead letter has been announced.
  */
 import { assert, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
@@ -49,6 +50,8 @@ class World {
   readonly acknowledged = new Set<string>()
   readonly claimed: Array<ClaimedTask> = []
   readonly started: Array<Started> = []
+  /** Version of the last announced death by task. */
+  readonly announced = new Map<string, number>()
   /** Requests without an answer; their senders repeat them some time, unless they have crashed. */
   readonly unanswered: Array<readonly [Process, Effect.Effect<void>]> = []
   idsCount = 0
@@ -103,6 +106,24 @@ const actions = {
       Effect.map(({ tasks }) => world.claimed.push(...tasks)),
       Effect.ignore
     ),
+  claimCapped: (world: World, { session, store }: Process, pick: number) => {
+    const caps = { concurrencyMax: 1 + (pick % 3), startsPerSecondMax: pick % 2 === 0 ? null : 5 }
+    const request = { sessionId: session.id(), kinds: [of(kinds, pick)], lookAheadMs: 0, limit: 4, caps }
+    return store.claim(request).pipe(
+      Effect.map(({ tasks }) => world.claimed.push(...tasks)),
+      Effect.ignore
+    )
+  },
+  pull: (world: World, { store }: Process, pick: number) =>
+    store.pull({ kinds, overdueMs: pick % 50, limit: 1 + (pick % 4), fromLowest: pick % 2 }).pipe(
+      Effect.map((tasks) => world.claimed.push(...tasks)),
+      Effect.ignore
+    ),
+  pause: (world: World, process: Process, pick: number) => {
+    const target = pick % 5 === 0 ? ({ _tag: "Queue", queue: "default" } as const) : kindOf(pick)
+    return world.ask(process, process.store.pause(target, pick % 3 === 0), () => {})
+  },
+  relay: (world: World, { store }: Process, pick: number) => Effect.ignore(relay(world, store, 1 + (pick % 3))),
   findClaims: (world: World, { session, store }: Process) =>
     store.claimedBy(session.id(), Number.POSITIVE_INFINITY, 10).pipe(
       Effect.map((tasks) => world.claimed.push(...tasks)),
@@ -156,6 +177,13 @@ const actions = {
   wait: (_: World, __: Process, pick: number) => TestClock.adjust(pick)
 } as const
 
+const kindOf = (pick: number) => ({ _tag: "Kind", kind: of(kinds, pick) }) as const
+
+const relay = (world: World, store: TaskStore["Service"], limit: number) =>
+  store.relayDead(limit, (letters) =>
+    Effect.sync(() => letters.forEach(({ taskId, version }) => world.announced.set(taskId, version)))
+  )
+
 const common = ["schedule", "claim", "start", "finish", "wait"] as const
 const anyStep = fc.record({
   action: fc.oneof(
@@ -207,9 +235,17 @@ const auditedStates = Effect.fnUntraced(function* (world: World, { store }: Proc
 const roundsMax = 20
 
 const bringToEnd = Effect.fnUntraced(function* (world: World, healthy: Process) {
+  const targets = [kindOf(0), kindOf(1), { _tag: "Queue", queue: "default" } as const]
+  yield* Effect.orDie(Effect.forEach(targets, (target) => healthy.store.pause(target, false)))
   for (let round = 0; round < roundsMax; round++) {
     const states = yield* auditedStates(world, healthy)
-    if (states.every(({ stage }) => isEnded(stage))) return
+    if (states.every(({ stage }) => isEnded(stage))) {
+      yield* Effect.orDie(relay(world, healthy.store, 10_000))
+      for (const { stage, taskId, version } of states) {
+        if (stage === "dead") assert.strictEqual(world.announced.get(taskId), version)
+      }
+      return
+    }
     for (const { stage, taskId } of states) {
       if (stage === "parked") yield* Effect.orDie(healthy.store.act(taskId, world.newEventId(), { _tag: "RunNow" }))
     }
