@@ -5,7 +5,7 @@
  */
 import { Clock, Effect } from "effect"
 import type { Broker } from "../broker/Broker.ts"
-import type { TaskStore } from "../store/TaskStore.ts"
+import { announceMsMax, type TaskStore } from "../store/TaskStore.ts"
 import { Outage } from "./Outage.ts"
 
 export const deadLetterRelay = Effect.fnUntraced(function* (parts: {
@@ -29,7 +29,5 @@ export const deadLetterRelay = Effect.fnUntraced(function* (parts: {
 
 /** Their rows are locked meanwhile, against a redrive and other engines. */
 const batchLettersMax = 200
-/** Well below the 10 s after which the database ends a transaction that does nothing. */
-const announceMsMax = 5_000
 /** A dead letter is for a person, who does not mind a second. */
 const pauseMs = 1_000
