@@ -5,7 +5,7 @@
 import { Deferred, Effect } from "effect"
 import type { Batch, Consumer } from "kafkajs"
 import { metadataMaxAgeMs, retry, type Clients } from "./KafkaClient.ts"
-import { failure, failureOf, type KafkaFailure } from "./kafkaErrors.ts"
+import { failure, failureOf, isTopicUnknown, type KafkaFailure } from "./kafkaErrors.ts"
 import * as Link from "./Link.ts"
 
 export type MembershipOptions = {
@@ -52,14 +52,16 @@ export class Membership {
   /** Joins, and joins again. */
   readonly run: Effect.Effect<never> = Effect.gen({ self: this }, function* () {
     const { monotonicMs, name } = this.#options
-    let toldKind: string | undefined
+    let toldTrouble: string | undefined
+    let failedTries = 0
+    let hasJoined = false
     let backoffMs = backoffMsMin
     while (true) {
       let joinedAtMs: number | undefined
       const joined = Effect.suspend(() => {
         joinedAtMs = monotonicMs()
-        if (toldKind === undefined) return Effect.void
-        toldKind = undefined
+        if (toldTrouble === undefined) return Effect.void
+        toldTrouble = undefined
         return Effect.logInfo(`The consumer ${name} is back.`)
       })
       this.#builtCount++
@@ -67,9 +69,12 @@ export class Membership {
       this.#options.onAssigned({})
       if (yield* this.#adoptsLongerSession(error)) continue
       if (joinedAtMs !== undefined && monotonicMs() - joinedAtMs > steadyAfterMs) backoffMs = backoffMsMin
-      // Said once per kind of trouble: a cluster that is back without its topics is another trouble than one that is away.
-      if (toldKind !== error.kind) {
-        toldKind = error.kind
+      failedTries = joinedAtMs === undefined ? failedTries + 1 : 1
+      hasJoined ||= joinedAtMs !== undefined
+      // Said once per trouble: a cluster that is back without its topics is another trouble than one that is away. The first
+      // try of all may come too early for a cluster that has never had a group.
+      if (toldTrouble !== troubleOf(error) && (hasJoined || failedTries > 1)) {
+        toldTrouble = troubleOf(error)
         yield* Effect.logWarning(
           `The consumer ${name} is away: ${error.reason}. Trying again until it is back; tasks are pulled from the store meanwhile.`
         )
@@ -165,6 +170,9 @@ export class Membership {
     )
   }
 }
+
+const troubleOf = (error: KafkaFailure): string =>
+  error.isRefusal ? "refused" : isTopicUnknown(error) ? "topic missing" : "unreachable"
 
 /** How long a broker holds an empty fetch; also how often the consumer sees that it lives. */
 const fetchWaitMs = 250

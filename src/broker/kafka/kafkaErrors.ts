@@ -32,7 +32,7 @@ export const failureFrom = (error: BrokerUnavailable | BrokerRefused | TopicMiss
 
 /** Deleted, never made, or not yet known to the broker that was asked. */
 export const isTopicUnknown = ({ kind }: KafkaFailure): boolean =>
-  kind === "UNKNOWN_TOPIC_OR_PARTITION" || kind === "KafkaJSTopicMetadataNotLoaded"
+  kind === "TopicMissing" || kind === "UNKNOWN_TOPIC_OR_PARTITION" || kind === "KafkaJSTopicMetadataNotLoaded"
 
 /** A topic just made, or a broker just lost: the partitions' leaders take their seats within tens of milliseconds. */
 const isSettling = ({ kind }: KafkaFailure): boolean =>
