@@ -9,7 +9,7 @@ import { errorsOf, kindOf, refusedOr, unavailable, untilSettled } from "./kafkaE
 import type { KafkaSettings } from "./KafkaSettings.ts"
 import type { EnsuredTopic, EnsureOptions, KafkaTopics } from "./KafkaTopics.ts"
 import * as Link from "./Link.ts"
-import { groupOf, plansOf, topicMissingWayOut, topicOf } from "./topics.ts"
+import { groupOf, plansOf, topicMissingWayOut, topicOf, type TopicPlan } from "./topics.ts"
 
 export type TopicAdmin = Pick<KafkaTopics["Service"], "ensure" | "check" | "lagByTopic"> & {
   /** Whether the cluster answers. */
@@ -49,6 +49,15 @@ export const make = Effect.fnUntraced(function* (
       return new Map(described.map(({ name, partitions }) => [name, partitions.length]))
     }, askTimeoutMs)
 
+  /** The brokers hear of new partitions one after the other; whoever looks next, or publishes, must find them. */
+  const untilSeen = Effect.fnUntraced(function* (plans: ReadonlyArray<TopicPlan>) {
+    for (let looks = 0; looks < looksMax; looks++) {
+      const present = yield* partitionsOf(plans.map(({ topic }) => topic))
+      if (plans.every(({ partitions, topic }) => (present.get(topic) ?? 0) >= partitions)) return
+      yield* Effect.sleep(lookIntervalMs)
+    }
+  })
+
   const ensure = ({ partitions = settings.partitions, queues, ...options }: EnsureOptions) =>
     Effect.gen(function* () {
       const replicationFactor = options.replicationFactor ?? settings.replicationFactor
@@ -72,6 +81,7 @@ export const make = Effect.fnUntraced(function* (
           makeTimeoutMs
         )
       }
+      if (missing.length + narrow.length > 0) yield* untilSeen(plans)
       return plans.map((plan): EnsuredTopic => {
         const before = present.get(plan.topic)
         const outcome = before === undefined ? "Created" : before < plan.partitions ? "Extended" : "Ready"
@@ -165,6 +175,9 @@ export const make = Effect.fnUntraced(function* (
 
 /** Per look at the cluster, all its requests together. */
 const askTimeoutMs = 5_000
+/** Together 5 s. What is not seen by then was made all the same. */
+const looksMax = 100
+const lookIntervalMs = 50
 /** A cluster of many brokers needs a while to elect the leaders of new partitions. */
 const makeTimeoutMs = 15_000
 
