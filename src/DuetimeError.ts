@@ -104,6 +104,20 @@ export class HandlerConflict extends Schema.TaggedError<HandlerConflict>("duetim
   }
 }
 
+/** The module that `--tasks` names gives no handlers; nothing was started. */
+export class TasksInvalid extends Schema.TaggedError<TasksInvalid>("duetime/TasksInvalid")("TasksInvalid", {
+  /** As it was given. */
+  module: Schema.String,
+  problem: Schema.String,
+  wayOut: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override readonly [Runtime.errorExitCode] = exitCodes.configuration
+  override get message(): string {
+    return `TasksInvalid: the module ${this.module} ${this.problem}. ${this.wayOut}`
+  }
+}
+
 /** `attempt.commit` on a store that has no SQL. */
 export class CommitUnsupported extends Schema.TaggedError<CommitUnsupported>("duetime/CommitUnsupported")(
   "CommitUnsupported",

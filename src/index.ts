@@ -22,7 +22,7 @@ export type { AttemptError, EventTag, Json, TaskEvent } from "./core/TaskEvent.t
 export type { TaskId } from "./core/TaskId.ts"
 export type { Stage, Status } from "./core/TaskState.ts"
 
-export { type Ground, layerClient, layerDev, layerFromEnv, layerMemory, layerPostgres } from "./layers.ts"
+export { type Ground, layerClient, layerDev, layerFromEnv, layerKafka, layerMemory, layerPostgres } from "./layers.ts"
 export { Engine } from "./engine/Engine.ts"
 export { Worker, type WorkerOptions } from "./worker/Worker.ts"
 export { AttemptObserver } from "./worker/AttemptObserver.ts"

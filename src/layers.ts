@@ -7,12 +7,15 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { Config, Context, Effect, Layer, Option, Redacted, Schedule, Schema } from "effect"
-import type { ConfigError } from "effect/Config"
 import * as Duration from "effect/Duration"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Broker } from "./broker/Broker.ts"
+import type { Broker, BrokerUnavailable } from "./broker/Broker.ts"
+import type { BrokerRefused } from "./broker/BrokerError.ts"
+import * as KafkaSettings from "./broker/kafka/KafkaSettings.ts"
+import type { KafkaTopics } from "./broker/kafka/KafkaTopics.ts"
 import * as MemoryBroker from "./broker/MemoryBroker.ts"
+import { configInvalid } from "./configInvalid.ts"
 import { Duetime } from "./Duetime.ts"
 import { ConfigInvalid } from "./DuetimeError.ts"
 import {
@@ -34,21 +37,8 @@ import { CommitSql } from "./worker/CommitSql.ts"
 /** What engines, workers and clients stand on. */
 export type Ground = Duetime | TaskStore | Session | Broker
 export type StoreFailure = StoreUnavailable | SchemaOutdated | SchemaNewer | UnsafeDurability
-
-/** A rejected variable: its name, its value, what is wrong with it, and where its limits stand. */
-const invalid = Effect.fnUntraced(function* (error: ConfigError): Effect.fn.Return<never, ConfigInvalid> {
-  const [name] = /DUETIME_\w+/.exec(error.message) ?? ["DUETIME_..."]
-  const value = yield* Effect.orElseSucceed(Config.String(name), () => "")
-  const [problem] = error.message.replace(/^SchemaError\(/, "").split("\n")
-  return yield* new ConfigInvalid({
-    name,
-    problem: `is "${value.slice(0, valueLengthMax)}": ${problem ?? "not valid"}`,
-    wayOut: "See docs/reference/config.md for its meaning, unit and limits"
-  })
-})
-
-/** Characters of a rejected value that are shown. */
-const valueLengthMax = 80
+export type BrokerFailure = BrokerUnavailable | BrokerRefused
+export { KafkaTopics } from "./broker/kafka/KafkaTopics.ts"
 
 const milliseconds = (name: string, defaultMs: number, minimumMs: number, maximumMs: number) =>
   Config.schema(
@@ -96,8 +86,9 @@ const settings = Effect.gen(function* () {
   const connectionsMax = yield* count("DUETIME_DATABASE_CONNECTIONS", connectionsMaxDefault, 1_000)
   // Read here, so that a wrong value is said before the database is waited for.
   const engine = yield* EngineConfig.config
-  return { url: url.value, options, connectionsMax, engine }
-}).pipe(Effect.catchTag("ConfigError", invalid))
+  const kafka = yield* KafkaSettings.config
+  return { url: url.value, options, connectionsMax, engine, kafka }
+}).pipe(Effect.catchTag("ConfigError", configInvalid))
 
 /** A server that does not answer by then is not reachable. */
 const connectTimeoutMs = 5_000
@@ -144,27 +135,53 @@ export const layerMemory: Layer.Layer<Ground> = Duetime.layer.pipe(
 
 /**
  * On the application's own `PgClient`: scheduling and transactional handlers join the transactions made with it.
- * Dispatch stays in the process.
+ * Dispatch stays in the process, unless `broker` says otherwise:
+ *
+ *     layerPostgres({ broker: layerKafka({ brokers: ["kafka-1:9092"] }) })
  */
-export const layerPostgres = (
-  options: PgTaskStore.PgStoreOptions = {}
-): Layer.Layer<Ground, StoreFailure, PgClient.PgClient> =>
+export const layerPostgres = <E = never>({
+  broker = MemoryBroker.layer,
+  ...options
+}: PgTaskStore.PgStoreOptions & { readonly broker?: Layer.Layer<Broker, E> } = {}): Layer.Layer<
+  Ground,
+  StoreFailure | E,
+  PgClient.PgClient
+> =>
   Layer.mergeAll(Duetime.layer, Layer.effect(CommitSql, PgClient.PgClient)).pipe(
-    Layer.provideMerge(Layer.mergeAll(PgTaskStore.layer(options), MemoryBroker.layer))
+    Layer.provideMerge(Layer.mergeAll(PgTaskStore.layer(options), broker))
   )
 
 /**
- * Configured by DUETIME_ variables (docs/reference/config.md). A database that cannot be reached is waited for, since
- * engines and workers may be started before it.
+ * Dispatch through Kafka, so that engines and workers may live in processes of their own. Only `brokers` is needed; defaults as
+ * for DUETIME_KAFKA_ variables. The client library is loaded here and not before: a program without Kafka does not need it.
  */
-export const layerFromEnv: Layer.Layer<Ground | PgClient.PgClient | SqlClient, StoreFailure | ConfigInvalid> =
+export const layerKafka = (
+  settings: Pick<KafkaSettings.KafkaSettings, "brokers"> & Partial<KafkaSettings.KafkaSettings>
+): Layer.Layer<Broker | KafkaTopics, BrokerFailure> =>
   Layer.unwrap(
-    Effect.map(settings, ({ connectionsMax, engine, options, url }) =>
-      Layer.mergeAll(layerPostgres(options), Layer.succeed(EngineConfig.EngineConfig, engine)).pipe(
-        Layer.provideMerge(reachable(client(url, connectionsMax)))
-      )
+    Effect.map(
+      Effect.promise(() => import("./broker/kafka/KafkaBroker.ts")),
+      (KafkaBroker) => KafkaBroker.layer({ ...KafkaSettings.defaults, ...settings })
     )
   )
+
+/**
+ * Configured by DUETIME_ variables (docs/reference/config.md): dispatch goes through Kafka if DUETIME_KAFKA_BROKERS is set, and
+ * otherwise stays in the process. A database that cannot be reached is waited for, since engines and workers may be
+ * started before it.
+ */
+export const layerFromEnv: Layer.Layer<
+  Ground | PgClient.PgClient | SqlClient,
+  StoreFailure | BrokerFailure | ConfigInvalid
+> = Layer.unwrap(
+  Effect.map(settings, ({ connectionsMax, engine, kafka, options, url }) => {
+    const broker = Option.match(kafka, { onNone: () => MemoryBroker.layer, onSome: layerKafka })
+    return Layer.mergeAll(
+      layerPostgres<BrokerFailure>({ ...options, broker }),
+      Layer.succeed(EngineConfig.EngineConfig, engine)
+    ).pipe(Layer.provideMerge(reachable(client(url, connectionsMax))))
+  })
+)
 
 /**
  * A real PostgreSQL that needs no installation, started in a folder of its own and stopped with the scope. The data stays.
@@ -202,6 +219,26 @@ export const layerClient: Layer.Layer<Duetime | TaskStore | PgClient.PgClient, S
       )
     )
   )
+
+/** None: dispatch stays in the process. */
+export const kafkaFromEnv = KafkaSettings.config.pipe(Effect.catchTag("ConfigError", configInvalid))
+
+/** What separate engines and workers, and all that looks at topics, cannot do without. */
+export const requireKafka = (wayOut: string): Effect.Effect<KafkaSettings.KafkaSettings, ConfigInvalid> =>
+  Effect.flatMap(
+    kafkaFromEnv,
+    Option.match({
+      onNone: () => Effect.fail(new ConfigInvalid({ name: "DUETIME_KAFKA_BROKERS", problem: "is not set", wayOut })),
+      onSome: Effect.succeed
+    })
+  )
+
+/** For tools: Kafka's topics alone, without a database; a cluster that cannot be reached is an error at once. */
+export const layerTopics: Layer.Layer<KafkaTopics, BrokerFailure | ConfigInvalid> = Layer.unwrap(
+  Effect.map(requireKafka("Set it, for example to localhost:9092"), (settings) =>
+    layerKafka({ ...settings, mayBeAway: false })
+  )
+)
 
 const clientFromEnv = Layer.unwrap(Effect.map(settings, ({ url }) => client(url, 2)))
 

@@ -48,3 +48,12 @@ export const whenOf = (flags: { readonly in: Option.Option<number>; readonly at:
   in: Option.getOrUndefined(flags.in),
   at: Option.getOrUndefined(flags.at)
 })
+
+/** A whole number, and a wrong call if it lies outside. */
+export const wholeNumber = (name: string, minimum: number, maximum: number) =>
+  Flag.Int(name).pipe(
+    Flag.filter(
+      (value) => value >= minimum && value <= maximum,
+      (value) => `${value} is not allowed; give a whole number from ${minimum} to ${maximum}`
+    )
+  )

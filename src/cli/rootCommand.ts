@@ -4,20 +4,26 @@ import { audit } from "./commands/audit.ts"
 import { backlog } from "./commands/backlog.ts"
 import { cancel } from "./commands/cancel.ts"
 import { dead } from "./commands/dead.ts"
+import { engine } from "./commands/engine.ts"
 import { kinds } from "./commands/kinds.ts"
 import { migrate } from "./commands/migrate.ts"
 import { pause } from "./commands/pause.ts"
 import { reprioritise } from "./commands/reprioritise.ts"
 import { reschedule } from "./commands/reschedule.ts"
 import { resume } from "./commands/resume.ts"
+import { run } from "./commands/run.ts"
 import { runNow } from "./commands/runNow.ts"
 import { schedule } from "./commands/schedule.ts"
 import { task } from "./commands/task.ts"
 import { tasks } from "./commands/tasks.ts"
+import { topics } from "./commands/topics.ts"
+import { worker } from "./commands/worker.ts"
 
 /** `duetime` and all that can follow it. */
 export const rootCommand = Command.make("duetime").pipe(
-  Command.withDescription("Look at and steer the tasks in the database that DUETIME_DATABASE_URL names"),
+  Command.withDescription(
+    "Run duetime, and look at and steer the tasks in the database that DUETIME_DATABASE_URL names"
+  ),
   Command.withExamples([
     { command: "duetime schedule send-reminder --in 3h", description: "Schedule a task" },
     { command: "duetime task 019ab1d6-9c00-7a1b-8c2d-0123456789ab", description: "See what became of it" }
@@ -36,7 +42,11 @@ export const rootCommand = Command.make("duetime").pipe(
     pause,
     resume,
     audit,
-    migrate
+    migrate,
+    topics,
+    engine,
+    worker,
+    run
   ]),
   Command.withGlobalFlags([Json])
 )

@@ -10,7 +10,7 @@ import type { TaskSummary, TaskView } from "../TaskView.ts"
 import type { AsyncAttempt } from "../worker/Handlers.ts"
 
 export { Schema } from "effect"
-export { layerDev, layerFromEnv, layerMemory, layerPostgres, RetryPolicy, Task } from "../index.ts"
+export { layerDev, layerFromEnv, layerKafka, layerMemory, layerPostgres, RetryPolicy, Task } from "../index.ts"
 export * from "../DuetimeError.ts"
 export type { EntryReceipt, Find, Found, Pausable, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
 export type { ScheduleOptions, When } from "../ScheduleOptions.ts"

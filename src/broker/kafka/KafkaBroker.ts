@@ -83,6 +83,7 @@ const make = Effect.fnUntraced(function* (
     }),
     Context.add(KafkaTopics, {
       ensure: (options) => inRealTime(admin.ensure(options)),
+      describe: (queues) => inRealTime(admin.describe(queues)),
       check: (queues) => inRealTime(admin.check(queues)),
       lagByTopic: (queue) => inRealTime(admin.lagByTopic(queue)),
       status: () => ({

@@ -12,6 +12,10 @@ export class KafkaTopics extends Context.Service<
     readonly ensure: (
       options: EnsureOptions
     ) => Effect.Effect<ReadonlyArray<EnsuredTopic>, BrokerUnavailable | BrokerRefused>
+    /** The topics that dispatching these queues needs, and what is there of them. */
+    readonly describe: (
+      queues: ReadonlyArray<string>
+    ) => Effect.Effect<ReadonlyArray<DescribedTopic>, BrokerUnavailable | BrokerRefused>
     /** Fails with the first topic of these queues that is missing or has fewer partitions than configured. */
     readonly check: (
       queues: ReadonlyArray<string>
@@ -33,13 +37,23 @@ export type EnsureOptions = {
   readonly partitions?: number
   /** Default as configured. Topics that exist keep theirs. */
   readonly replicationFactor?: number
+  /** Only tells what would be made. Default false. */
+  readonly dryRun?: boolean
 }
 
 export type EnsuredTopic = {
   readonly topic: string
   readonly outcome: "Created" | "Extended" | "Ready"
-  /** What the topic has now. */
+  /** What the topic has now, or would have. */
   readonly partitions: number
+}
+
+export type DescribedTopic = {
+  readonly topic: string
+  /** What it has; 0: it does not exist. */
+  readonly partitions: number
+  /** What is configured. */
+  readonly partitionsWanted: number
 }
 
 export type KafkaStatus = {

@@ -11,7 +11,7 @@ import type { EnsuredTopic, EnsureOptions, KafkaTopics } from "./KafkaTopics.ts"
 import * as Link from "./Link.ts"
 import { groupOf, plansOf, topicMissingWayOut, topicOf, type TopicPlan } from "./topics.ts"
 
-export type TopicAdmin = Pick<KafkaTopics["Service"], "ensure" | "check" | "lagByTopic"> & {
+export type TopicAdmin = Pick<KafkaTopics["Service"], "ensure" | "describe" | "check" | "lagByTopic"> & {
   /** Whether the cluster answers. */
   readonly ping: Effect.Effect<void, BrokerUnavailable | BrokerRefused>
   /** Those of the given topics that exist. */
@@ -58,14 +58,14 @@ export const make = Effect.fnUntraced(function* (
     }
   })
 
-  const ensure = ({ partitions = settings.partitions, queues, ...options }: EnsureOptions) =>
+  const ensure = ({ dryRun = false, partitions = settings.partitions, queues, ...options }: EnsureOptions) =>
     Effect.gen(function* () {
       const replicationFactor = options.replicationFactor ?? settings.replicationFactor
       const plans = plansOf(prefix, queues, partitions)
       const present = yield* partitionsOf(plans.map(({ topic }) => topic))
       const missing = plans.filter(({ topic }) => !present.has(topic))
       const narrow = plans.filter((plan) => (present.get(plan.topic) ?? plan.partitions) < plan.partitions)
-      if (missing.length > 0) {
+      if (missing.length > 0 && !dryRun) {
         const topics = missing.map(({ configEntries, topic, ...plan }) => ({
           topic,
           numPartitions: plan.partitions,
@@ -74,14 +74,14 @@ export const make = Effect.fnUntraced(function* (
         }))
         yield* link.use((admin) => create(admin, topics), makeTimeoutMs)
       }
-      if (narrow.length > 0) {
+      if (narrow.length > 0 && !dryRun) {
         const topicPartitions = narrow.map((plan) => ({ topic: plan.topic, count: plan.partitions }))
         yield* link.use(
           (admin) => admin.createPartitions({ topicPartitions, timeout: requestTimeoutMs }),
           makeTimeoutMs
         )
       }
-      if (missing.length + narrow.length > 0) yield* untilSeen(plans)
+      if (missing.length + narrow.length > 0 && !dryRun) yield* untilSeen(plans)
       return plans.map((plan): EnsuredTopic => {
         const before = present.get(plan.topic)
         const outcome = before === undefined ? "Created" : before < plan.partitions ? "Extended" : "Ready"
@@ -91,6 +91,18 @@ export const make = Effect.fnUntraced(function* (
       making.withPermits(1),
       Effect.mapError((error) => refusedOr("making topics", error))
     )
+
+  const describe = Effect.fnUntraced(function* (queues: ReadonlyArray<string>) {
+    const plans = plansOf(prefix, queues, settings.partitions)
+    const present = yield* partitionsOf(plans.map(({ topic }) => topic)).pipe(
+      Effect.mapError((error) => refusedOr("looking at topics", error))
+    )
+    return plans.map(({ partitions, topic }) => ({
+      topic,
+      partitions: present.get(topic) ?? 0,
+      partitionsWanted: partitions
+    }))
+  })
 
   const check = Effect.fnUntraced(function* (queues: ReadonlyArray<string>) {
     const plans = queues.flatMap((queue) =>
@@ -159,6 +171,7 @@ export const make = Effect.fnUntraced(function* (
           Effect.mapError((error) => unavailable("looking at topics", error))
         ),
     ensure,
+    describe,
     check,
     offsets,
     lagByTopic: (queue) =>

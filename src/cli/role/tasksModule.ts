@@ -1,0 +1,66 @@
+/** Loads the handlers of `--tasks`: a module of the user that exports what `kind.handle(...)` gives. */
+import { Cause, Effect, Layer } from "effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { pathToFileURL } from "node:url"
+import { TasksInvalid } from "../../DuetimeError.ts"
+import type { Handlers, layerFromEnv } from "../../index.ts"
+
+export type Tasks = {
+  /** As it was given, for messages. */
+  readonly module: string
+  readonly layer: HandlersLayer
+}
+
+/** Handlers, on what `layerFromEnv` gives. */
+type HandlersLayer = Layer.Layer<never, unknown, Handlers | Layer.Success<typeof layerFromEnv>>
+
+const exportWayOut =
+  'Export "tasks", a layer of handlers: export const tasks = Layer.mergeAll(SendEmail.handle(...), ...)'
+
+/** @param module relative to the working folder */
+export const loadTasks = Effect.fnUntraced(function* (module: string): Effect.fn.Return<Tasks, TasksInvalid> {
+  const file = path.resolve(module)
+  if (!fs.statSync(file, { throwIfNoEntry: false })?.isFile()) {
+    return yield* new TasksInvalid({ module, problem: `does not exist: no file ${file}`, wayOut: pathWayOut })
+  }
+  const loaded = yield* Effect.tryPromise({
+    try: (): Promise<unknown> => import(pathToFileURL(file).href),
+    catch: (cause) => tasksFailed(module, "cannot be loaded", cause)
+  })
+  const exported = exportOf(loaded)
+  const [first, ...others] = Array.isArray(exported) ? exported : [exported]
+  if (!isHandlers(first) || !others.every(isHandlers)) {
+    const problem =
+      exported === undefined ? "exports neither tasks nor a default" : "exports tasks that are no layer of handlers"
+    return yield* new TasksInvalid({ module, problem, wayOut: exportWayOut })
+  }
+  return { module, layer: Layer.mergeAll(first, ...others) }
+})
+
+/** Whatever went wrong in the user's code, in its own words. */
+export const tasksFailed = (module: string, problem: string, cause: unknown): TasksInvalid => {
+  const error = Cause.isCause(cause) ? Cause.squash(cause) : cause
+  const [reason = ""] = (error instanceof Error ? error.message : String(error)).split("\n")
+  return new TasksInvalid({
+    module,
+    problem: `${problem}: ${reason.slice(0, reasonLengthMax)}`,
+    wayOut: "Correct it; DUETIME_DEBUG=1 shows the stack",
+    cause
+  })
+}
+
+export const withoutHandlers = (module: string): TasksInvalid =>
+  new TasksInvalid({ module, problem: "registers no handler", wayOut: exportWayOut })
+
+const pathWayOut = "Give the path of a .js or .ts module, from the folder you are in"
+const reasonLengthMax = 300
+
+const exportOf = (module: unknown): unknown => {
+  if (typeof module !== "object" || module === null) return undefined
+  if ("tasks" in module) return module.tasks
+  return "default" in module ? module.default : undefined
+}
+
+/** What a layer needs shows when it is built. */
+const isHandlers = (value: unknown): value is HandlersLayer => Layer.isLayer(value)

@@ -1,0 +1,36 @@
+/** What a role looks at before it begins: the topics of its queues. Kafka being away stops nobody. */
+import { Effect } from "effect"
+import type { BrokerRefused, BrokerUnavailable, TopicMissing, TopicTooNarrow } from "../../DuetimeError.ts"
+import type { KafkaTopics } from "../../layers.ts"
+import type { KindRecord } from "../../store/TaskStore.ts"
+
+export type Topics = { readonly kafka: KafkaTopics["Service"]; readonly createTopics: boolean }
+
+/** Makes them if that is allowed, otherwise fails for one that is missing or too narrow. */
+export const haveTopics = (
+  { createTopics, kafka }: Topics,
+  queues: ReadonlyArray<string>
+): Effect.Effect<void, TopicMissing | TopicTooNarrow | BrokerRefused> =>
+  queues.length === 0
+    ? Effect.void
+    : Effect.asVoid<unknown, TopicMissing | TopicTooNarrow | BrokerRefused | BrokerUnavailable, never>(
+        createTopics ? kafka.ensure({ queues }) : kafka.check(queues)
+      ).pipe(
+        Effect.catchTag("BrokerUnavailable", (error) =>
+          Effect.logWarning(`The topics of ${queues.join(", ")} could not be looked at: ${error.reason}`)
+        )
+      )
+
+/** An engine serves every queue there will ever be: it looks at those whose kinds some worker has announced. */
+export const haveKnownTopics = Effect.fnUntraced(function* (topics: Topics, kinds: ReadonlyArray<KindRecord>) {
+  const [known, unknown] = [kinds.filter(({ known }) => known), kinds.filter(({ known }) => !known)]
+  if (unknown.length > 0) {
+    const names = unknown.slice(0, namesMax).map(({ policy }) => policy.kind)
+    yield* Effect.logWarning(
+      `The queues of ${unknown.length} kinds are not known, since no worker ever served them: ${names.join(", ")}`
+    )
+  }
+  yield* haveTopics(topics, [...new Set(known.map(({ policy }) => policy.queue))])
+})
+
+const namesMax = 10

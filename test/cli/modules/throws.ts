@@ -1,0 +1,1 @@
+throw new Error("SMTP_URL is not set\nand more")

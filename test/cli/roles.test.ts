@@ -1,0 +1,153 @@
+import { assert, describe, it, layer } from "@effect/vitest"
+import { Effect, type Scope } from "effect"
+import { stopSignals } from "../../src/cli/role/stopSignal.ts"
+import { database, TestDatabase } from "../setup/database.ts"
+import { RoleProcess } from "./roleProcess.ts"
+import { type Environment, runCli, runProcess } from "./runCli.ts"
+
+const nowhere = { DUETIME_DATABASE_URL: "postgresql://app@localhost:5432/app?host=%2Fno%2Fsuch%2Ffolder" }
+const withKafka = { ...nowhere, DUETIME_KAFKA_BROKERS: "127.0.0.1:1" }
+const greet = "test/cli/modules/greet.ts"
+
+const refused = (args: ReadonlyArray<string>, env: Environment, message: RegExp) =>
+  Effect.gen(function* () {
+    const ended = yield* runCli(args, env)
+    assert.match(ended.stderr, message)
+    assert.deepStrictEqual({ status: ended.status, stdout: ended.stdout }, { status: 3, stdout: "" })
+  })
+
+describe("duetime engine, worker and run", () => {
+  it.live("refuse to be apart without a broker, and say how to be together", () =>
+    Effect.gen(function* () {
+      const message = /^ConfigInvalid: DUETIME_KAFKA_BROKERS is not set\. .*"duetime run --tasks <module>"\n$/
+      yield* refused(["engine"], nowhere, message)
+      yield* refused(["worker", "--tasks", greet], nowhere, message)
+    })
+  )
+
+  const modules: ReadonlyArray<readonly [what: string, module: string, message: RegExp]> = [
+    [
+      "is not there",
+      "test/cli/modules/none.ts",
+      /module test\/cli\/modules\/none\.ts does not exist: no file \/.*none/
+    ],
+    ["throws when it is loaded", "test/cli/modules/throws.ts", /cannot be loaded: SMTP_URL is not set\. Correct it/],
+    [
+      "exports nothing of the kind",
+      "test/cli/modules/nothing.ts",
+      /exports neither tasks nor a default\. Export "tasks"/
+    ],
+    [
+      "exports no layer",
+      "test/cli/modules/notALayer.ts",
+      /exports tasks that are no layer of handlers\. Export "tasks"/
+    ]
+  ]
+  it.live.each(modules)("refuse a tasks module that %s", ([, module, message]) =>
+    refused(["worker", "--tasks", module], withKafka, message)
+  )
+
+  it.live("refuse a health port that is none, of the flag as a wrong call, of the environment as a setting", () =>
+    Effect.gen(function* () {
+      const flag = yield* runCli(["engine", "--health-port", "70000"], withKafka)
+      assert.match(flag.stderr, /--health-port.*70000 is not allowed; give a whole number from 0 to 65535/s)
+      assert.strictEqual(flag.status, 2)
+      const env = { ...withKafka, DUETIME_HEALTH_PORT: "high" }
+      yield* refused(["engine"], env, /^ConfigInvalid: DUETIME_HEALTH_PORT is "high"/)
+    })
+  )
+
+  it("stop by the signals that everything sends", () => {
+    assert.sameMembers([...stopSignals], ["SIGINT", "SIGTERM"])
+  })
+})
+
+const role = (...args: ReadonlyArray<string>): Effect.Effect<RoleProcess, never, TestDatabase | Scope.Scope> =>
+  Effect.flatMap(environment, (env) =>
+    Effect.acquireRelease(
+      Effect.sync(() => new RoleProcess(args, env)),
+      (started) =>
+        Effect.promise(() => {
+          started.kill("SIGKILL")
+          return started.ended
+        })
+    )
+  )
+
+const environment = Effect.map(TestDatabase, ({ url }) => ({
+  DUETIME_DATABASE_URL: url,
+  DUETIME_UNSAFE_DURABILITY: "true",
+  DUETIME_MIGRATE: "true"
+}))
+
+layer(database(), { excludeTestServices: true })("duetime run", (it) => {
+  const schedule = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+    const { stderr, stdout } = yield* runCli(["schedule", ...args, "--json"], yield* environment)
+    assert.strictEqual(stderr, "")
+    return (JSON.parse(stdout) as { readonly id: string }).id
+  })
+  const task = Effect.fnUntraced(function* (id: string) {
+    const { stdout } = yield* runCli(["task", id, "--json"], yield* environment)
+    return (JSON.parse(stdout) as { readonly task: { readonly stage: string } }).task
+  })
+  const readiness = (port: string) =>
+    Effect.promise(async () => {
+      const response = await fetch(`http://127.0.0.1:${port}/readyz`)
+      return { status: response.status, body: (await response.json()) as { readonly checks: ReadonlyArray<object> } }
+    })
+
+  it.effect("runs what is due, is ready while it does, lets attempts end when it is stopped, and ends with 0", () =>
+    Effect.gen(function* () {
+      const running = yield* role("run", "--tasks", greet, "--health-port", "0")
+      const [port = ""] = yield* Effect.promise(() => running.logged(/health port open.*port=(\d+)/))
+      yield* Effect.promise(() => running.logged(/run started/))
+      const id = yield* schedule("slow")
+      yield* until(Effect.map(task(id), ({ stage }) => stage === "running"))
+      yield* until(Effect.map(readiness(port), ({ status }) => status === 200))
+
+      running.kill("SIGTERM")
+      yield* Effect.promise(() => running.logged(/SIGTERM: stops/))
+      const draining = yield* readiness(port)
+      assert.strictEqual(draining.status, 503)
+      assert.deepInclude(draining.body.checks, { name: "draining", ok: false, detail: "stops: takes no more" })
+      assert.deepStrictEqual(yield* Effect.promise(() => running.ended), { status: 0, signal: null })
+      assert.match(running.stderr, /stopped in order/)
+      assert.strictEqual(running.stdout, "")
+      assert.strictEqual((yield* task(id)).stage, "succeeded")
+    })
+  )
+
+  it.effect("ends at once, with 130, when it is told a second time", () =>
+    Effect.gen(function* () {
+      const running = yield* role("run", "--tasks", greet)
+      yield* Effect.promise(() => running.logged(/run started/))
+      const id = yield* schedule("slow")
+      yield* until(Effect.map(task(id), ({ stage }) => stage === "running"))
+      running.kill("SIGINT")
+      yield* Effect.promise(() => running.logged(/SIGINT: stops/))
+      // npm passes a terminal's Ctrl-C on, so two in one breath are one.
+      yield* Effect.sleep("700 millis")
+      running.kill("SIGINT")
+      assert.deepStrictEqual(yield* Effect.promise(() => running.ended), { status: 130, signal: null })
+      assert.strictEqual((yield* task(id)).stage, "running")
+    })
+  )
+
+  it.effect("refuses modules that cannot be built or handle nothing", () =>
+    Effect.gen(function* () {
+      const env = yield* environment
+      const missing = yield* runProcess(["run", "--tasks", "test/cli/modules/missingService.ts"], env)
+      assert.match(missing.stderr, /TasksInvalid: .*cannot be built: .*test\/Mailer/)
+      const empty = yield* runProcess(["run", "--tasks", "test/cli/modules/withoutHandlers.ts"], env)
+      assert.match(empty.stderr, /TasksInvalid: .*registers no handler/)
+      assert.deepStrictEqual([missing.status, empty.status], [3, 3])
+    })
+  )
+})
+
+/** Looks again and again, until the test's own time is over. */
+const until = <E, R>(isSo: Effect.Effect<boolean, E, R>) =>
+  Effect.repeat(
+    Effect.tap(isSo, (so) => (so ? Effect.void : Effect.sleep("50 millis"))),
+    { until: (so) => so }
+  )
