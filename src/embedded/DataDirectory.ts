@@ -13,7 +13,10 @@ import { EmbeddedPostgresFailed } from "./EmbeddedPostgresError.ts"
 import { syncFolder } from "./Owner.ts"
 import type { PostgresBinaries } from "./PostgresBinaries.ts"
 import { type ServerAccount, commandAs } from "./ServerAccount.ts"
-import { isAlive, stopProcess } from "./ServerProcess.ts"
+import { isAlive, read, stopProcess, type StopSignals } from "./ServerProcess.ts"
+
+/** A fast stop, and one that leaves recovery to the next start. */
+export const stopSignals: StopSignals = { clean: "SIGINT", immediate: "SIGQUIT" }
 
 export const clusterOf = (dataDirectory: string): string => path.join(dataDirectory, "cluster")
 
@@ -39,7 +42,7 @@ export const stopLeftover = Effect.fnUntraced(function* (dataDirectory: string, 
   if (!Number.isInteger(processId) || processId <= 1 || !isAlive(processId)) return
   if (worksIn(processId, clusterOf(dataDirectory))) {
     yield* Effect.logWarning(`Stopping PostgreSQL ${processId}, left on ${dataDirectory} by a process that was killed`)
-    return yield* stopProcess(processId, stopTimeoutMs)
+    return yield* stopProcess(processId, stopTimeoutMs, stopSignals)
   }
   // The number now belongs to some other program, for which PostgreSQL would refuse to start.
   yield* Effect.sync(() => fs.rmSync(pidFile, { force: true }))
@@ -67,11 +70,10 @@ export const initialise = Effect.fnUntraced(function* (
   })
 })
 
-/** Keeps the log of the run before, which may tell why it ended. */
-export const rotateLog = (dataDirectory: string): string => {
-  const logFile = path.join(dataDirectory, "server.log")
-  if (fs.existsSync(logFile)) fs.renameSync(logFile, `${logFile}.1`)
-  return logFile
+/** PostgreSQL says in a file of its own when it takes connections. */
+export const saysReady = (dataDirectory: string, processId: number): boolean => {
+  const lines = read(path.join(clusterOf(dataDirectory), "postmaster.pid")).split("\n")
+  return lines[0] === String(processId) && lines[7]?.trim() === "ready"
 }
 
 const initdb = (cluster: string, binaries: PostgresBinaries, account: ServerAccount, durable: boolean) =>

@@ -13,7 +13,7 @@ import { Clock, Context, Effect, Layer, type Scope } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as DataDirectory from "./DataDirectory.ts"
-import type { EmbeddedPostgresFailed, EmbeddedPostgresUnavailable } from "./EmbeddedPostgresError.ts"
+import { EmbeddedPostgresFailed, type EmbeddedPostgresUnavailable } from "./EmbeddedPostgresError.ts"
 import * as Owner from "./Owner.ts"
 import * as PostgresBinaries from "./PostgresBinaries.ts"
 import * as RunDirectory from "./RunDirectory.ts"
@@ -81,16 +81,16 @@ const run = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
       ? yield* PostgresBinaries.locate(account)
       : yield* PostgresBinaries.probe(options.binDirectory, account)
 
-  const runDirectory = yield* RunDirectory.make(account, stopTimeoutMs)
+  const stopLeftover = (folder: string) => DataDirectory.stopLeftover(folder, stopTimeoutMs)
+  const runDirectory = yield* RunDirectory.make({ kind: "postgres", account, stopLeftover }).pipe(refused)
   const dataDirectory = options.dataDirectory === undefined ? runDirectory : path.resolve(options.dataDirectory)
-  if (dataDirectory !== runDirectory) yield* Owner.own(dataDirectory)
-  yield* DataDirectory.stopLeftover(dataDirectory, stopTimeoutMs)
+  if (dataDirectory !== runDirectory) yield* Owner.own(dataDirectory).pipe(refused)
+  yield* stopLeftover(dataDirectory)
   const durable = dataDirectory !== runDirectory && options.durability !== "none"
   yield* DataDirectory.initialise(dataDirectory, binaries, account, durable)
 
-  const cluster = DataDirectory.clusterOf(dataDirectory)
-  const address = DataDirectory.addressFor(account, cluster)
-  const logFile = DataDirectory.rotateLog(dataDirectory)
+  const address = DataDirectory.addressFor(account, DataDirectory.clusterOf(dataDirectory))
+  const logFile = ServerProcess.rotateLog(dataDirectory)
   const settings = {
     listen_addresses: "",
     unix_socket_directories: runDirectory,
@@ -101,17 +101,21 @@ const run = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
     ...options.settings
   }
   const processId = yield* ServerProcess.start({
+    name: "PostgreSQL",
     command: ServerAccount.boundCommandAs(
       account,
       binaries.postgres,
       ["-D", address.path, ...settingArguments(settings)],
-      address.cwd
+      { cwd: address.cwd, signal: "SIGINT" }
     ),
-    cluster,
     logFile,
     startTimeoutMs: options.startTimeoutMs ?? startTimeoutMsDefault,
-    stopTimeoutMs
-  })
+    stopTimeoutMs,
+    stopSignals: DataDirectory.stopSignals,
+    isReady: (processId) => Effect.sync(() => DataDirectory.saysReady(dataDirectory, processId)),
+    // Backends outlive a postmaster that was killed for a moment, and hold its shared memory.
+    isPassing: (message) => message.includes("pre-existing shared memory block")
+  }).pipe(Effect.mapError(({ message }) => new EmbeddedPostgresFailed({ step: "start", message })))
   return {
     socketDirectory: runDirectory,
     port,
@@ -124,6 +128,11 @@ const run = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
     version: binaries.version
   } satisfies RunningPostgres
 })
+
+const refused = Effect.mapError(
+  ({ message }: Owner.FolderRefused) =>
+    new EmbeddedPostgresFailed({ step: "own", message: `${message} Or set DUETIME_DATABASE_URL.` })
+)
 
 const fastSettings = { fsync: "off", full_page_writes: "off", synchronous_commit: "off" }
 

@@ -4,17 +4,22 @@
  * The file appears by link(2): whole or not at all, and for one of two rivals only. A file of a process that no longer
  * lives is taken over. The start time keeps a number that was given to a new process from passing for the old one.
  */
-import { Effect, type Scope } from "effect"
+import { Effect, Schema, type Scope } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { EmbeddedPostgresFailed } from "./EmbeddedPostgresError.ts"
 import { isAlive, processStart } from "./ServerProcess.ts"
+
+/** The folder is owned by another living process, or cannot be written. The message ends without a way out beyond that folder. */
+export class FolderRefused extends Schema.TaggedError<FolderRefused>()("FolderRefused", {
+  folder: Schema.String,
+  message: Schema.String
+}) {}
 
 /** Rivals for one folder try this often before they give up. */
 const attemptsMax = 5
 
 /** Owns the folder until the scope closes; makes it if absent. Fails while another living process owns it. */
-export const own = (folder: string): Effect.Effect<void, EmbeddedPostgresFailed, Scope.Scope> =>
+export const own = (folder: string): Effect.Effect<void, FolderRefused, Scope.Scope> =>
   Effect.acquireRelease(acquire(folder), () => Effect.sync(() => fs.rmSync(ownerFile(folder), { force: true })))
 
 /** True for a folder whose owner was a process of ours (of our account) that has died. */
@@ -55,11 +60,9 @@ const acquire = (folder: string) =>
       }
     },
     catch: (cause) =>
-      new EmbeddedPostgresFailed({
-        step: "own",
-        message:
-          `The data folder ${folder} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}, ` +
-          "choose another folder, or set DUETIME_DATABASE_URL."
+      new FolderRefused({
+        folder,
+        message: `The folder ${folder} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}, or choose another folder.`
       })
   })
 

@@ -11,8 +11,8 @@ import { Effect, Schema } from "effect"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import { createRequire } from "node:module"
-import * as os from "node:os"
 import * as path from "node:path"
+import * as CacheFolder from "./CacheFolder.ts"
 import { EmbeddedPostgresFailed, EmbeddedPostgresUnavailable } from "./EmbeddedPostgresError.ts"
 import { type ServerAccount, commandAs } from "./ServerAccount.ts"
 
@@ -29,7 +29,7 @@ const versionTimeoutMs = 10_000
 /** The programs of the npm package of this platform. `packageName` is given only by tests. */
 export const locate = Effect.fnUntraced(function* (account: ServerAccount, packageName = platformPackage()) {
   const { native, version } = yield* packagedNative(packageName)
-  return yield* makeRunnable(native, version, account, cacheDirectories())
+  return yield* makeRunnable(native, version, account, CacheFolder.candidates("every account"))
 })
 
 /** The programs in `native`, linked or copied to the first usable cache folder if they do not run where they are. */
@@ -112,68 +112,30 @@ const linkLibraries = (native: string): void => {
   }
 }
 
-const copyToCache = (native: string, version: string, caches: ReadonlyArray<string>) =>
-  Effect.try({
-    try: () => {
-      const cache = caches.find(isUsable)
-      if (cache === undefined) throw new Error(`none of ${caches.join(", ")} is writable for this user alone`)
-      const finished = path.join(cache, `postgres-${version}-${process.platform}-${process.arch}`)
-      if (!fs.existsSync(finished)) copyWhole(native, finished)
-      return finished
-    },
-    catch: (cause) =>
-      new EmbeddedPostgresFailed({
-        step: "find",
-        message:
-          `PostgreSQL cannot run in ${native}, nor be copied to a cache folder: ${String(cause)}. ` +
-          "Make one of these folders usable, or set DUETIME_DATABASE_URL."
+const copyToCache = Effect.fnUntraced(
+  function* (native: string, version: string, caches: ReadonlyArray<string>) {
+    const cache = yield* CacheFolder.firstUsable(caches)
+    const name = `postgres-${version}-${process.platform}-${process.arch}`
+    return yield* CacheFolder.fillOnce(path.join(cache, name), (unfinished) =>
+      Effect.try({
+        try: () => {
+          fs.cpSync(native, unfinished, { recursive: true, verbatimSymlinks: true })
+          CacheFolder.makeReadable(unfinished)
+          linkLibraries(unfinished)
+        },
+        catch: (cause) => new CacheFolder.CacheUnusable({ message: String(cause) })
       })
-  })
-
-/** Copies beside the place and renames, so that nobody ever meets half a copy. */
-const copyWhole = (native: string, finished: string): void => {
-  const unfinished = fs.mkdtempSync(`${finished}-unfinished-`)
-  try {
-    fs.cpSync(native, unfinished, { recursive: true, verbatimSymlinks: true })
-    makeReadable(unfinished)
-    linkLibraries(unfinished)
-    fs.renameSync(unfinished, finished)
-  } catch (cause) {
-    fs.rmSync(unfinished, { recursive: true, force: true })
-    // Another process may have finished the same copy first.
-    if (!fs.existsSync(finished)) throw cause
-  }
-}
-
-/** Best first. root's own home is closed to the server's account, therefore /var/cache. */
-const cacheDirectories = (): ReadonlyArray<string> => {
-  const uid = process.getuid?.() ?? -1
-  const shared = path.join(os.tmpdir(), `duetime-cache-${uid}`)
-  if (uid === 0) return ["/var/cache/duetime", shared]
-  return [path.join(process.env["XDG_CACHE_HOME"] ?? path.join(os.homedir(), ".cache"), "duetime"), shared]
-}
-
-/** A cache that others may write to could hand us their program, so it is not used. */
-const isUsable = (directory: string): boolean => {
-  try {
-    fs.mkdirSync(directory, { recursive: true, mode: 0o755 })
-    const stat = fs.lstatSync(directory)
-    if (!stat.isDirectory() || stat.uid !== process.getuid?.() || (stat.mode & 0o022) !== 0) return false
-    fs.accessSync(directory, fs.constants.W_OK)
-    // A narrow umask must not close it to the server's account.
-    fs.chmodSync(directory, 0o755)
-    return true
-  } catch {
-    return false
-  }
-}
-
-const makeReadable = (root: string): void => {
-  fs.chmodSync(root, 0o755)
-  for (const entry of fs.readdirSync(root, { recursive: true, withFileTypes: true })) {
-    if (entry.isSymbolicLink()) continue
-    const file = path.join(entry.parentPath, entry.name)
-    const executable = entry.isDirectory() || (fs.statSync(file).mode & 0o100) !== 0
-    fs.chmodSync(file, executable ? 0o755 : 0o644)
-  }
-}
+    )
+  },
+  (copied, native) =>
+    Effect.mapError(
+      copied,
+      ({ message }) =>
+        new EmbeddedPostgresFailed({
+          step: "find",
+          message:
+            `PostgreSQL cannot run in ${native}, nor be copied to a cache folder: ${message}. ` +
+            "Make one of these folders usable, or set DUETIME_DATABASE_URL."
+        })
+    )
+)

@@ -6,18 +6,23 @@ import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as DataDirectory from "./DataDirectory.ts"
 import * as Owner from "./Owner.ts"
 import type { ServerAccount } from "./ServerAccount.ts"
 
-const prefix = "duetime-"
-/** A socket's whole path may have 107 bytes; `/duetime-XXXXXX/.s.PGSQL.5432.lock` takes 34 of them. */
-const parentLengthMax = 73
+/** A socket's whole path may have 107 bytes; `/duetime-postgres-XXXXXX/.s.PGSQL.5432.lock` takes 43 of them. */
+const parentLengthMax = 64
 /** One start tidies up after at most so many killed ones. */
 const leftoversMax = 32
 
-export const make = Effect.fnUntraced(function* (account: ServerAccount, stopTimeoutMs: number) {
-  yield* removeLeftovers(stopTimeoutMs)
+export const make = Effect.fnUntraced(function* (server: {
+  /** Each kind of server tidies up after its own kind. */
+  readonly kind: "postgres" | "kafka"
+  readonly account: ServerAccount
+  readonly stopLeftover: (folder: string) => Effect.Effect<void>
+}) {
+  const { account } = server
+  const prefix = `duetime-${server.kind}-`
+  yield* removeLeftovers(prefix, server.stopLeftover)
   const folder = yield* Effect.acquireRelease(
     Effect.sync(() => {
       // mkdtemp makes it 0700, which keeps everybody else from a server that trusts whoever connects.
@@ -31,14 +36,17 @@ export const make = Effect.fnUntraced(function* (account: ServerAccount, stopTim
   return folder
 })
 
-const removeLeftovers = Effect.fnUntraced(function* (stopTimeoutMs: number) {
+const removeLeftovers = Effect.fnUntraced(function* (
+  prefix: string,
+  stopLeftover: (folder: string) => Effect.Effect<void>
+) {
   const leftovers = fs
     .readdirSync(parent())
     .filter((name) => name.startsWith(prefix))
     .map((name) => path.join(parent(), name))
     .filter(Owner.isAbandonedByUs)
   for (const leftover of leftovers.slice(0, leftoversMax)) {
-    yield* DataDirectory.stopLeftover(leftover, stopTimeoutMs)
+    yield* stopLeftover(leftover)
     yield* Effect.sync(() => remove(leftover))
   }
 })

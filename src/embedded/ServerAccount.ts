@@ -2,8 +2,8 @@
  * Who runs the server, and how it dies with us.
  *
  * PostgreSQL refuses to run as root, so as root we run it under an existing account with a name: the owner of the data
- * if there is one, else `postgres`, else `nobody`. `setpriv --pdeathsig` asks the kernel to send the server SIGINT (a fast,
- * clean stop) when the thread that started it ends, so even SIGKILL of Node leaves nothing behind. Where there is no
+ * if there is one, else `postgres`, else `nobody`. `setpriv --pdeathsig` asks the kernel to send the server the signal
+ * of its clean stop when the thread that started it ends, so even SIGKILL of Node leaves nothing behind. Where there is no
  * such `setpriv` (macOS, busybox) a shell holds a pipe from us and stops the server when the pipe closes.
  */
 import { Effect } from "effect"
@@ -16,6 +16,9 @@ export interface ServerAccount {
   /** Set only when we are root and change to another account. */
   readonly ids: { readonly uid: number; readonly gid: number } | undefined
 }
+
+/** Our own account, for a server that runs as root as well. */
+export const ours: ServerAccount = { name: `uid ${process.getuid?.() ?? "unknown"}`, ids: undefined }
 
 /** The account for a server whose data belong to `dataOwnerUid` (undefined: no data yet). */
 export const choose = Effect.fnUntraced(function* (dataOwnerUid: number | undefined) {
@@ -75,26 +78,31 @@ export const boundCommandAs = (
   account: ServerAccount,
   file: string,
   args: ReadonlyArray<string>,
-  cwd = "/",
-  parentDeathSignal = hasParentDeathSignal()
-): BoundCommand => {
-  const plain = commandAs(account, file, args, cwd)
-  if (!parentDeathSignal) {
-    return { ...plain, file: "/bin/sh", args: ["-c", stopWhenPipeCloses, "sh", file, ...args], watchesPipe: true }
+  bond: {
+    /** The signal on which the server stops cleanly. */
+    readonly signal: "SIGINT" | "SIGTERM"
+    readonly cwd?: string
+    readonly parentDeathSignal?: boolean
   }
-  const { env } = plain.options
+): BoundCommand => {
+  const plain = commandAs(account, file, args, bond.cwd)
+  const signal = bond.signal.slice("SIG".length)
+  if (!(bond.parentDeathSignal ?? hasParentDeathSignal())) {
+    return { ...plain, file: "/bin/sh", args: ["-c", stopWhenPipeCloses, signal, file, ...args], watchesPipe: true }
+  }
+  const { cwd, env } = plain.options
   const change =
     account.ids === undefined ? [] : [`--reuid=${account.ids.uid}`, `--regid=${account.ids.gid}`, "--clear-groups"]
   return {
     file: "setpriv",
-    args: [...change, "--pdeathsig", "INT", file, ...args],
+    args: [...change, "--pdeathsig", signal, file, ...args],
     options: { cwd, env },
     watchesPipe: false
   }
 }
 
-/** The shell leaves a reader of the pipe behind and becomes the server itself, so the process id stays the same. */
-const stopWhenPipeCloses = 'exec 3<&0 </dev/null; (read -r _ <&3; kill -INT $$) & exec 3<&-; exec "$@"'
+/** `$0` is the signal. The shell leaves a reader of the pipe behind and becomes the server itself, so the process id stays the same. */
+const stopWhenPipeCloses = 'exec 3<&0 </dev/null; (read -r _ <&3; kill -"$0" $$) & exec 3<&-; exec "$@"'
 
 let foundParentDeathSignal: boolean | undefined
 const hasParentDeathSignal = (): boolean =>

@@ -6,6 +6,7 @@ import { once } from "node:events"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import * as DataDirectory from "../../src/embedded/DataDirectory.ts"
 import * as EmbeddedPostgres from "../../src/embedded/EmbeddedPostgres.ts"
 import * as PostgresBinaries from "../../src/embedded/PostgresBinaries.ts"
 import * as ServerAccount from "../../src/embedded/ServerAccount.ts"
@@ -256,7 +257,10 @@ describe("where the kernel sends no signal at a parent's death", () => {
   it.live("a shell stops the server when the pipe to its parent closes", () =>
     Effect.gen(function* () {
       const account = yield* ServerAccount.choose(undefined)
-      const command = ServerAccount.boundCommandAs(account, "/bin/sleep", ["600"], "/", false)
+      const command = ServerAccount.boundCommandAs(account, "/bin/sleep", ["600"], {
+        signal: "SIGINT",
+        parentDeathSignal: false
+      })
       assert.isTrue(command.watchesPipe)
       const program = `
         const child = require("node:child_process").spawn(${JSON.stringify(command.file)},
@@ -290,7 +294,7 @@ const startOrphan = (stopped: EmbeddedPostgres.RunningPostgres) =>
       fs.writeFileSync(path.join(stopped.dataDirectory, "owner"), "4194304 1")
       return child.pid ?? 0
     }),
-    (processId) => stopProcess(processId, 5_000)
+    (processId) => stopProcess(processId, 5_000, DataDirectory.stopSignals)
   )
 
 const copyWithoutLinks = (folder: string) =>
