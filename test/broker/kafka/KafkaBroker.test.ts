@@ -7,9 +7,10 @@ import type { KafkaSettings } from "../../../src/broker/kafka/KafkaSettings.ts"
 import { KafkaTopics } from "../../../src/broker/kafka/KafkaTopics.ts"
 import { deadTopicOf, topicOf, topicsOf } from "../../../src/broker/kafka/topics.ts"
 import { aMoment, brokerContract, dispatchOf, roomFor } from "../Broker.contract.ts"
-import { onKafka, settingsOf } from "./kafka.ts"
+import { onKafka } from "../../setup/kafka.ts"
+import { settingsOf } from "./kafka.ts"
 
-onKafka("KafkaBroker", (address) => {
+onKafka("KafkaBroker", ({ brokers: address }) => {
   brokerContract("KafkaBroker", Layer.orDie(KafkaBroker.layer(settingsOf(address))))
 
   /** Runs on topics of its own; `prefix` begins their names. */

@@ -5,8 +5,9 @@ import * as KafkaBroker from "../../../src/broker/kafka/KafkaBroker.ts"
 import type { KafkaSettings } from "../../../src/broker/kafka/KafkaSettings.ts"
 import { KafkaTopics } from "../../../src/broker/kafka/KafkaTopics.ts"
 import { aMoment, dispatchOf, roomFor } from "../Broker.contract.ts"
+import { onKafka } from "../../setup/kafka.ts"
 import { settingsOf } from "./kafka.ts"
-import { hasOwnKafka, OwnKafka, user } from "./ownKafka.ts"
+import { OwnKafka, user } from "./ownKafka.ts"
 
 const publishes = (settings: KafkaSettings) =>
   Effect.flatMap(Broker, (broker) => broker.publish([dispatchOf({ queue: "emails" })])).pipe(
@@ -33,10 +34,10 @@ describe("without a Kafka", () => {
   )
 })
 
-describe.runIf(hasOwnKafka)("a Kafka that is killed", () => {
+onKafka("a Kafka that is killed", () => {
   let kafka: OwnKafka
   beforeAll(async () => {
-    kafka = await OwnKafka.make()
+    kafka = new OwnKafka()
     await kafka.start()
   }, 60_000)
   afterAll(() => kafka.remove())
