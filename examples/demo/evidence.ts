@@ -33,6 +33,8 @@ export type Evidence = {
   readonly tasks: ReadonlyMap<string, TaskFacts>
   readonly driftUs: (isMeant: (task: TaskFacts) => boolean) => Histogram
   readonly attempts: number
+  /** Of these, how many no dispatch had brought: the worker found the claim in the database. */
+  readonly pulled: number
   readonly failed: number
   readonly expired: number
   readonly released: number
@@ -49,14 +51,17 @@ export const readEvidence = Effect.gen(function* () {
   const violations: Array<Violation> = []
   const earlyStarts: Array<string> = []
   const tasks = new Map<string, TaskFacts>()
-  const counts = { attempts: 0, failed: 0, expired: 0, released: 0 }
+  const counts = { attempts: 0, pulled: 0, failed: 0, expired: 0, released: 0 }
 
   yield* eachStream((stream) => {
     violations.push(...tally.check(stream))
     for (const found of across.check(stream)) violations.push({ ...found, version: null })
-    for (const { _tag } of stream.events) {
-      if (_tag === "AttemptStarted") counts.attempts++
-      else if (_tag === "AttemptFailed") counts.failed++
+    for (const event of stream.events) {
+      const { _tag } = event
+      if (_tag === "AttemptStarted") {
+        counts.attempts++
+        if (event.dispatchedAtMs === null) counts.pulled++
+      } else if (_tag === "AttemptFailed") counts.failed++
       else if (_tag === "AttemptExpired") counts.expired++
       else if (_tag === "AttemptReleased") counts.released++
     }

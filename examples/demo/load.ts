@@ -5,6 +5,7 @@
 import { Clock, Effect } from "effect"
 import { Duetime, type ScheduleError, type UntypedTask } from "../../src/index.ts"
 import type { Progress } from "./progress.ts"
+import type { RunFolder } from "./runFolder.ts"
 import { type AskedTask, steadyPerSecond } from "./taskFile.ts"
 
 /** Tasks per call. */
@@ -13,8 +14,26 @@ const tickMs = 50
 /** How long before its due time a steady task is scheduled. */
 const leadMs = 1_000
 
+/** The three ways in. What a run before this one has scheduled of the steady stream and the burst is not asked again. */
+export const load = Effect.fnUntraced(function* (
+  { asked, plan }: RunFolder,
+  progress: Progress,
+  known: ReadonlySet<string>
+) {
+  const isNew = ({ key, kind }: { readonly kind: string; readonly key: string }) => !known.has(`${kind} ${key}`)
+  progress.phase = "scheduling"
+  // All of the file again, also when a run before has scheduled some of it: their keys tell which are there.
+  progress.scheduledCount -= asked.file.filter((task) => !isNew(task)).length
+  yield* scheduleAll(asked.file, progress)
+  progress.phase = "steady"
+  const steady = asked.steady.filter(isNew)
+  const burst = asked.burst.filter(isNew)
+  const burstInMs = Math.max(2_000, Math.min(plan.steadySeconds, steady.length / 100) * 500)
+  yield* Effect.all([steadyLoad(steady, progress), burstLoad(burst, burstInMs, progress)], { concurrency: 2 })
+})
+
 /** Schedules them all as they are; resumed runs meet tasks that are there already. */
-export const scheduleAll = Effect.fnUntraced(function* (
+const scheduleAll = Effect.fnUntraced(function* (
   tasks: ReadonlyArray<AskedTask>,
   progress: Progress
 ): Effect.fn.Return<void, ScheduleError, Duetime> {
@@ -24,7 +43,7 @@ export const scheduleAll = Effect.fnUntraced(function* (
 })
 
 /** An open loop: each task has its instant, fixed beforehand, and is scheduled a second ahead of it. */
-export const steadyLoad = Effect.fnUntraced(function* (
+const steadyLoad = Effect.fnUntraced(function* (
   tasks: ReadonlyArray<AskedTask>,
   progress: Progress
 ): Effect.fn.Return<void, ScheduleError, Duetime> {
@@ -42,7 +61,7 @@ export const steadyLoad = Effect.fnUntraced(function* (
   yield* Effect.sleep(leadMs)
 })
 
-export const burstLoad = Effect.fnUntraced(function* (
+const burstLoad = Effect.fnUntraced(function* (
   tasks: ReadonlyArray<AskedTask>,
   inMs: number,
   progress: Progress

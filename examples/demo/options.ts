@@ -10,7 +10,15 @@ export type Options = {
   readonly help: boolean
 }
 
-export const usage = `duetime demo: three services, thousands of tasks, and an audit of every promise
+/** One of the demos, as its flags differ. */
+export type Program = {
+  readonly usage: string
+  /** What npm runs it by. */
+  readonly script: string
+  readonly defaults: Readonly<Record<"seconds" | "tasks" | "burst" | "seed" | "directory", string>>
+}
+
+const usage = `duetime demo: three services, thousands of tasks, and an audit of every promise
 
   npm run demo -- [flags]
 
@@ -25,24 +33,33 @@ export const usage = `duetime demo: three services, thousands of tasks, and an a
 
 Kill it whenever you like, with -9 if you like, and start it again: it goes on, loses nothing and does nothing twice.`
 
-export class UsageInvalid extends Schema.TaggedError<UsageInvalid>()("UsageInvalid", { problem: Schema.String }) {
+export const demoProgram: Program = {
+  usage,
+  script: "demo",
+  defaults: { seconds: "20", tasks: "5000", burst: "2000", seed: "1", directory: ".duetime/demo" }
+}
+
+export class UsageInvalid extends Schema.TaggedError<UsageInvalid>()("UsageInvalid", {
+  problem: Schema.String,
+  script: Schema.String
+}) {
   override readonly [Runtime.errorExitCode] = 2
   override get message(): string {
-    return `${this.problem}. See npm run demo -- --help`
+    return `${this.problem}. See npm run ${this.script} -- --help`
   }
 }
 
-export const optionsOf = (args: ReadonlyArray<string>): Effect.Effect<Options, UsageInvalid> =>
+export const optionsOf = (args: ReadonlyArray<string>, program: Program): Effect.Effect<Options, UsageInvalid> =>
   Effect.try({
-    try: () => readOptions(args),
-    catch: (error) =>
-      error instanceof UsageInvalid
-        ? error
-        : new UsageInvalid({ problem: error instanceof Error ? error.message.replace(/\.$/, "") : String(error) })
+    try: () => readOptions(args, program),
+    catch: (error) => {
+      const problem = error instanceof Error ? error.message.replace(/\.$/, "") : String(error)
+      return new UsageInvalid({ problem, script: program.script })
+    }
   })
 
-const readOptions = (args: ReadonlyArray<string>): Options => {
-  const { burst, directory, fresh, help, json, seconds, seed, tasks } = flagsOf(args)
+const readOptions = (args: ReadonlyArray<string>, { defaults }: Program): Options => {
+  const { burst, directory, fresh, help, json, seconds, seed, tasks } = flagsOf(args, defaults)
   return {
     plan: {
       seed: wholeNumber("seed", seed, 0, 2 ** 31 - 1),
@@ -57,15 +74,15 @@ const readOptions = (args: ReadonlyArray<string>): Options => {
   }
 }
 
-const flagsOf = (args: ReadonlyArray<string>) =>
+const flagsOf = (args: ReadonlyArray<string>, defaults: Program["defaults"]) =>
   parseArgs({
     args: [...args],
     options: {
-      seconds: { type: "string", default: "20" },
-      tasks: { type: "string", default: "5000" },
-      burst: { type: "string", default: "2000" },
-      seed: { type: "string", default: "1" },
-      directory: { type: "string", default: ".duetime/demo" },
+      seconds: { type: "string", default: defaults.seconds },
+      tasks: { type: "string", default: defaults.tasks },
+      burst: { type: "string", default: defaults.burst },
+      seed: { type: "string", default: defaults.seed },
+      directory: { type: "string", default: defaults.directory },
       fresh: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false }
@@ -75,5 +92,5 @@ const flagsOf = (args: ReadonlyArray<string>) =>
 const wholeNumber = (flag: string, text: string, min: number, max: number): number => {
   const value = Number(text)
   if (text.trim() !== "" && Number.isInteger(value) && value >= min && value <= max) return value
-  throw new UsageInvalid({ problem: `--${flag} ${text}: give a whole number from ${min} to ${max}` })
+  throw new Error(`--${flag} ${text}: give a whole number from ${min} to ${max}`)
 }

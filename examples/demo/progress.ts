@@ -5,6 +5,7 @@ import type { AttemptObserverShape } from "../../src/worker/AttemptObserver.ts"
 
 export type Phase =
   | "starting PostgreSQL"
+  | "starting Kafka"
   | "filling the shop"
   | "starting the services"
   | "scheduling"
@@ -18,7 +19,10 @@ const ratesMax = 40
 
 /** What the view shows while the run goes on. The summary at the end is made from the events instead. */
 export class Progress {
+  readonly title: string
   phase: Phase = "starting PostgreSQL"
+  /** What has been done to the system, and how that goes. */
+  readonly #notes = new Map<string, string>()
   readonly askedCount: number
   scheduledCount = 0
   endedCount = 0
@@ -33,24 +37,37 @@ export class Progress {
   readonly driftMsCounts = new Map<number, number>(driftMsBounds.map((bound) => [bound, 0]))
   #attemptsAtLastSecond = 0
 
-  constructor(askedCount: number) {
+  constructor(askedCount: number, title = "duetime demo") {
+    this.title = title
     this.askedCount = askedCount
   }
 
   /** Sees each attempt of this process, from inside the worker. */
   readonly observer: AttemptObserverShape = {
     started: ({ dueAtMs, startedAtMs }) => {
-      const driftMs = Math.max(0, startedAtMs - dueAtMs)
-      const bound = driftMsBounds.find((bound) => driftMs <= bound) ?? Number.POSITIVE_INFINITY
       this.attemptsCount++
-      this.driftUs.recordValue(Math.round(driftMs * 1_000))
-      this.driftMsCounts.set(bound, (this.driftMsCounts.get(bound) ?? 0) + 1)
+      this.drifted(startedAtMs - dueAtMs)
     },
     ended: (_started, stage) => {
       if (stage === "pending") this.retriesCount++
       else if (stage === "dead") this.deadLettersCount++
       if (stage === "dead" || stage === "succeeded" || stage === "cancelled") this.endedCount++
     }
+  }
+
+  drifted(ms: number): void {
+    const driftMs = Math.max(0, ms)
+    const bound = driftMsBounds.find((bound) => driftMs <= bound) ?? Number.POSITIVE_INFINITY
+    this.driftUs.recordValue(Math.round(driftMs * 1_000))
+    this.driftMsCounts.set(bound, (this.driftMsCounts.get(bound) ?? 0) + 1)
+  }
+
+  note(what: string, happened: string): void {
+    this.#notes.set(what, happened)
+  }
+
+  get notes(): ReadonlyArray<string> {
+    return Array.from(this.#notes, ([what, happened]) => `${what} ${happened}`)
   }
 
   /** Once a second. */

@@ -3,7 +3,7 @@
  *
  *   plan.json      what it was asked for; of a run that goes on, the flags change nothing
  *   tasks.jsonl    the task file
- *   postgres/      the database
+ *   postgres/      the database                            kafka/         of demo:cluster only
  *   emails.jsonl   what the mail server has taken      charges.jsonl  what the payments provider has done
  *   demo.log       warnings of engine and worker       finished.json  the result, once there is one
  */
@@ -11,6 +11,7 @@ import { Effect, Schema } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as DataDirectory from "../../src/embedded/DataDirectory.ts"
+import * as KafkaDirectory from "../../src/embedded/KafkaDirectory.ts"
 import * as Owner from "../../src/embedded/Owner.ts"
 import { askedBy, type Asked, type Plan, readTaskFile, writeTaskFile } from "./taskFile.ts"
 import type { Options } from "./options.ts"
@@ -21,6 +22,7 @@ export type RunFolder = {
   /** A run before this one was stopped before its end. */
   readonly isResumed: boolean
   readonly database: string
+  readonly kafka: string
   readonly emails: string
   readonly charges: string
   readonly log: string
@@ -37,6 +39,7 @@ export const openRunFolder = Effect.fnUntraced(function* (options: Options) {
   const isResumed = !options.fresh && fs.existsSync(inside("plan.json")) && !fs.existsSync(inside("finished.json"))
   if (!isResumed) {
     yield* DataDirectory.stopLeftover(inside("postgres"), serverStopTimeoutMs)
+    yield* KafkaDirectory.stopLeftover(inside("kafka"), serverStopTimeoutMs)
     for (const name of contents) fs.rmSync(inside(name), { recursive: true, force: true })
     writeTaskFile(inside("tasks.jsonl"), options.plan)
     fs.writeFileSync(inside("plan.json.unfinished"), JSON.stringify(options.plan), { flush: true })
@@ -48,6 +51,7 @@ export const openRunFolder = Effect.fnUntraced(function* (options: Options) {
     asked: askedBy(plan, readTaskFile(inside("tasks.jsonl"))),
     isResumed,
     database: inside("postgres"),
+    kafka: inside("kafka"),
     emails: inside("emails.jsonl"),
     charges: inside("charges.jsonl"),
     log: inside("demo.log"),
@@ -60,6 +64,7 @@ const contents = [
   "plan.json",
   "finished.json",
   "postgres",
+  "kafka",
   "tasks.jsonl",
   "emails.jsonl",
   "charges.jsonl",

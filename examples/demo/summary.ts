@@ -63,7 +63,12 @@ export const summaryOf = (run: {
   }
 }
 
-export const textOf = (summary: Summary, stream: NodeJS.WriteStream): string => {
+/** @param more rows of label and text that stand below the attempts */
+export const textOf = (
+  summary: Summary,
+  stream: NodeJS.WriteStream,
+  more: ReadonlyArray<readonly [label: string, text: string]> = []
+): string => {
   const coloured = colouredFor(stream)
   const [bold, dim, green, red] = [coloured("bold"), coloured("dim"), coloured("green"), coloured("red")]
   const { attempts, audit, deliveries, drift } = summary
@@ -90,6 +95,7 @@ export const textOf = (summary: Summary, stream: NodeJS.WriteStream): string => 
       `${count(attempts.started)} started, ${count(attempts.failed)} failed, ` +
         `${count(attempts.expired)} cut off, ${count(attempts.released)} given back`
     ),
+    ...more.map(([label, text]) => row(label, text)),
     "",
     delivered("emails", deliveries.emails),
     delivered("charges", deliveries.charges),

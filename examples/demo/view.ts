@@ -50,12 +50,13 @@ export const lineOf = (progress: Progress, elapsedMs: number): string =>
     `backlog ${count(progress.dueCount)}`,
     `retries ${count(progress.retriesCount)}`,
     `dead letters ${count(progress.deadLettersCount)}`,
-    `drift p50 ${milliseconds(progress.driftMsAt(50))} p99 ${milliseconds(progress.driftMsAt(99))}`
+    `drift p50 ${milliseconds(progress.driftMsAt(50))} p99 ${milliseconds(progress.driftMsAt(99))}`,
+    ...progress.notes.slice(-1)
   ].join("  ")
 
 export const frameOf = (progress: Progress, elapsedMs: number): ReadonlyArray<string> => [
   "",
-  `  ${bold("duetime demo")}  ${progress.phase.padEnd(barColumns + 8)} ${dim(clockTime(elapsedMs))}`,
+  `  ${bold(progress.title)}  ${progress.phase.padEnd(barColumns + 8)} ${dim(clockTime(elapsedMs))}`,
   "",
   shareRow("scheduled", progress.scheduledCount, progress),
   shareRow("ended", progress.endedCount, progress),
@@ -71,6 +72,8 @@ export const frameOf = (progress: Progress, elapsedMs: number): ReadonlyArray<st
       .join("   ")
   ),
   ...histogram(progress),
+  ...(progress.notes.length === 0 ? [] : [""]),
+  ...progress.notes.map((note) => row("", note)),
   ...(progress.phase === "done"
     ? []
     : ["", dim(`  Ctrl-C stops it, kill -9 ${process.pid} kills it. Start it again, and it goes on.`)])

@@ -18,6 +18,9 @@ export type HealthReport = {
   readonly checks: ReadonlyArray<HealthCheck>
   /** How the broker is seen from here; null where dispatch stays in the process. */
   readonly broker: object | null
+  /** What the engine and the worker of this process hold and have done since they began; null without one. */
+  readonly engine: object | null
+  readonly worker: object | null
 }
 
 export type HealthCheck = { readonly name: string; readonly ok: boolean; readonly detail: string }

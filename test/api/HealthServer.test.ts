@@ -18,7 +18,9 @@ describe("the health port", () => {
     sessionId: 7,
     uptimeMs: 1_234,
     checks: [{ name: "lease", ok: status !== "unready", detail: "d" }],
-    broker: null
+    broker: null,
+    engine: null,
+    worker: null
   })
 
   it.live("answers 200 to /healthz whatever the checks say, and 503 to /readyz with the check that fails", () =>

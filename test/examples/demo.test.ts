@@ -6,12 +6,10 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { afterAll, beforeAll } from "vitest"
 import type { Summary } from "../../examples/demo/summary.ts"
+import { processesOn, untilNothingRuns } from "./processes.ts"
 
 /** Three starts of the whole system, on a machine that may be busy with other tests. */
 const timeoutMs = 180_000
-/** What is left of a killed demo ends by itself; looked at this often and this long. */
-const lookIntervalMs = 50
-const goneLooksMax = 400
 
 const load = ["--tasks", "300", "--burst", "100", "--seconds", "5"]
 
@@ -93,22 +91,3 @@ describe("the demo", () => {
 })
 
 const isRunning = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode === null && signalCode === null
-
-/** Command lines of living processes that name the folder: servers, sinks, PostgreSQL. */
-const processesOn = (directory: string): ReadonlyArray<string> =>
-  fs.readdirSync("/proc").flatMap((entry) => {
-    if (!/^\d+$/.test(entry)) return []
-    try {
-      const command = fs.readFileSync(`/proc/${entry}/cmdline`, "utf8").replaceAll("\0", " ")
-      return command.includes(directory) ? [command] : []
-    } catch {
-      return []
-    }
-  })
-
-const untilNothingRuns = async (directory: string) => {
-  for (let look = 0; look < goneLooksMax && processesOn(directory).length > 0; look++) {
-    await new Promise((resolve) => setTimeout(resolve, lookIntervalMs))
-  }
-  assert.deepStrictEqual(processesOn(directory), [])
-}

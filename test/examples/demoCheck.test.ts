@@ -30,6 +30,7 @@ const evidenceOf = (tasks: ReadonlyArray<TaskFacts>, fields: Partial<Evidence> =
     throw new Error("the check does not ask for drift")
   },
   attempts: tasks.length,
+  pulled: 0,
   failed: 0,
   expired: 0,
   released: 0,

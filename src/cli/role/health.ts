@@ -1,7 +1,7 @@
 import { Clock, Config, Effect, Option, Schema } from "effect"
 import type { HealthAddress, HealthCheck, HealthReport } from "../../api/HealthServer.ts"
 import { configInvalid } from "../../configInvalid.ts"
-import type { Worker } from "../../index.ts"
+import type { Engine, Worker } from "../../index.ts"
 import type { KafkaTopics } from "../../layers.ts"
 import type { Session } from "../../store/Session.ts"
 
@@ -9,6 +9,7 @@ import type { Session } from "../../store/Session.ts"
 export type Parts = {
   session?: Session["Service"]
   worker?: Worker["Service"]
+  engine?: Engine["Service"]
   kafka?: KafkaTopics["Service"]
   isStarted: boolean
   isDraining: boolean
@@ -65,7 +66,9 @@ export const reportOf = (parts: Parts): Omit<HealthReport, "role" | "uptimeMs"> 
     status: isReady ? (broker === null || broker.connected ? "ready" : "degraded") : "unready",
     sessionId: session?.id() ?? null,
     checks,
-    broker
+    broker,
+    engine: parts.engine?.status() ?? null,
+    worker: worker?.status() ?? null
   }
 }
 

@@ -63,7 +63,7 @@ const begin = Effect.fnUntraced(function* (options: RoleOptions) {
   }
   if (role !== "worker") {
     if (Option.isSome(topics)) yield* haveKnownTopics(topics.value, yield* Context.get(ground, TaskStore).kinds)
-    yield* Effect.provide(Layer.build(Engine.layer), ground)
+    parts.engine = Context.get(yield* Effect.provide(Layer.build(Engine.layer), ground), Engine)
   }
   parts.isStarted = true
   // The first finalizer to run.
