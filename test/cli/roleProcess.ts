@@ -1,7 +1,68 @@
 /** `duetime engine`, `worker` and `run` as the processes they are. */
+import { assert } from "@effect/vitest"
+import { Effect, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import type { Environment } from "./runCli.ts"
+import { TestDatabase } from "../setup/database.ts"
+import { type Environment, runCli } from "./runCli.ts"
+
+/** A module of handlers for the kinds greet and slow. */
+export const greet = "test/cli/modules/greet.ts"
+
+/** Test servers keep nothing through a crash, and say so. */
+export const environment = Effect.map(TestDatabase, ({ url }) => ({
+  DUETIME_DATABASE_URL: url,
+  DUETIME_UNSAFE_DURABILITY: "true",
+  DUETIME_MIGRATE: "true"
+}))
+
+/** Starts a role on the test's database; the scope ends it. */
+export const role = (
+  args: ReadonlyArray<string>,
+  env: Environment = {}
+): Effect.Effect<RoleProcess, never, TestDatabase | Scope.Scope> =>
+  Effect.flatMap(environment, (ownEnv) =>
+    Effect.acquireRelease(
+      Effect.sync(() => new RoleProcess(args, { ...ownEnv, ...env })),
+      (started) =>
+        Effect.promise(() => {
+          started.kill("SIGKILL")
+          return started.ended
+        })
+    )
+  )
+
+export const logged = (running: RoleProcess, pattern: RegExp) => Effect.promise(() => running.logged(pattern))
+
+export const schedule = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+  const { stderr, stdout } = yield* runCli(["schedule", ...args, "--json"], yield* environment)
+  assert.strictEqual(stderr, "")
+  return (JSON.parse(stdout) as { readonly id: string }).id
+})
+
+export const stageOf = Effect.fnUntraced(function* (id: string) {
+  const { stdout } = yield* runCli(["task", id, "--json"], yield* environment)
+  return (JSON.parse(stdout) as { readonly task: { readonly stage: string } }).task.stage
+})
+
+type Readiness = {
+  readonly status: string
+  readonly checks: ReadonlyArray<object>
+  readonly broker: { readonly connected: boolean } | null
+}
+
+export const readiness = (port: string) =>
+  Effect.promise(async () => {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`)
+    return { status: response.status, body: (await response.json()) as Readiness }
+  })
+
+/** Looks again and again, until the test's own time is over. */
+export const until = <E, R>(isSo: Effect.Effect<boolean, E, R>) =>
+  Effect.repeat(
+    Effect.tap(isSo, (so) => (so ? Effect.void : Effect.sleep("50 millis"))),
+    { until: (so) => so }
+  )
 
 export class RoleProcess {
   stderr = ""

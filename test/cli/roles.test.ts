@@ -1,13 +1,12 @@
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
+import { Effect } from "effect"
 import { stopSignals } from "../../src/cli/role/stopSignal.ts"
-import { database, TestDatabase } from "../setup/database.ts"
-import { RoleProcess } from "./roleProcess.ts"
+import { database } from "../setup/database.ts"
+import { environment, greet, logged, readiness, role, schedule, stageOf, until } from "./roleProcess.ts"
 import { type Environment, runCli, runProcess } from "./runCli.ts"
 
 const nowhere = { DUETIME_DATABASE_URL: "postgresql://app@localhost:5432/app?host=%2Fno%2Fsuch%2Ffolder" }
 const withKafka = { ...nowhere, DUETIME_KAFKA_BROKERS: "127.0.0.1:1" }
-const greet = "test/cli/modules/greet.ts"
 
 const refused = (args: ReadonlyArray<string>, env: Environment, message: RegExp) =>
   Effect.gen(function* () {
@@ -62,74 +61,41 @@ describe("duetime engine, worker and run", () => {
   })
 })
 
-const role = (...args: ReadonlyArray<string>): Effect.Effect<RoleProcess, never, TestDatabase | Scope.Scope> =>
-  Effect.flatMap(environment, (env) =>
-    Effect.acquireRelease(
-      Effect.sync(() => new RoleProcess(args, env)),
-      (started) =>
-        Effect.promise(() => {
-          started.kill("SIGKILL")
-          return started.ended
-        })
-    )
-  )
-
-const environment = Effect.map(TestDatabase, ({ url }) => ({
-  DUETIME_DATABASE_URL: url,
-  DUETIME_UNSAFE_DURABILITY: "true",
-  DUETIME_MIGRATE: "true"
-}))
-
 layer(database(), { excludeTestServices: true })("duetime run", (it) => {
-  const schedule = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
-    const { stderr, stdout } = yield* runCli(["schedule", ...args, "--json"], yield* environment)
-    assert.strictEqual(stderr, "")
-    return (JSON.parse(stdout) as { readonly id: string }).id
-  })
-  const task = Effect.fnUntraced(function* (id: string) {
-    const { stdout } = yield* runCli(["task", id, "--json"], yield* environment)
-    return (JSON.parse(stdout) as { readonly task: { readonly stage: string } }).task
-  })
-  const readiness = (port: string) =>
-    Effect.promise(async () => {
-      const response = await fetch(`http://127.0.0.1:${port}/readyz`)
-      return { status: response.status, body: (await response.json()) as { readonly checks: ReadonlyArray<object> } }
-    })
-
   it.effect("runs what is due, is ready while it does, lets attempts end when it is stopped, and ends with 0", () =>
     Effect.gen(function* () {
-      const running = yield* role("run", "--tasks", greet, "--health-port", "0")
-      const [port = ""] = yield* Effect.promise(() => running.logged(/health port open.*port=(\d+)/))
-      yield* Effect.promise(() => running.logged(/run started/))
+      const running = yield* role(["run", "--tasks", greet, "--health-port", "0"])
+      const [port = ""] = yield* logged(running, /health port open.*port=(\d+)/)
+      yield* logged(running, /run started/)
       const id = yield* schedule("slow")
-      yield* until(Effect.map(task(id), ({ stage }) => stage === "running"))
+      yield* until(Effect.map(stageOf(id), (stage) => stage === "running"))
       yield* until(Effect.map(readiness(port), ({ status }) => status === 200))
 
       running.kill("SIGTERM")
-      yield* Effect.promise(() => running.logged(/SIGTERM: stops/))
+      yield* logged(running, /SIGTERM: stops/)
       const draining = yield* readiness(port)
       assert.strictEqual(draining.status, 503)
       assert.deepInclude(draining.body.checks, { name: "draining", ok: false, detail: "stops: takes no more" })
       assert.deepStrictEqual(yield* Effect.promise(() => running.ended), { status: 0, signal: null })
       assert.match(running.stderr, /stopped in order/)
       assert.strictEqual(running.stdout, "")
-      assert.strictEqual((yield* task(id)).stage, "succeeded")
+      assert.strictEqual(yield* stageOf(id), "succeeded")
     })
   )
 
   it.effect("ends at once, with 130, when it is told a second time", () =>
     Effect.gen(function* () {
-      const running = yield* role("run", "--tasks", greet)
-      yield* Effect.promise(() => running.logged(/run started/))
+      const running = yield* role(["run", "--tasks", greet])
+      yield* logged(running, /run started/)
       const id = yield* schedule("slow")
-      yield* until(Effect.map(task(id), ({ stage }) => stage === "running"))
+      yield* until(Effect.map(stageOf(id), (stage) => stage === "running"))
       running.kill("SIGINT")
-      yield* Effect.promise(() => running.logged(/SIGINT: stops/))
+      yield* logged(running, /SIGINT: stops/)
       // npm passes a terminal's Ctrl-C on, so two in one breath are one.
       yield* Effect.sleep("700 millis")
       running.kill("SIGINT")
       assert.deepStrictEqual(yield* Effect.promise(() => running.ended), { status: 130, signal: null })
-      assert.strictEqual((yield* task(id)).stage, "running")
+      assert.strictEqual(yield* stageOf(id), "running")
     })
   )
 
@@ -144,10 +110,3 @@ layer(database(), { excludeTestServices: true })("duetime run", (it) => {
     })
   )
 })
-
-/** Looks again and again, until the test's own time is over. */
-const until = <E, R>(isSo: Effect.Effect<boolean, E, R>) =>
-  Effect.repeat(
-    Effect.tap(isSo, (so) => (so ? Effect.void : Effect.sleep("50 millis"))),
-    { until: (so) => so }
-  )
