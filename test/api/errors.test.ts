@@ -22,6 +22,11 @@ const examples = [
   }),
   new DuetimeError.DueBeyondHorizon({ field: "dueAtMs", value: "9000000000000000", horizon: "281474976710655" }),
   new DuetimeError.HandlerConflict({ kind: "send-reminder" }),
+  new DuetimeError.TasksInvalid({
+    module: "email.ts",
+    problem: "exports neither tasks nor a default",
+    wayOut: 'Export "tasks", a layer of handlers: export const tasks = Layer.mergeAll(SendEmail.handle(...), ...)'
+  }),
   new DuetimeError.LeaseLost({ taskId: "019f0000-0000-7000-8000-000000000000", attempt: 2 }),
   new DuetimeError.CommitUnsupported({ taskId: "019f0000-0000-7000-8000-000000000000" }),
   new DuetimeError.ConfigInvalid({
