@@ -1,15 +1,26 @@
 /**
- * The benchmark harness: `npm run bench -- <scenario> [--json] [--seed N] [--seconds N] [--tasks N] [--rate N]`.
- * Scenarios: drift, throughput, claim, engines; the layout decision has a program of its own (bench/layout). Reports go to stdout, progress to stderr; the exit
- * code is 0 only if every floor of the scenario holds.
+ * The benchmark harness: `npm run bench -- <scenario> [--json] [--save] [--seed N] [--seconds N] [--tasks N] [--rate N]
+ * [--concurrency N] [--outage-seconds N]`. Reports go to stdout, progress to stderr; the exit code is 0 only if every floor of
+ * the scenario holds.
+ *
+ * In one process: drift, throughput, claim, engines; the layout decision has a program of its own (bench/layout). With engines,
+ * workers and a real Kafka in processes of their own (bench/kafka): kafka-drift, kafka-throughput, priority,
+ * stopped-service, kafka-faults. `DUETIME_BENCH_PROFILE=<folder>` leaves a CPU
+ * profile of each engine and worker there.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect } from "effect"
 import { writeFileSync } from "node:fs"
+import { loadavg } from "node:os"
 import { parseArgs } from "node:util"
 import { claim } from "./claim.ts"
 import { drift } from "./drift.ts"
 import { engines } from "./engines.ts"
+import { kafkaDrift } from "./kafka/drift.ts"
+import { kafkaFaults } from "./kafka/faults.ts"
+import { priority } from "./kafka/priority.ts"
+import { stoppedService } from "./kafka/stoppedService.ts"
+import { kafkaThroughput } from "./kafka/throughput.ts"
 import { seeded } from "./random.ts"
 import { commit, type Floor, machine, type Report, text } from "./report.ts"
 import { postgresSettings } from "./server.ts"
@@ -21,9 +32,10 @@ const { positionals, values: flags } = parseArgs({
     json: { type: "boolean", default: false },
     save: { type: "boolean", default: false },
     seed: { type: "string", default: "1" },
-    seconds: { type: "string", default: "60" },
-    rate: { type: "string", default: "200" },
+    seconds: { type: "string" },
+    rate: { type: "string" },
     tasks: { type: "string" },
+    "outage-seconds": { type: "string", default: "60" },
     concurrency: { type: "string", default: "500" }
   }
 })
@@ -34,17 +46,50 @@ type Outcome = {
   readonly floors: ReadonlyArray<Floor>
 }
 
+const random = seeded(Number(flags.seed))
+const seconds = (secondsDefault: number) => Number(flags.seconds ?? secondsDefault)
+const rate = (rateDefault: number) => Number(flags.rate ?? rateDefault)
+const tasks = (tasksDefault: number) => Number(flags.tasks ?? tasksDefault)
+
 const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>> = {
   drift: () =>
     drift({
-      ratePerSecond: Number(flags.rate),
-      seconds: Number(flags.seconds),
-      dueNowSeconds: Math.max(5, Number(flags.seconds) / 3),
-      random: seeded(Number(flags.seed))
+      ratePerSecond: rate(200),
+      seconds: seconds(60),
+      dueNowSeconds: Math.max(5, seconds(60) / 3),
+      random
     }),
-  throughput: () => throughput({ tasks: Number(flags.tasks ?? 50_000), concurrency: Number(flags.concurrency) }),
-  engines: () => engines({ engines: [2, 4], tasks: Number(flags.tasks ?? 20_000) }),
-  claim: () => claim({ futureTasks: [10_000, 100_000, 1_000_000] })
+  throughput: () => throughput({ tasks: tasks(50_000), concurrency: Number(flags.concurrency) }),
+  engines: () => engines({ engines: [2, 4], tasks: tasks(20_000) }),
+  claim: () => claim({ futureTasks: [10_000, 100_000, 1_000_000] }),
+  "kafka-drift": () =>
+    kafkaDrift({
+      ratePerSecond: rate(200),
+      seconds: seconds(60),
+      restartSeconds: Math.max(9, seconds(60) / 2),
+      random
+    }),
+  "kafka-throughput": () =>
+    kafkaThroughput({ tasks: tasks(50_000), concurrency: Number(flags.concurrency), rounds: 2 }),
+  priority: () =>
+    priority({
+      lowTasks: tasks(20_000),
+      trickleSeconds: seconds(20),
+      floodPerSecond: rate(2_000),
+      floodSeconds: 15,
+      random
+    }),
+  "stopped-service": () =>
+    stoppedService({ tasks: tasks(50_000), seconds: seconds(60), startsPerSecondMax: rate(1_000), random }),
+  "kafka-faults": () =>
+    kafkaFaults({
+      tasks: tasks(50_000),
+      ratePerSecond: rate(500),
+      kills: 3,
+      outageSeconds: Number(flags["outage-seconds"]),
+      outageRatePerSecond: 200,
+      random
+    })
 }
 
 const name = positionals[0] ?? ""
@@ -57,6 +102,7 @@ const program = Effect.gen(function* () {
     return
   }
   const at = new Date().toISOString()
+  const [loadBefore] = loadavg()
   const outcome = yield* scenario()
   const report: Report = {
     scenario: name,
@@ -64,7 +110,7 @@ const program = Effect.gen(function* () {
     commit: commit(),
     machine: machine(),
     ...outcome,
-    settings: { ...outcome.settings, seed: Number(flags.seed), postgres: postgresSettings }
+    settings: { ...outcome.settings, seed: Number(flags.seed), loadBefore, postgres: postgresSettings }
   }
   process.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : `${text(report)}\n`)
   if (flags.save)

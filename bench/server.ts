@@ -50,7 +50,7 @@ export const since = (before: Usage, after: Usage, tasks: number) => ({
 })
 
 /** User and system time of a process, its living children and those it has waited for (proc(5), fields 14 to 17; 100 ticks/s). */
-const cpuMsOfFamily = (processId: number): number => {
+export const cpuMsOfFamily = (processId: number): number => {
   const ticks = (fields: ReadonlyArray<string>, from: number, to: number) =>
     fields.slice(from, to).reduce((sum, field) => sum + Number(field), 0)
   let sum = 0
