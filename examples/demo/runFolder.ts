@@ -3,7 +3,7 @@
  *
  *   plan.json      what it was asked for; of a run that goes on, the flags change nothing
  *   tasks.jsonl    the task file
- *   postgres/      the database                            kafka/         of demo:cluster only
+ *   postgres/      the database                            kafka/, compileCache/   of demo:cluster
  *   emails.jsonl   what the mail server has taken      charges.jsonl  what the payments provider has done
  *   demo.log       warnings of engine and worker       finished.json  the result, once there is one
  */
@@ -23,6 +23,7 @@ export type RunFolder = {
   readonly isResumed: boolean
   readonly database: string
   readonly kafka: string
+  readonly compileCache: string
   readonly emails: string
   readonly charges: string
   readonly log: string
@@ -52,6 +53,7 @@ export const openRunFolder = Effect.fnUntraced(function* (options: Options) {
     isResumed,
     database: inside("postgres"),
     kafka: inside("kafka"),
+    compileCache: inside("compileCache"),
     emails: inside("emails.jsonl"),
     charges: inside("charges.jsonl"),
     log: inside("demo.log"),
@@ -65,6 +67,7 @@ const contents = [
   "finished.json",
   "postgres",
   "kafka",
+  "compileCache",
   "tasks.jsonl",
   "emails.jsonl",
   "charges.jsonl",

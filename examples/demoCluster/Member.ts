@@ -38,6 +38,8 @@ export class Member {
     this.#options = options
   }
 
+  /** Whether it has told that each of its consumers has a part of its topics; engines have none. */
+  isFed = false
   /** Dispatches its engines have published again, as far as they told before they were killed. */
   get republished(): number {
     return this.#republishedBefore + this.#republished
@@ -109,7 +111,9 @@ export class Member {
     const url = `http://127.0.0.1:${this.#healthPort}/readyz`
     return Effect.tryPromise(async () => {
       const response = await fetch(url, { signal: AbortSignal.timeout(healthTimeoutMs) })
-      this.#republished = decodeHealth(await response.text()).engine?.republishedCount ?? 0
+      const { broker, engine } = decodeHealth(await response.text())
+      this.#republished = engine?.republishedCount ?? 0
+      this.isFed = broker?.consumers.every(({ assignedPartitions }) => assignedPartitions > 0) ?? false
     }).pipe(Effect.ignore)
   })
 }
@@ -118,5 +122,12 @@ const program = path.join(import.meta.dirname, "../../src/cli/main.ts")
 const endWithParent = path.join(import.meta.dirname, "endWithParent.ts")
 
 const decodeHealth = Schema.decodeUnknownSync(
-  Schema.fromJsonString(Schema.Struct({ engine: Schema.NullOr(Schema.Struct({ republishedCount: Schema.Int })) }))
+  Schema.fromJsonString(
+    Schema.Struct({
+      engine: Schema.NullOr(Schema.Struct({ republishedCount: Schema.Int })),
+      broker: Schema.NullOr(
+        Schema.Struct({ consumers: Schema.Array(Schema.Struct({ assignedPartitions: Schema.Int })) })
+      )
+    })
+  )
 )

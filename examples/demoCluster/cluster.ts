@@ -18,6 +18,8 @@ import { Member } from "./Member.ts"
 const partitions = 4
 const concurrency = 150
 const topicsTimeoutMs = 60_000
+const fedTimeoutMs = 20_000
+const lookIntervalMs = 200
 const queues = ["email", "payments", "reports"] as const
 
 export type Cluster = {
@@ -43,6 +45,8 @@ export const startCluster = Effect.fnUntraced(function* (
     DUETIME_DATABASE_CONNECTIONS: "5",
     DUETIME_KAFKA_BROKERS: kafka.brokers,
     DUETIME_KAFKA_PARTITIONS: String(partitions),
+    // What is started again starts a third sooner.
+    NODE_COMPILE_CACHE: folder.compileCache,
     SMTP_PORT: String(smtpPort),
     PAYMENTS_URL: `http://127.0.0.1:${paymentsPort}`
   }
@@ -61,8 +65,18 @@ export const startCluster = Effect.fnUntraced(function* (
     Effect.forEach(members, (member) => member.stop, { concurrency: "unbounded", discard: true })
   )
   yield* Effect.forEach(members, (member) => member.start, { concurrency: "unbounded", discard: true })
+  yield* fed(members)
   return { kafka, engines, workers, members } satisfies Cluster
 })
+
+/** Waits until Kafka has given every worker its part, so that the run does not begin with pulling; a while, and no longer. */
+const fed = (members: ReadonlyArray<Member>) =>
+  Effect.gen(function* () {
+    while (!members.every(({ isFed }) => isFed)) {
+      yield* Effect.sleep(lookIntervalMs)
+      yield* Effect.forEach(members, (member) => member.look, { concurrency: "unbounded", discard: true })
+    }
+  }).pipe(Effect.timeoutOption(fedTimeoutMs), Effect.asVoid)
 
 /** One command of the command line, to its end. */
 const duetime = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>>) =>

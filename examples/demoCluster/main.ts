@@ -3,7 +3,7 @@
  * PostgreSQL and Kafka. While they work a worker, an engine and Kafka are killed, and a service is stopped and started again;
  * at the end the same audit of every promise.
  */
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Layer } from "effect"
 import { layerDev } from "../../src/layers.ts"
 import { verdictOf } from "../demo/check.ts"
 import { drained } from "../demo/drain.ts"
@@ -102,8 +102,11 @@ const demo = Effect.fnUntraced(function* (options: Options) {
 
   yield* show(progress)
   const summary = yield* Effect.scoped(run).pipe(
-    Effect.provide(layerDev({ dataDirectory: folder.database, postgresSettings: { max_connections: connectionsMax } })),
-    Effect.provide(logTo(folder.log))
+    Effect.provide(
+      layerDev({ dataDirectory: folder.database, postgresSettings: { max_connections: connectionsMax } }).pipe(
+        Layer.provideMerge(logTo(folder.log))
+      )
+    )
   )
   if (summary.ok) folder.finish(summary)
   return summary

@@ -12,8 +12,8 @@ export type Tasks = {
   readonly layer: HandlersLayer
 }
 
-/** Handlers, on what `layerFromEnv` gives. */
-type HandlersLayer = Layer.Layer<never, unknown, Handlers | Layer.Success<typeof layerFromEnv>>
+/** Handlers, on what `layerFromEnv` gives. Nobody knows how they fail. */
+type HandlersLayer = Layer.Layer<never, Error, Handlers | Layer.Success<typeof layerFromEnv>>
 
 const exportWayOut =
   'Export "tasks", a layer of handlers: export const tasks = Layer.mergeAll(SendEmail.handle(...), ...)'
