@@ -20,6 +20,15 @@ export type Kinds = {
   readonly policies: Effect.Effect<ReadonlyMap<number, KindPolicy>, SqlError>
 }
 
+export type KindRow = {
+  readonly kind_id: number
+  readonly name: string
+  readonly policy: Partial<KindPolicy> | null
+}
+
+/** A policy stored by an older worker lacks what was added since. */
+export const policyOf = ({ name, policy }: KindRow): KindPolicy => ({ ...defaultKindPolicy(name), ...policy })
+
 export const make = (sql: SqlClient): Kinds => {
   const idByName = new Map<string, number>()
   const nameById = new Map<number, string>()
@@ -63,16 +72,10 @@ export const make = (sql: SqlClient): Kinds => {
     for (const id of ids) if (id !== null && !nameById.has(id)) return yield* load
   })
 
-  const loadPolicies = Effect.map(
-    sql.unsafe<{ readonly kind_id: number; readonly name: string; readonly policy: Partial<KindPolicy> | null }>(
-      `SELECT kind_id, name, policy FROM duetime.kind`
-    ),
-    (rows) => {
-      remember(rows)
-      // A policy stored by an older worker lacks what was added since.
-      return new Map(rows.map((row) => [row.kind_id, { ...defaultKindPolicy(row.name), ...row.policy }]))
-    }
-  )
+  const loadPolicies = Effect.map(sql.unsafe<KindRow>(`SELECT kind_id, name, policy FROM duetime.kind`), (rows) => {
+    remember(rows)
+    return new Map(rows.map((row) => [row.kind_id, policyOf(row)]))
+  })
 
   return {
     idsOf,

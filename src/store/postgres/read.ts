@@ -9,7 +9,7 @@ import { TaskNotFound } from "../StoreError.ts"
 import type { BacklogRow, FindFilter, FindPage, KindRecord, Projection, StoredStream } from "../TaskStore.ts"
 import { byDay, dayMs, dayOf } from "./byDay.ts"
 import { type EventRow, fromRow, selectEvents } from "./events.ts"
-import type { Kinds } from "./Kinds.ts"
+import { type KindRow, type Kinds, policyOf } from "./Kinds.ts"
 import { instants, int2s, int4, int4s, msOf, uuid, uuids } from "./parameters.ts"
 import { pausedKinds } from "./pause.ts"
 import { orUnavailable } from "./sqlErrors.ts"
@@ -180,23 +180,19 @@ export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: 
   })
 
   const kindRecords = orUnavailable("kinds")(
-    Effect.gen(function* () {
-      const policies = yield* kinds.policies
-      const rows = yield* sql<{
-        readonly kind_id: number
-        readonly known: boolean
-        readonly live: number
-        readonly paused: boolean
-      }>`
-        SELECT k.kind_id, k.policy IS NOT NULL AS known, count(s.session_id)::int4 AS live, k.kind_id = ANY (${sql.literal(pausedKinds)}) AS paused
+    Effect.map(
+      // One statement: a kind that is announced between two would be known and have no queue yet.
+      sql<KindRow & { readonly live: number; readonly paused: boolean }>`
+        SELECT k.kind_id, k.name, k.policy, count(s.session_id)::int4 AS live, k.kind_id = ANY (${sql.literal(pausedKinds)}) AS paused
         FROM duetime.kind k
         LEFT JOIN duetime.session s ON k.kind_id = ANY(s.kind_ids) AND s.ended_at IS NULL AND s.lease_until > clock_timestamp()
-        GROUP BY k.kind_id ORDER BY k.name`
-      return rows.flatMap((row): ReadonlyArray<KindRecord> => {
-        const policy = policies.get(row.kind_id)
-        return policy === undefined ? [] : [{ policy, known: row.known, liveSessions: row.live, isPaused: row.paused }]
-      })
-    })
+        GROUP BY k.kind_id ORDER BY k.name`,
+      (rows) =>
+        rows.map((row): KindRecord => {
+          const known = row.policy !== null
+          return { policy: policyOf(row), known, liveSessions: row.live, isPaused: row.paused }
+        })
+    )
   )
 
   const backlog = orUnavailable("backlog")(
