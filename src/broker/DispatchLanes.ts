@@ -10,7 +10,7 @@ export type Room = {
 
 /**
  * Dispatches that wait to be taken, first in, first out in a lane for each priority. The most urgent lane goes first, but a
- * lower one that was passed over fifteen times has the next turn: what an engine has published by its own weights must not
+ * lower one that was passed over nine times has the next turn: what an engine has published by its own weights must not
  * starve at the last step.
  */
 export class DispatchLanes<A extends { readonly priority: Priority }> {
@@ -52,8 +52,8 @@ export class DispatchLanes<A extends { readonly priority: Priority }> {
   }
 }
 
-/** Then one of sixteen comes from each lower lane that waits: 6.25 %, above the twentieth that the lowest is promised. */
-const passedOverMax = 15
+/** Then one of ten comes from each lower lane that waits: more than the twentieth of the starts that the lowest is promised. */
+const passedOverMax = 9
 
 /** An array with a moving head; the dead front is cut off once it is the larger half. */
 class Lane<A> {

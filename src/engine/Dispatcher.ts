@@ -2,7 +2,7 @@
  * Publishes what the wheel releases, and again what seems to have been lost.
  *
  * Released tasks gather while a publish is under way and go out as the next batch, so a batch grows with the load and no
- * task waits for one. What the broker refuses is kept and offered again with a growing pause, per queue; an
+ * task waits for one; critical ones go their own way. What the broker refuses is kept and offered again with a growing pause, per queue; an
  * unavailable broker pauses all. What does not fit in memory is forgotten here: it stays claimed in the store.
  *
  * The republish rule: while the broker holds fewer dispatches of a queue than this session has unstarted claims of it,
@@ -49,7 +49,10 @@ export const make = Effect.fnUntraced(function* (parts: {
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const publishOutage = new Outage("The broker (publish)", monotonicMs)
   const republishOutage = new Outage("The store or the broker (republish)", monotonicMs)
-  const arrived = Latch.makeUnsafe()
+  const ways: ReadonlyArray<Way> = [
+    { takes: ({ task }) => task.priority === "critical", arrived: Latch.makeUnsafe() },
+    { takes: ({ task }) => task.priority !== "critical", arrived: Latch.makeUnsafe() }
+  ]
 
   /** By the id of the claim's event; in the order of release. */
   const kept = new Map<string, Armed>()
@@ -65,7 +68,7 @@ export const make = Effect.fnUntraced(function* (parts: {
       armed.load.unpublishedCount++
       armed.load.unpublishedIn[armed.task.priority]++
     }
-    if (kept.size > 0) arrived.openUnsafe()
+    if (kept.size > 0) for (const { arrived } of ways) arrived.openUnsafe()
   }
 
   const forget = (armed: Armed): boolean => {
@@ -81,12 +84,13 @@ export const make = Effect.fnUntraced(function* (parts: {
     return all
   }
 
-  /** What may go out now, and when the first of the rest may. */
-  const nextBatch = (): { readonly batch: ReadonlyArray<Armed>; readonly retryInMs: number } => {
+  /** What may go out on this way now, and when the first of the rest may. */
+  const nextBatch = ({ takes }: Way): { readonly batch: ReadonlyArray<Armed>; readonly retryInMs: number } => {
     const atMs = monotonicMs()
     const open: Array<Armed> = []
     let retryAtMs = Number.POSITIVE_INFINITY
     for (const armed of kept.values()) {
+      if (!takes(armed)) continue
       const refusal = refusals.get(armed.load)
       if (refusal === undefined || refusal.untilMs <= atMs) open.push(armed)
       else retryAtMs = Math.min(retryAtMs, refusal.untilMs)
@@ -116,20 +120,21 @@ export const make = Effect.fnUntraced(function* (parts: {
     }
   })
 
-  const run = Effect.gen(function* () {
+  const publishFor = Effect.fnUntraced(function* (way: Way): Effect.fn.Return<never> {
     while (true) {
-      const { batch, retryInMs } = nextBatch()
+      way.arrived.closeUnsafe()
+      const { batch, retryInMs } = nextBatch(way)
       if (batch.length > 0) {
         yield* publishOutage.attempt(publish(batch))
         if (publishOutage.isOpen) yield* Effect.sleep(publishOutage.backoffMs)
       } else {
-        arrived.closeUnsafe()
         yield* retryInMs === Number.POSITIVE_INFINITY
-          ? arrived.await
-          : Effect.raceFirst(Effect.sleep(retryInMs), arrived.await)
+          ? way.arrived.await
+          : Effect.raceFirst(Effect.sleep(retryInMs), way.arrived.await)
       }
     }
   })
+  const run = Effect.raceAllFirst(ways.map(publishFor))
 
   const republishOverdue = Effect.gen(function* () {
     const sessionId = session.id()
@@ -190,6 +195,9 @@ const dispatchOf = ({ load, repeat = 0, task }: Armed, dispatchedAtMs: number): 
   dispatchedAtMs,
   repeat
 })
+
+/** Two publishes may be under way at once, one of critical tasks alone: those never wait for hundreds of others to be stored. */
+type Way = { readonly takes: (armed: Armed) => boolean; readonly arrived: Latch.Latch }
 
 type Refusal = { readonly pauseMs: number; readonly untilMs: number }
 

@@ -4,7 +4,7 @@ import { type Priority, priorities, rankOf } from "../core/Priority.ts"
  * What the lower lanes of a queue are owed while more urgent ones take all there is to give.
  *
  * Claims go strictly by priority, so under a flood of critical tasks a low one would wait for ever. Each lane below the
- * first is therefore owed a sixteenth of what the lanes above it get, as long as claims are cut by their limit, which is how
+ * first is therefore owed a tenth of what the lanes above it get, as long as claims are cut by their limit, which is how
  * an engine sees that more is due than it may take. What is owed is claimed by itself, from that lane alone (deficit
  * round robin, Shreedhar and Varghese 1995, with one queue per lane).
  *
@@ -55,8 +55,8 @@ type Claimed = { readonly priority: Priority; readonly dueAtMs: number }
 /** The lanes that have a floor, most urgent first. */
 export const flooredLanes: ReadonlyArray<Priority> = priorities.filter((priority) => rankOf(priority) > 0)
 
-/** Of what the lanes above get: with two lanes 5.9 % of all. */
-export const floorShare = 1 / 16
+/** Of what the lanes above get: with two lanes 9 % of all claims, to leave the lowest more than 5 % of the starts. */
+export const floorShare = 1 / 10
 /** Largest share of a lane that has waited long. */
 const agedShareMax = 1 / 4
 /** A lane is owed one more floor for each time its oldest task has waited this long. */

@@ -125,6 +125,7 @@ export const make = Effect.fnUntraced(function* (parts: {
         case "critical":
           load.criticalClaimedAtMs = claimedAtMs
           load.criticalWoken = isCut
+          if (isCut) load.floors.observe(tasksOf(load, tasks), isCut)
           break
         case "floor":
           load.floorClaimedAtMs = claimedAtMs

@@ -18,7 +18,7 @@ import type { CappedKind, QueueLoad } from "./QueueLoad.ts"
  * - `capped`: a kind with caps alone, only what is due: claiming ahead would let a whole look-ahead start at once.
  *
  * So an engine holds at most one window armed, one window pressing, the critical allowance and three floors of a
- * sixteenth, per queue. Queues are claimed together when their room is alike (within a factor of two) and the limit is the
+ * tenth, per queue. Queues are claimed together when their room is alike (within a factor of two) and the limit is the
  * smallest room, so that no queue can get more than its own and ten idle queues still cost one statement.
  */
 export type PlannedClaim = {

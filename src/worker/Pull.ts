@@ -19,7 +19,7 @@ import type { Candidate, Starter } from "./Starter.ts"
  *   that waits, decided in the store.
  * Otherwise it would take from under the broker's hands what is just being delivered.
  *
- * What it finds goes by priority, with one of sixteen from the least urgent end.
+ * What it finds goes by priority, with one of ten from the least urgent end.
  */
 export const pullForEver = Effect.fnUntraced(function* (parts: {
   readonly store: TaskStore["Service"]
@@ -95,7 +95,7 @@ const pauseMs = 200
 /** Between two pulls while they bring something. Shorter gains nothing: starts are committed meanwhile. */
 const findingPauseMs = 20
 /** One of so many comes from the least urgent end. */
-const floorEvery = 16
+const floorEvery = 10
 
 /** Of few slots the share is less than one task, so time decides whose turn it is. */
 const fromLowestOf = (limit: number, clock: Clock.Clock): number =>

@@ -35,18 +35,18 @@ describe("The lanes of dispatches", () => {
   it("give the most urgent first, and the lowest more than a twentieth however many urgent ones wait", () => {
     const lanes = new DispatchLanes<Waiting>()
     for (let n = 0; n < 1_000; n++) for (const priority of priorities) lanes.push({ priority, n })
-    const batch = lanes.take({ dispatchesMax: 960, nonCriticalMax: 960 })
+    const batch = lanes.take({ dispatchesMax: 1_000, nonCriticalMax: 1_000 })
     assert.deepStrictEqual(
-      batch.slice(0, 15).map(({ priority }) => priority),
-      Array.from({ length: 15 }, () => "critical")
+      batch.slice(0, 9).map(({ priority }) => priority),
+      Array.from({ length: 9 }, () => "critical")
     )
     const shareOf = (meant: Priority) => batch.filter(({ priority }) => priority === meant).length / batch.length
-    assert.isAtLeast(shareOf("critical"), 0.8)
-    for (const lane of ["high", "normal", "low"] as const) assert.closeTo(shareOf(lane), 1 / 16, 0.002)
+    assert.isAtLeast(shareOf("critical"), 0.65)
+    for (const lane of ["high", "normal", "low"] as const) assert.closeTo(shareOf(lane), 1 / 10, 0.003)
     const two = new DispatchLanes<Waiting>()
     for (let n = 0; n < 1_000; n++) for (const priority of ["critical", "low"] as const) two.push({ priority, n })
     const low = two.take({ dispatchesMax: 800, nonCriticalMax: 800 }).filter(({ priority }) => priority === "low")
-    assert.strictEqual(low.length, 50)
+    assert.strictEqual(low.length, 80)
   })
 
   it("keep what there is no room for but for critical ones", () => {
