@@ -27,14 +27,14 @@ import { watch } from "./watch.ts"
 
 const program: Program = {
   script: "demo:cluster",
-  defaults: { seconds: "30", tasks: "5000", burst: "2000", seed: "1", directory: ".duetime/demoCluster" },
+  defaults: { seconds: "30", tasks: "2000", burst: "1000", seed: "1", directory: ".duetime/demoCluster" },
   usage: `duetime demo:cluster: engines and services as processes of their own, through Kafka, some of them killed
 
   npm run demo:cluster -- [flags]
 
   --seconds N     length of the steady phase of 100 tasks/s, 1 to 600 (30)
-  --tasks N       lines of the task file, 0 to 20000 (5000)
-  --burst N       tasks that are due in the same millisecond, 0 to 20000 (2000)
+  --tasks N       lines of the task file, 0 to 20000 (2000)
+  --burst N       tasks that are due in the same millisecond, 0 to 20000 (1000)
   --seed N        decides every task and every failure of the payments provider (1)
   --fresh         begin anew, also after a run that was killed
   --directory D   where the run lives: database, Kafka, ledgers, log (.duetime/demoCluster)
