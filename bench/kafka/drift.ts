@@ -18,6 +18,8 @@ export type KafkaDriftOptions = {
 }
 
 const concurrency = 200
+/** Of 400 tasks in 2 s: Kafka's second compiler is busy for some 20 s after its start. */
+const warmUpRounds = 6
 /** A start that nobody pulled would have waited at least so long for its next dispatch (engine/Dispatcher.ts). */
 const republishAfterMs = 2_000
 
@@ -31,7 +33,7 @@ export const kafkaDrift = ({ random, ratePerSecond, restartSeconds, seconds }: K
     const worker = cluster.start(workerOf([steady, rolling, warm], concurrency))
     yield* cluster.start(engineOnly)
     const workers = [yield* worker]
-    yield* warmUp(warm)
+    yield* warmUp(warm, { roundsMin: warmUpRounds })
     const before = yield* cluster.cost
     yield* arrive({ spec: steady, ratePerSecond, seconds, random })
     yield* untilOver([steady.kind], 30_000)

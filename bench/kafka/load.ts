@@ -61,7 +61,7 @@ export const untilOver = (kinds: ReadonlyArray<string>, limitMs: number) =>
  */
 export const warmUp = (spec: KindSpec, options: { readonly tasks?: number; readonly lateMsMax?: number } = {}) =>
   Effect.gen(function* () {
-    const { lateMsMax = 250, tasks = 400 } = options
+    const { lateMsMax = 250, roundsMin = 1, tasks = 400 } = options
     const kind = define(spec)
     let seen = ""
     for (let round = 0; round < warmUpRoundsMax; round++) {
@@ -74,7 +74,7 @@ export const warmUp = (spec: KindSpec, options: { readonly tasks?: number; reado
       const own = (yield* startsOf([spec.kind])).filter((start) => start.dueAtMs >= fromMs)
       const dispatched = own.filter((start) => start.dispatchedAtMs !== null)
       const inTime = dispatched.filter((start) => start.lateMs < lateMsMax)
-      if (inTime.length >= tasks * 0.9) return
+      if (inTime.length >= tasks * 0.9 && round + 1 >= roundsMin) return
       seen = `of ${tasks} tasks ${dispatched.length} were dispatched, ${inTime.length} within ${lateMsMax} ms`
     }
     process.stderr.write(`bench: not warm after ${warmUpRoundsMax} rounds of ${spec.kind}: ${seen}\n`)
