@@ -64,7 +64,7 @@ export const kafkaDrift = ({ random, ratePerSecond, restartSeconds, seconds }: K
         steady: drift,
         ...cost,
         rollingRestart: {
-          restartMs: restarts,
+          restarts,
           ...rollingDrift,
           pull: {
             starts: pulled.length,
@@ -98,7 +98,8 @@ const restartEach = <E, R>(
       yield* sleepUntil(fromMs + ((index + 0.5) * seconds * 1_000) / (workers.length + 0.5))
       const stoppedAtMs = yield* nowMs
       yield* worker.stop
+      const goneAtMs = yield* nowMs
       yield* again
-      return (yield* nowMs) - stoppedAtMs
+      return { stopMs: goneAtMs - stoppedAtMs, startMs: (yield* nowMs) - goneAtMs }
     })
   )

@@ -59,7 +59,10 @@ export const untilOver = (kinds: ReadonlyArray<string>, limitMs: number) =>
  * Until dispatches reach the workers of the queue: consumer groups have settled, connections are open, code is compiled.
  * Rounds of tasks of a kind of its own, until most of a round was started in time and by dispatch.
  */
-export const warmUp = (spec: KindSpec, options: { readonly tasks?: number; readonly lateMsMax?: number } = {}) =>
+export const warmUp = (
+  spec: KindSpec,
+  options: { readonly tasks?: number; readonly lateMsMax?: number; readonly roundsMin?: number } = {}
+) =>
   Effect.gen(function* () {
     const { lateMsMax = 250, roundsMin = 1, tasks = 400 } = options
     const kind = define(spec)
