@@ -70,7 +70,7 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       random
     }),
   "kafka-throughput": () =>
-    kafkaThroughput({ tasks: tasks(50_000), concurrency: Number(flags.concurrency), rounds: 2 }),
+    kafkaThroughput({ tasks: tasks(50_000), concurrency: Number(flags.concurrency), rounds: 3 }),
   priority: () =>
     priority({
       lowTasks: tasks(20_000),

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { atLeast, atMost } from "../report.ts"
 import { Cluster } from "./cluster.ts"
-import { startsOf, summaryOf, tallyOf } from "./history.ts"
+import { type Start, startsOf, summaryOf, tallyOf } from "./history.ts"
 import { arrive, pile, soonMs, untilOver, warmUp } from "./load.ts"
 import { engineOnly, kindSpec, workerOf } from "./role.ts"
 
@@ -63,28 +63,30 @@ export const priority = ({ floodPerSecond, floodSeconds, lowTasks, random, trick
       random,
       fromMs: floodFromMs
     })
-    const during = (starts: ReadonlyArray<{ readonly atMs: number }>) =>
-      starts.filter(({ atMs }) => atMs >= flooded.fromMs && atMs < flooded.untilMs).length
+    const during = (starts: ReadonlyArray<Start>) =>
+      starts.filter(({ atMs }) => atMs >= flooded.fromMs && atMs < flooded.untilMs)
     const floodStarts = during(yield* startsOf([flood.kind]))
     const floodLowStarts = during(yield* startsOf([floodLow.kind]))
 
     const idleDrift = summaryOf(yield* startsOf([idle.kind]))
     const trickleDrift = summaryOf(yield* startsOf([trickle.kind]))
-    const lowDrift = summaryOf(yield* startsOf([low.kind]))
+    const lowStarts = yield* startsOf([low.kind])
+    const lowDrift = summaryOf(lowStarts)
     const plainDrift = summaryOf(yield* startsOf([plainTrickle.kind]))
     const done = yield* tallyOf([idle.kind, trickle.kind, low.kind, plain.kind, plainTrickle.kind])
-    const lowShare = floodLowStarts / Math.max(1, floodStarts + floodLowStarts)
+    const lowShare = floodLowStarts.length / Math.max(1, floodStarts.length + floodLowStarts.length)
     return {
       settings: { lowTasks, tricklePerSecond, trickleSeconds, floodPerSecond, floodSeconds, concurrency, handlerMs },
       figures: {
         criticalIdle: idleDrift,
         criticalBesideLow: trickleDrift,
-        low: lowDrift,
+        low: { ...lowDrift, pulledShare: pulledShareOf(lowStarts) },
         oneTopicInOrder: plainDrift,
         flood: {
-          criticalStartsPerSecond: floodStarts / floodSeconds,
-          lowStartsPerSecond: floodLowStarts / floodSeconds,
-          lowShare
+          criticalStartsPerSecond: floodStarts.length / floodSeconds,
+          lowStartsPerSecond: floodLowStarts.length / floodSeconds,
+          lowShare,
+          pulledShare: pulledShareOf([...floodStarts, ...floodLowStarts])
         }
       },
       floors: [
@@ -103,3 +105,6 @@ export const priority = ({ floodPerSecond, floodSeconds, lowTasks, random, trick
   })
   return Effect.scoped(program).pipe(Effect.provide(Cluster.layer))
 }
+
+const pulledShareOf = (starts: ReadonlyArray<Start>): number =>
+  starts.filter(({ dispatchedAtMs }) => dispatchedAtMs === null).length / Math.max(1, starts.length)
