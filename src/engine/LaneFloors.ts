@@ -56,7 +56,7 @@ type Claimed = { readonly priority: Priority; readonly dueAtMs: number }
 export const flooredLanes: ReadonlyArray<Priority> = priorities.filter((priority) => rankOf(priority) > 0)
 
 /** Of what the lanes above get: with two lanes 9 % of all claims, to leave the lowest more than 5 % of the starts. */
-export const floorShare = 1 / 10
+const floorShare = 1 / 10
 /** Largest share of a lane that has waited long. */
 const agedShareMax = 1 / 4
 /** A lane is owed one more floor for each time its oldest task has waited this long. */

@@ -38,7 +38,7 @@ export class Outage {
     if (this.#sinceMs !== undefined) return Effect.undefined
     this.#sinceMs = this.#monotonicMs()
     return Effect.as(
-      Effect.logWarning(`${this.#dependency} does not answer; trying again until it does.`, Cause.squash(cause)),
+      Effect.logWarning(`${this.#dependency} does not answer; trying again until it does. ${messageOf(cause)}`),
       undefined
     )
   }
@@ -51,6 +51,12 @@ export class Outage {
     this.#failedTries = 0
     return Effect.logInfo(message)
   }
+}
+
+/** What is expected to happen needs no stack; a defect does. */
+const messageOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return Cause.hasDies(cause) || !(error instanceof Error) ? Cause.pretty(cause) : error.message
 }
 
 const backoffMsMin = 50

@@ -1,7 +1,7 @@
 import type { KindCaps } from "../core/KindPolicy.ts"
 import type { Priority } from "../core/Priority.ts"
 import type { EngineConfig } from "./EngineConfig.ts"
-import { flooredLanes, floorShare } from "./LaneFloors.ts"
+import { flooredLanes } from "./LaneFloors.ts"
 import type { CappedKind, QueueLoad } from "./QueueLoad.ts"
 
 /**
@@ -18,7 +18,7 @@ import type { CappedKind, QueueLoad } from "./QueueLoad.ts"
  * - `capped`: a kind with caps alone, only what is due: claiming ahead would let a whole look-ahead start at once.
  *
  * So an engine holds at most one window armed, one window pressing, the critical allowance and three floors of a
- * tenth, per queue. Queues are claimed together when their room is alike (within a factor of two) and the limit is the
+ * fifth, per queue. Queues are claimed together when their room is alike (within a factor of two) and the limit is the
  * smallest room, so that no queue can get more than its own and ten idle queues still cost one statement.
  */
 export type PlannedClaim = {
@@ -131,7 +131,7 @@ const uncappedWays = (load: QueueLoad, times: ClaimTimes, config: EngineConfig):
 
 const floorWays = (load: QueueLoad, times: ClaimTimes, config: EngineConfig): ReadonlyArray<WayOpen> => {
   const ways: Array<WayOpen> = []
-  const floorTasks = Math.max(1, Math.floor(load.windowTasks(config) * floorShare))
+  const floorTasks = Math.max(1, Math.floor(load.windowTasks(config) * floorWindowShare))
   for (const lane of flooredLanes) {
     const room = Math.min(load.floors.owed(lane), floorTasks - load.heldIn(lane))
     if (room < 1) continue
@@ -171,5 +171,7 @@ const aheadRoomShareMin = 1 / 4
 const dueRoomShareMin = 1 / 8
 /** Between two claims of the critical lane while new tasks keep coming and the window is full: 50 statements a second at most. */
 const criticalPaceMs = 20
+/** Of the window, for each lower lane: twice what it is owed, as the window is twice what starts between two refills. */
+const floorWindowShare = 1 / 5
 /** Between two claims of what lower lanes are owed. */
 const floorPaceMs = 50
