@@ -38,7 +38,7 @@ export class Outage {
     if (this.#sinceMs !== undefined) return Effect.undefined
     this.#sinceMs = this.#monotonicMs()
     return Effect.as(
-      Effect.logWarning(`${this.#dependency} does not answer; trying again until it does. ${messageOf(cause)}`),
+      Effect.logWarning(`${this.#dependency} does not answer; trying again until it does.`, messageOf(cause)),
       undefined
     )
   }
