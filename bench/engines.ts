@@ -2,14 +2,13 @@ import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Schema } from "effect"
-import { AuditTally } from "../src/core/audit.ts"
 import { EmbeddedPostgres } from "../src/embedded/EmbeddedPostgres.ts"
 import { Task } from "../src/index.ts"
 import { layerPostgres } from "../src/layers.ts"
-import { type StoredStream, TaskStore } from "../src/store/TaskStore.ts"
 import { Progress } from "./progress.ts"
 import { atMost } from "./report.ts"
 import { server } from "./server.ts"
+import { violations } from "./violations.ts"
 
 /**
  * Several engines, each with a worker, each in a process of its own, on one database: every attempt must start exactly once,
@@ -20,7 +19,6 @@ export type EnginesOptions = { readonly engines: ReadonlyArray<number>; readonly
 const Count = Task.define("bench.engines", { payload: { n: Schema.Finite } })
 const waitMsMax = 300_000
 const stopMsMax = 20_000
-const pageTasks = 1_000
 
 export const engines = (options: EnginesOptions) => {
   const program = Effect.gen(function* () {
@@ -92,19 +90,6 @@ const round = (count: number, tasks: number) =>
       }
     })
   )
-
-const violations = Effect.gen(function* () {
-  const store = yield* TaskStore
-  const tally = new AuditTally({})
-  let after: string | null = null
-  while (true) {
-    const page: ReadonlyArray<StoredStream> = yield* store.streams(after, pageTasks)
-    for (const stream of page) tally.check(stream)
-    if (page.length < pageTasks) break
-    after = page.at(-1)?.taskId ?? null
-  }
-  return tally.violationsCount
-})
 
 const engineProcess = (url: string, calls: Map<string, number>, called: () => void) =>
   Effect.acquireRelease(

@@ -1,7 +1,8 @@
 import { Effect } from "effect"
 import { atMost } from "../report.ts"
 import { Cluster } from "./cluster.ts"
-import { driftOf, startsOf, summaryOf, tallyOf, violations } from "./history.ts"
+import { violations } from "../violations.ts"
+import { driftOf, startsOf, summaryOf, tallyOf } from "./history.ts"
 import { arrive, nowMs, sleepUntil, soonMs, untilOver, warmUp } from "./load.ts"
 import { engineOnly, kindSpec, workerOf } from "./role.ts"
 

@@ -1,9 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
-import { AuditTally } from "../../src/core/audit.ts"
 import { type Priority, priorityOf } from "../../src/core/Priority.ts"
 import { eventCodes } from "../../src/core/TaskEvent.ts"
-import { type StoredStream, TaskStore } from "../../src/store/TaskStore.ts"
 import { Lateness } from "../report.ts"
 
 /** What the events say, once all is over: they alone are the truth, and reading them disturbs nobody then. */
@@ -110,19 +108,3 @@ export const isOver = (kinds: ReadonlyArray<string>) =>
       ([row]) => row?.over ?? false
     )
   )
-
-/** Violations of what duetime promises, in all streams of the database. */
-export const violations = Effect.gen(function* () {
-  const store = yield* TaskStore
-  const tally = new AuditTally({})
-  let after: string | null = null
-  while (true) {
-    const page: ReadonlyArray<StoredStream> = yield* store.streams(after, pageTasks)
-    for (const stream of page) tally.check(stream)
-    if (page.length < pageTasks) break
-    after = page.at(-1)?.taskId ?? null
-  }
-  return tally.violationsCount
-})
-
-const pageTasks = 1_000

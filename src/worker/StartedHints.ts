@@ -33,7 +33,7 @@ export const makeStartedHints = Effect.fnUntraced(function* (broker: Broker["Ser
   }
 })
 
-/** Between two batches: 50 messages a second from each worker. 50 ms cost the lowest lane a third of its floor, and saved no CPU. */
+/** Between two batches: 50 messages a second from each worker, and news for an engine well before it refills its window. */
 const pauseMs = 20
 const tellMsMax = 1_000
 /** A second of starts; more have been looked up before they could be told. */
