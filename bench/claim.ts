@@ -1,6 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer } from "effect"
 import { instant, int2s, int4, int4s } from "../src/store/postgres/parameters.ts"
+import { make as makePartitions } from "../src/store/postgres/Partitions.ts"
 import * as PgTaskStore from "../src/store/postgres/PgTaskStore.ts"
 import { claimSql } from "../src/store/postgres/statements.ts"
 import { Session } from "../src/store/Session.ts"
@@ -24,6 +25,8 @@ export const claim = ({ futureTasks }: { readonly futureTasks: ReadonlyArray<num
       (row) => row.id
     )
     const lanes = kindIds.flatMap((kindId) => [0, 1, 2, 3].map((rank) => ({ kindId, rank })))
+    const partitions = makePartitions(sql, 14)
+    yield* partitions.maintain
     const figures: Record<
       string,
       { readonly buffers: number; readonly medianMs: number; readonly planningMs: number }
@@ -52,11 +55,12 @@ export const claim = ({ futureTasks }: { readonly futureTasks: ReadonlyArray<num
         int4(dueTasks),
         int4(session.id())
       ]
+      const statement = claimSql(partitions.dueTablesOf(nowMs - 5_000, nowMs + 1_500))
       const samples: Array<Plan> = []
       for (let run = 0; run < runs; run++) {
         const plan = yield* sql
           .withTransaction(
-            sql.unsafe<Explained>(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${claimSql}`, parameters).pipe(
+            sql.unsafe<Explained>(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement}`, parameters).pipe(
               Effect.map(planOf),
               Effect.flatMap((found) => Effect.fail(new RolledBack(found)))
             )

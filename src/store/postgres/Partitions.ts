@@ -7,6 +7,7 @@ import type { Maintained } from "../TaskStore.ts"
 import { msOf } from "./parameters.ts"
 import { daysBetween, type Partition, plan, rangeOf } from "./partitionPlan.ts"
 import { isSqlError, orUnavailable } from "./sqlErrors.ts"
+import { type DueTables, wholeDue } from "./statements.ts"
 
 /**
  * Makes partitions ahead, splits coarse ones that have come near, and retires days behind the retention edge. Each step
@@ -25,6 +26,8 @@ const advisoryLock = 0x64756574
  * waits later, of a kind that nobody serves, say, is carried into one.
  */
 const dueDaysKept = 1
+/** A sweep at midnight: kept, the day before, today and the next; two more if nobody has retired yet. */
+const dueTablesMax = 6
 /** Steps per round, so that one call is bounded; the next round goes on. */
 const stepsMax = 200
 
@@ -38,6 +41,7 @@ const tables: ReadonlyArray<Table> = ["event", "due"]
 export const make = (sql: SqlClient, retentionDays: number) => {
   let horizonMs = 0
   let eventDays: ReadonlySet<number> = new Set()
+  let dueParts: ReadonlyArray<Partition> = []
 
   const databaseNowMs = Effect.map(
     sql.unsafe<{ readonly now_ms: number }>(`SELECT ${msOf("clock_timestamp()")} AS now_ms`),
@@ -63,6 +67,7 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     eventDays = new Set(
       (yield* attached("event")).flatMap(({ fromMs, name }) => (name.startsWith("d") ? [fromMs] : []))
     )
+    dueParts = yield* attached("due")
     horizonMs = events.at(-1)?.toMs ?? 0
     return { made, dropped } satisfies Maintained
   })
@@ -226,7 +231,18 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     return day !== undefined && eventDays.has(dayStartMs) ? `duetime.event_${day.name}` : "duetime.event"
   }
 
-  return { maintain, maintainAt, ready, eventTableOf, horizonMs: () => horizonMs }
+  /**
+   * The tables of what is due between two instants, both included, as of the last maintenance: all of it, unless another
+   * process has retired or split one since. Many (a node that was away for days) are not worth a statement of their own.
+   */
+  const dueTablesOf = (fromMs: number, toMs: number): DueTables => {
+    const parts = dueParts.filter((part) => part.fromMs <= toMs && part.toMs > fromMs)
+    return parts.length === 0 || parts.length > dueTablesMax
+      ? wholeDue
+      : parts.map((part) => `duetime.due_${part.name}`)
+  }
+
+  return { maintain, maintainAt, ready, eventTableOf, dueTablesOf, horizonMs: () => horizonMs }
 }
 
 type Step =

@@ -63,10 +63,10 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
   const kinds = makeKinds(own)
   const ambientKinds = makeKinds(ambient)
   const clock = yield* makeClock(own).pipe(orUnavailable("readClock"))
-  const { claim, claimedBy, lower } = makeClaim({ sql: own, kinds, clock })
-  const { scheduled, subscribe } = yield* makeWakeUps(own, clock.nowMs, lower)
   const partitions = makePartitions(own, options.retentionDays ?? retentionDaysDefault)
   yield* partitions.ready
+  const { claim, claimedBy, lower } = makeClaim({ sql: own, kinds, clock, dueTablesOf: partitions.dueTablesOf })
+  const { scheduled, subscribe } = yield* makeWakeUps(own, clock.nowMs, lower)
   const retryInMsMax = () => partitions.horizonMs() - clock.nowMs() - dayMs
   const settle = makeSettle({ sql: own, retryInMsMax, scheduled })
   const reads = makeReads({ sql: own, kinds })

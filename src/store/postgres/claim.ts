@@ -8,8 +8,8 @@ import type { DatabaseClock } from "./DatabaseClock.ts"
 import type { Kinds } from "./Kinds.ts"
 import { make as makePace } from "./pace.ts"
 import { instant, int2s, int4, int4s } from "./parameters.ts"
-import { orUnavailable } from "./sqlErrors.ts"
-import { claimedBySql, claimSql, nextDueSql } from "./statements.ts"
+import { isSqlError, isUndefinedTable, orUnavailable } from "./sqlErrors.ts"
+import { claimedBySql, claimSql, type DueTables, nextDueSql, wholeDue } from "./statements.ts"
 
 export type ClaimRow = {
   readonly task_id: string
@@ -19,6 +19,9 @@ export type ClaimRow = {
   readonly version: number
   readonly event_id: string
 }
+
+/** One for each that was claimed, or one without a task: how many were picked is told even when none was deleted. */
+type PickedRow = { readonly [Column in keyof ClaimRow]: ClaimRow[Column] | null } & { readonly picked: number }
 
 /**
  * Between sweeps a claim looks no further back than the mark: what was due earlier has been claimed, and its dead index
@@ -34,8 +37,13 @@ const beginningMs = -2_208_988_800_000
 /** How far ahead `nextDueAtMs` looks. */
 const farMs = dayMs
 
-export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; readonly clock: DatabaseClock }) => {
-  const { clock, kinds, sql } = options
+export const make = (options: {
+  readonly sql: SqlClient
+  readonly kinds: Kinds
+  readonly clock: DatabaseClock
+  readonly dueTablesOf: (fromMs: number, toMs: number) => DueTables
+}) => {
+  const { clock, dueTablesOf, kinds, sql } = options
   const pace = makePace(sql)
   const lanes = new Map<string, Lane>()
   const laneOf = (kindId: number, rank: number): Lane => {
@@ -48,7 +56,7 @@ export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; 
     return lane
   }
 
-  const run = Effect.fnUntraced(function* (request: ClaimRequest) {
+  const run = Effect.fnUntraced(function* (request: ClaimRequest, tablesOf: typeof dueTablesOf) {
     const ids = yield* kinds.knownIdsOf(request.kinds)
     if (ids.length === 0 || request.limit <= 0) return { tasks: [], nextDueAtMs: null, cappedForMs: null }
     const ranks = (request.priorities ?? priorities).map(rankOf)
@@ -59,16 +67,20 @@ export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; 
     const askedLowMarksMs = asked.map((lane) => lane.lowMarkMs)
     const sweeps = asked.some(({ sweptAtMs }) => nowMs - sweptAtMs >= sweepIntervalMs || nowMs < sweptAtMs)
     const lowMs = sweeps ? beginningMs : Math.min(...askedLowMarksMs)
-    const take = (limit: number) =>
-      limit === 0
-        ? Effect.succeed([])
-        : sql.unsafe<ClaimRow>(claimSql, [
-            ...laneArrays,
-            instant(Math.floor(lowMs)),
-            instant(horizonMs),
-            int4(limit),
-            int4(request.sessionId)
-          ])
+    const bounds = [instant(Math.floor(lowMs)), instant(horizonMs)]
+    const takeFrom = Effect.fnUntraced(function* (tables: DueTables, limit: number) {
+      const parameters = [...laneArrays, ...bounds, int4(limit), int4(request.sessionId)]
+      const rows = yield* sql.unsafe<PickedRow>(claimSql(tables), parameters)
+      const claimed = rows.filter((row): row is PickedRow & ClaimRow => row.task_id !== null)
+      return { claimed, isComplete: claimed.length === (rows[0]?.picked ?? 0) }
+    })
+    const take = Effect.fnUntraced(function* (limit: number) {
+      if (limit === 0) return []
+      const { claimed, isComplete } = yield* takeFrom(tablesOf(lowMs, horizonMs), limit)
+      if (isComplete) return claimed
+      // Another process has made a partition since the last maintenance: what is in it is found through the whole table.
+      return [...claimed, ...(yield* takeFrom(wholeDue, limit - claimed.length)).claimed]
+    })
     const { cappedForMs, limit, rows } =
       request.caps === undefined
         ? { rows: yield* take(request.limit), limit: request.limit, cappedForMs: null }
@@ -92,7 +104,14 @@ export const make = (options: { readonly sql: SqlClient; readonly kinds: Kinds; 
   })
 
   const claim = (request: ClaimRequest): Effect.Effect<Claimed, StoreUnavailable> =>
-    orUnavailable("claim")(run(request))
+    run(request, dueTablesOf).pipe(
+      // Retired since the last maintenance: nothing was claimed, and what waited there is in another partition now.
+      Effect.catchIf(
+        (error) => isSqlError(error) && isUndefinedTable(error),
+        () => run(request, () => wholeDue)
+      ),
+      orUnavailable("claim")
+    )
 
   const claimedBy = (sessionId: number, dueBeforeMs: number, limit: number) =>
     sql.unsafe<ClaimRow>(claimedBySql, [int4(sessionId), instant(Math.ceil(dueBeforeMs)), int4(limit)]).pipe(

@@ -21,6 +21,30 @@ import { pgWorld } from "./world.ts"
 const dayMs = 86_400_000
 
 layer(pgWorld("embedded"), { excludeTestServices: true, timeout: 120_000 })("when days pass", (it) => {
+  it.effect("a claim finds what another process has moved into a partition that this one does not know", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const kind = "retention.moved"
+      yield* (yield* Session).serve([defaultKindPolicy(kind)])
+      const plain = yield* scheduled(kind)
+      const [table] = yield* sql<{ readonly name: string }>`SELECT tableoid::regclass::text AS name FROM duetime.due
+        WHERE task_id = ${plain.taskId}::uuid`
+      const claimed = (request: Parameters<typeof claim>[1]) =>
+        Effect.map(claim([kind], request), ({ tasks }) => tasks.map(({ taskId }) => taskId))
+      yield* sql.unsafe(`ALTER TABLE ${table?.name} RENAME TO due_renamed`)
+      assert.deepStrictEqual(yield* claimed({ lookAheadMs: 0 }), [plain.taskId], "its table is gone")
+      const capped = yield* scheduled(kind)
+      const caps = { concurrencyMax: 10, startsPerSecondMax: null }
+      assert.deepStrictEqual(yield* claimed({ lookAheadMs: 0, caps }), [capped.taskId], "in a transaction")
+      yield* sql.unsafe(`CREATE TABLE ${table?.name} (LIKE duetime.due)`)
+      const elsewhere = yield* scheduled(kind)
+      assert.deepStrictEqual(yield* claimed({ lookAheadMs: 0 }), [elsewhere.taskId], "its table is another one")
+      yield* assertAuditIsGreen
+      yield* sql.unsafe(`DROP TABLE ${table?.name}`)
+      yield* sql.unsafe(`ALTER TABLE duetime.due_renamed RENAME TO ${table?.name.replace("duetime.", "")}`)
+    })
+  )
+
   it.effect("what ended well goes with its day; what goes on is carried, readable and movable as before", () =>
     Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
