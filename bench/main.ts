@@ -1,6 +1,6 @@
 /**
  * The benchmark harness: `npm run bench -- <scenario> [--json] [--save] [--seed N] [--seconds N] [--tasks N] [--rate N]
- * [--concurrency N] [--outage-seconds N]`. Reports go to stdout, progress to stderr; the exit code is 0 only if every floor of
+ * [--concurrency N] [--rounds N] [--outage-seconds N]`. Reports go to stdout, progress to stderr; the exit code is 0 only if every floor of
  * the scenario holds.
  *
  * In one process: drift, throughput, claim, engines; the layout decision has a program of its own (bench/layout). With engines,
@@ -36,7 +36,8 @@ const { positionals, values: flags } = parseArgs({
     rate: { type: "string" },
     tasks: { type: "string" },
     "outage-seconds": { type: "string", default: "60" },
-    concurrency: { type: "string", default: "500" }
+    concurrency: { type: "string", default: "500" },
+    rounds: { type: "string", default: "3" }
   }
 })
 
@@ -70,7 +71,7 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       random
     }),
   "kafka-throughput": () =>
-    kafkaThroughput({ tasks: tasks(50_000), concurrency: Number(flags.concurrency), rounds: 3 }),
+    kafkaThroughput({ tasks: tasks(50_000), concurrency: Number(flags.concurrency), rounds: Number(flags.rounds) }),
   priority: () =>
     priority({
       lowTasks: tasks(20_000),

@@ -20,7 +20,10 @@ export class Broker extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<"Published" | "Refused">, BrokerUnavailable>
     /** Joins the queue's consumer group. */
     readonly consume: (queue: string) => Effect.Effect<Subscription, BrokerUnavailable, Scope.Scope>
-    /** Dispatches of a queue published and not acknowledged, by priority. Exact and free within a process, late and costly beyond. */
+    /**
+     * Dispatches of a queue published here and not acknowledged, by priority. Exact and free within a process, late and
+     * costly beyond.
+     */
     readonly lag: (queue: string) => Effect.Effect<Readonly<Record<Priority, number>>, BrokerUnavailable>
     /** Tells engines, by the event ids of their claims, which of them have been started or need not be waited for. A hint. */
     readonly tellStarted: (claims: ReadonlyArray<EventId>) => Effect.Effect<void, BrokerUnavailable>

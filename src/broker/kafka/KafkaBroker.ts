@@ -3,7 +3,6 @@
  * nothing that the store does not: all of it may be lost at any moment, and what it loses is published again.
  */
 import { Clock, Context, Effect, Layer, type Scope } from "effect"
-import type { Priority } from "../../core/Priority.ts"
 import { Broker, type BrokerUnavailable } from "../Broker.ts"
 import type { BrokerRefused } from "../BrokerError.ts"
 import * as ControlTopics from "./ControlTopics.ts"
@@ -70,13 +69,7 @@ const make = Effect.fnUntraced(function* (
       publish: (batch) => inRealTime(publisher.publish(batch)),
       consume: (queue) => inRealTime(consume(queue)),
       lag: (queue) =>
-        inRealTime(admin.lagByTopic(queue)).pipe(
-          Effect.map((topics) => {
-            const lag: Record<Priority, number> = { critical: 0, high: 0, normal: 0, low: 0 }
-            for (const { priority, ...topic } of topics) lag[priority] += topic.lag
-            return lag
-          })
-        ),
+        inRealTime(Effect.map(admin.offsets(queue), (offsets) => publisher.unacknowledged.count(offsets))),
       tellStarted: (claims) => inRealTime(control.tellStarted(claims)),
       startedHints: inRealTime(control.startedHints),
       announceDead: (letters) => inRealTime(control.announceDead(letters))

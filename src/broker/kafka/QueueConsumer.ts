@@ -47,6 +47,16 @@ export const make = Effect.fnUntraced(function* (
     inbox.clear()
   }
 
+  /** A message is done when all that came in it is. */
+  const done = (batch: ReadonlyArray<Dispatch>) => {
+    for (const dispatch of batch) {
+      const origin = origins.get(dispatch)
+      if (origin === undefined || !origins.delete(dispatch)) continue
+      origin.openCount--
+      if (origin.openCount === 0) origin.offsets.done(origin.offset)
+    }
+  }
+
   const onBatch = (batch: Batch) => {
     const priority = priorityOf.get(batch.topic)
     const offsets = partitions.get(`${batch.topic}/${batch.partition}`)?.offsets
@@ -56,12 +66,22 @@ export const make = Effect.fnUntraced(function* (
     for (const message of batch.messages) {
       const offset = Number(message.offset)
       offsets.arrived(offset)
-      const dispatch = decode(message.value, { queue, priority }, nowMs)
-      const skipped = typeof dispatch === "string" ? dispatch : inbox.offer(dispatch) ? undefined : "overflow"
-      if (typeof dispatch !== "string") origins.set(dispatch, { offsets, offset, arrivedAtMs })
-      if (skipped === undefined) continue
-      offsets.done(offset)
-      onSkipped(batch.topic, skipped)
+      const decoded = decode(message.value, { queue, priority }, nowMs)
+      if (typeof decoded === "string") {
+        offsets.done(offset)
+        onSkipped(batch.topic, decoded)
+        continue
+      }
+      const { dispatches, staleCount } = decoded
+      const origin = { offsets, offset, arrivedAtMs, openCount: dispatches.length }
+      if (dispatches.length === 0) offsets.done(offset)
+      for (let stale = 0; stale < staleCount; stale++) onSkipped(batch.topic, "stale")
+      for (const dispatch of dispatches) {
+        origins.set(dispatch, origin)
+        if (inbox.offer(dispatch)) continue
+        done([dispatch])
+        onSkipped(batch.topic, "overflow")
+      }
     }
     inbox.wakeTakers()
   }
@@ -106,12 +126,6 @@ export const make = Effect.fnUntraced(function* (
   })
   yield* Effect.forkScoped(membership.run)
 
-  const done = (batch: ReadonlyArray<Dispatch>) => {
-    for (const dispatch of batch) {
-      const origin = origins.get(dispatch)
-      origin?.offsets.done(origin.offset)
-    }
-  }
   let takenAtMs = monotonicMs()
   let droppedCount = 0
   const dropOld = Effect.sync(() => {
@@ -148,7 +162,8 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
-type Origin = { readonly offsets: Offsets; readonly offset: number; readonly arrivedAtMs: number }
+/** The message that a dispatch came in, with how many others that are not done. */
+type Origin = { readonly offsets: Offsets; readonly offset: number; readonly arrivedAtMs: number; openCount: number }
 
 type Assigned = { readonly topic: string; readonly partition: number; readonly offsets: Offsets }
 

@@ -36,8 +36,8 @@ onKafka("KafkaBroker", ({ brokers: address }) => {
         const topics = yield* KafkaTopics
         const good = [1, 2, 3].map(() => dispatchOf({ queue: "emails" }))
         yield* broker.publish(good.slice(0, 1))
-        const garbage = ["", "hello", '{"v":1}', "[]", Buffer.from([0xff, 0xfe, 0]), "x".repeat(100_000), null]
-        const others = ['{"type":"order"}', '{"v":2,"id":true}']
+        const garbage = ["", "dt\u0001", "dt\u0001no dispatch", "x".repeat(100_000), null]
+        const others = ["hello", '{"type":"order"}', Buffer.from([0xff, 0xfe, 0]), "dt\u0002and more"]
         yield* asOperator(async (_admin, kafka) => {
           const producer = kafka.producer({ createPartitioner: () => () => 0 })
           await producer.connect()
@@ -53,7 +53,7 @@ onKafka("KafkaBroker", ({ brokers: address }) => {
         yield* until(() => topics.status().skipped.stale === 1)
         assert.deepStrictEqual(topics.status().skipped, {
           malformed: garbage.length,
-          foreign: 1,
+          foreign: 3,
           "future-format": 1,
           stale: 1,
           overflow: 0
@@ -219,6 +219,32 @@ onKafka("KafkaBroker", ({ brokers: address }) => {
         // A request that is repeated while leaders are elected publishes more than once.
         assert.isTrue(offsets.length === 4 && offsets.every(({ high }) => Number(high) >= 1))
       })
+    )
+  )
+
+  it.effect("what one publish has for one partition is one message, and counts as what is in it", () =>
+    on({ partitions: 4 }, (prefix) =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const subscription = yield* broker.consume("emails")
+        // The first publish learns how many partitions there are.
+        const first = dispatchOf({ queue: "emails" })
+        yield* broker.publish([first])
+        yield* subscription.acknowledge(yield* takeAtLeast(subscription, 1))
+        yield* eventually(broker.lag("emails"), { critical: 0, high: 0, normal: 0, low: 0 })
+        const messagesOf = asOperator((admin) =>
+          admin.fetchTopicOffsets(topicOf(prefix, { queue: "emails", priority: "normal" }))
+        ).pipe(Effect.map((offsets) => offsets.reduce((sum, { high }) => sum + Number(high), 0)))
+        const before = yield* messagesOf
+        const batch = Array.from({ length: 200 }, () => dispatchOf({ queue: "emails" }))
+        yield* broker.publish(batch)
+        assert.isAtMost((yield* messagesOf) - before, 2 * 4)
+        const received = yield* takeAtLeast(subscription, batch.length)
+        yield* subscription.acknowledge(received.slice(0, -1))
+        assert.isAtLeast((yield* broker.lag("emails")).normal, 1)
+        yield* subscription.acknowledge(received.slice(-1))
+        yield* eventually(broker.lag("emails"), { critical: 0, high: 0, normal: 0, low: 0 })
+      }).pipe(Effect.scoped)
     )
   )
 

@@ -2,13 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import {
   decode,
-  decodeStarted,
+  dispatchesPerMessageMax,
   encode,
-  encodeStarted,
+  messageBytesMax,
   placeOf,
   type SkipReason
 } from "../../../src/broker/kafka/envelope.ts"
-import { priorities } from "../../../src/core/Priority.ts"
 import type { Dispatch } from "../../../src/broker/Broker.ts"
 
 const nowMs = 1_700_000_000_000
@@ -26,16 +25,16 @@ const dispatches: fc.Arbitrary<Dispatch> = fc
       taskId: taskIds,
       fence: fc.record({ version: fc.nat(), eventId: eventIds }),
       kind: fc.stringMatching(/^[a-z][a-z0-9._-]{0,99}$/),
-      queue: fc.constantFrom("emails", "payments"),
-      priority: fc.constantFrom(...priorities),
+      queue: fc.constant(way.queue),
+      priority: fc.constant(way.priority),
       dueAtMs: fc.double({ noNaN: true, noDefaultInfinity: true, min: 0, max: 1e15 }),
       dispatchedAtMs: fc.double({ noNaN: true, min: nowMs - 60_000, max: nowMs + 60_000 }),
-      repeat: fc.nat(),
-      traceparent: traceparents
+      repeat: fc.nat({ max: 255 })
     },
-    { requiredKeys: ["taskId", "fence", "kind", "queue", "priority", "dueAtMs", "dispatchedAtMs", "repeat"] }
+    { noNullPrototype: true }
   )
   .map((dispatch) => ({ ...dispatch, fence: { ...dispatch.fence } }))
+const messages = fc.array(dispatches, { minLength: 1, maxLength: dispatchesPerMessageMax })
 
 const one: Dispatch = {
   taskId: "018bcfe5-6800-7000-8000-000000000001",
@@ -47,63 +46,88 @@ const one: Dispatch = {
   repeat: 0
 }
 
-const read = (value: unknown) =>
-  decode(Buffer.from(typeof value === "string" ? value : JSON.stringify(value)), way, nowMs)
-const with_ = (fields: Record<string, unknown>) => ({ ...JSON.parse(encode(one, undefined)), ...fields })
+const read = (bytes: Uint8Array) => decode(bytes, way, nowMs)
+/** The message of one dispatch, with some of its bytes changed. */
+const with_ = (changed: Readonly<Record<number, number>>, fields: Partial<Dispatch> = {}) => {
+  const bytes = encode([{ ...one, ...fields }])
+  for (const [at, byte] of Object.entries(changed)) bytes[Number(at)] = byte
+  return bytes
+}
+const headLength = encode([one]).length - 54
 
-describe("the envelope of a dispatch", () => {
+describe("the envelope of dispatches", () => {
   it("gives back what went in, queue and priority from the topic", () => {
     fc.assert(
-      fc.property(dispatches, (dispatch) => {
-        assert.deepStrictEqual(
-          decode(Buffer.from(encode(dispatch, undefined)), dispatch, nowMs),
-          // -0 is 0 in JSON.
-          { ...dispatch, dueAtMs: dispatch.dueAtMs + 0 }
-        )
+      fc.property(messages, fc.option(traceparents, { nil: undefined }), (sent, traceparent) => {
+        const expected = traceparent === undefined ? sent : sent.map((dispatch) => ({ ...dispatch, traceparent }))
+        assert.deepStrictEqual(read(encode(sent, traceparent)), { dispatches: expected, staleCount: 0 })
       })
     )
   })
 
-  it("carries the trace of the engine unless the dispatch has its own", () => {
-    const [own, engines] = [`00-${"a".repeat(32)}-${"b".repeat(16)}-01`, `00-${"c".repeat(32)}-${"d".repeat(16)}-00`]
-    assert.deepStrictEqual(read(encode(one, engines)), { ...one, traceparent: engines })
-    assert.deepStrictEqual(read(encode({ ...one, traceparent: own }, engines)), { ...one, traceparent: own })
+  it("names a kind once, whatever letters it has", () => {
+    const kinds = ["reminder.email", "\u{1f4ec} ".repeat(30), "reminder.email"]
+    const sent = kinds.map((kind) => ({ ...one, kind }))
+    assert.deepStrictEqual(read(encode(sent)), { dispatches: sent, staleCount: 0 })
+    assert.strictEqual(encode(sent).length - encode(sent.slice(0, 2)).length, 54)
   })
 
-  it("is small and holds no payload", () => {
-    assert.isBelow(encode(one, undefined).length, 300)
+  it("is small and holds no payload, and the largest is not too large to be read", () => {
+    assert.isBelow(encode([one]).length, 80)
+    const largest = Array.from({ length: dispatchesPerMessageMax }, (_, index) => ({
+      ...one,
+      kind: `${index}`.padEnd(100, "\u{1f4ec}").slice(0, 100)
+    }))
+    const bytes = encode(largest, `00-${"a".repeat(32)}-${"b".repeat(16)}-01`)
+    assert.isAtMost(bytes.length, messageBytesMax)
+    assert.isNotString(read(bytes))
   })
 
-  it("is a dispatch or a reason for any bytes, and never throws", () => {
-    const nearly = fc.anything().map((value) => Buffer.from(JSON.stringify(value) ?? ""))
-    const changed = fc
-      .dictionary(fc.constantFrom("v", "id", "fv", "fe", "k", "due", "at", "r", "tp"), fc.anything())
-      .map((fields) => Buffer.from(JSON.stringify(with_(fields))))
+  it("counts a repetition up to what it has room for", () => {
+    assert.deepStrictEqual(read(encode([{ ...one, repeat: 1_000 }])), {
+      dispatches: [{ ...one, repeat: 255 }],
+      staleCount: 0
+    })
+  })
+
+  it("leaves out what was dispatched more than a minute ago, and says how many", () => {
+    const old = { ...one, dispatchedAtMs: nowMs - 60_001 }
+    assert.deepStrictEqual(read(encode([old, one, old])), { dispatches: [one], staleCount: 2 })
+  })
+
+  it("is dispatches or a reason for any bytes, and never throws", () => {
+    const begun = fc.uint8Array().map((rest) => Buffer.concat([encode([one]).subarray(0, 3), rest]))
+    const changed = fc.tuple(messages, fc.nat(), fc.nat({ max: 255 }), fc.nat()).map(([sent, at, byte, cut]) => {
+      const bytes = encode(sent)
+      bytes[at % bytes.length] = byte
+      return bytes.subarray(0, bytes.length - (cut % 60))
+    })
     fc.assert(
-      fc.property(fc.oneof(fc.uint8Array(), nearly, changed), (bytes) => {
-        const decoded = decode(bytes, way, nowMs)
-        assert.isTrue(typeof decoded === "string" || typeof decoded.taskId === "string")
+      fc.property(fc.oneof(fc.uint8Array(), begun, changed), (bytes) => {
+        const decoded = read(bytes)
+        assert.isTrue(typeof decoded === "string" || decoded.dispatches.length + decoded.staleCount > 0)
       })
     )
   })
 
-  const cases: ReadonlyArray<readonly [what: string, value: unknown, reason: SkipReason]> = [
-    ["an empty message", "", "malformed"],
-    ["text", "hello", "malformed"],
-    ["a list", [1], "malformed"],
-    ["null", null, "malformed"],
-    ["JSON of somebody else", { type: "order.created" }, "foreign"],
-    ["a format that is no number", with_({ v: "1" }), "malformed"],
-    ["a format of the future", with_({ v: 2, id: { other: true } }), "future-format"],
-    ["an id that is no UUIDv7", with_({ id: "5f3c8f2a-0000-4000-8000-000000000001" }), "malformed"],
-    ["an event id that is none", with_({ fe: "5f3c8f2a" }), "malformed"],
-    ["a negative version", with_({ fv: -1 }), "malformed"],
-    ["a kind that is a number", with_({ k: 7 }), "malformed"],
-    ["a due time that is text", with_({ due: "soon" }), "malformed"],
-    ["a due time that is missing", with_({ due: undefined }), "malformed"],
-    ["half a repetition", with_({ r: 0.5 }), "malformed"],
-    ["what was dispatched more than a minute ago", with_({ at: nowMs - 60_001 }), "stale"],
-    ["more than 4 kB", with_({ filler: "x".repeat(5_000) }), "malformed"]
+  const cases: ReadonlyArray<readonly [what: string, value: Uint8Array, reason: SkipReason]> = [
+    ["an empty message", Buffer.alloc(0), "malformed"],
+    ["text", Buffer.from("hello"), "foreign"],
+    ["JSON of somebody else", Buffer.from('{"type":"order.created"}'), "foreign"],
+    ["two letters", Buffer.from("dt"), "foreign"],
+    ["a format of the future", Buffer.from("dt\u0002and more"), "future-format"],
+    ["a format before the first", Buffer.from("dt\u0000and more"), "malformed"],
+    ["a head alone", encode([one]).subarray(0, headLength), "malformed"],
+    ["a message cut short", encode([one, one]).subarray(0, -1), "malformed"],
+    ["a trace longer than the message", with_({ 3: 255, 4: 255 }), "malformed"],
+    ["more kinds than there are", with_({ 5: 9 }), "malformed"],
+    ["a kind without a name", encode([{ ...one, kind: "" }]), "malformed"],
+    ["a kind that is not named", with_({ [headLength + 36]: 1 }), "malformed"],
+    ["an id that is no UUIDv7", with_({}, { taskId: "5f3c8f2a-0000-4000-8000-000000000001" }), "malformed"],
+    ["a due time that is no number", with_({}, { dueAtMs: Number.NaN }), "malformed"],
+    ["a dispatch in no time", with_({}, { dispatchedAtMs: Number.POSITIVE_INFINITY }), "malformed"],
+    ["more hints than a message may have", encode(Array.from({ length: 65 }, () => one)), "malformed"],
+    ["more than 32 kB", Buffer.concat([encode([one]), Buffer.alloc(33_000)]), "malformed"]
   ]
   for (const [what, value, reason] of cases) {
     it(`${what} is ${reason}`, () => assert.strictEqual<unknown>(read(value), reason))
@@ -111,32 +135,12 @@ describe("the envelope of a dispatch", () => {
 
   it("no value at all is malformed", () => assert.strictEqual(decode(null, way, nowMs), "malformed"))
 
-  it("a broken trace costs the trace, not the dispatch", () => {
-    assert.deepStrictEqual(read(with_({ tp: "00-broken" })), one)
+  it("a broken trace costs the trace, not the dispatches", () => {
+    assert.deepStrictEqual(read(encode([one], "00-broken")), { dispatches: [one], staleCount: 0 })
   })
 
   it("each repetition takes the next partition", () => {
     const places = [0, 1, 2, 3].map((repeat) => placeOf({ ...one, repeat }) % 4)
     assert.strictEqual(new Set(places).size, 4)
-  })
-})
-
-describe("the message about started claims", () => {
-  it("gives back the ids that went in", () => {
-    fc.assert(
-      fc.property(fc.array(eventIds), (ids) => {
-        assert.deepStrictEqual(decodeStarted(encodeStarted(ids)), ids)
-      })
-    )
-  })
-
-  it("is ids or nothing for any bytes, and never throws", () => {
-    fc.assert(
-      fc.property(fc.uint8Array(), (bytes) => {
-        const ids = decodeStarted(bytes)
-        assert.isTrue(ids === undefined || ids.every((id) => id.length === 36))
-      })
-    )
-    assert.isUndefined(decodeStarted(null))
   })
 })
