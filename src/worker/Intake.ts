@@ -11,6 +11,12 @@ import type { Candidate, Starter } from "./Starter.ts"
 const rejoinWaitMs = 500
 
 /**
+ * A dispatch older than this has been published again, or its claim was given up: after a night without this service
+ * there may be many, and each would be a lost start. By the database's time, so that a node's own clock does not matter.
+ */
+export const staleAfterMs = 60_000
+
+/**
  * Takes the dispatches of one queue while there are free slots, for ever. Several queues share the slots, so more may
  * arrive than there is room for: the rest waits a moment for a slot and is then declined. It was a hint, and must
  * neither hold up the broker nor stand behind the next one when a slot is free again.
@@ -21,7 +27,9 @@ export const takeFrom = Effect.fnUntraced(function* (
   slots: Slots,
   starter: Starter,
   outage: Outage,
-  arrivals: Arrivals
+  arrivals: Arrivals,
+  /** The database's time, as estimated. */
+  nowMs: () => number
 ): Effect.fn.Return<never, never, Broker> {
   const broker = yield* Broker
 
@@ -55,13 +63,17 @@ export const takeFrom = Effect.fnUntraced(function* (
   }
 
   const admit = Effect.fnUntraced(function* (subscription: Subscription, dispatches: ReadonlyArray<Dispatch>) {
-    // A kind that another version of this service handles is left to a worker that has it.
-    const unknown = dispatches.filter((dispatch) => handlerOf(dispatch.kind) === undefined)
-    if (unknown.length > 0) yield* outage.outlast(subscription.acknowledge(unknown), () => true)
+    const freshMs = nowMs() - staleAfterMs
     let rest = dispatches.flatMap((dispatch): ReadonlyArray<Candidate> => {
-      const handler = handlerOf(dispatch.kind)
+      // A kind that another version of this service handles is left to a worker that has it.
+      const handler = dispatch.dispatchedAtMs < freshMs ? undefined : handlerOf(dispatch.kind)
       return handler === undefined ? [] : [{ task: dispatch, dispatched: { dispatch, subscription }, handler }]
     })
+    if (rest.length < dispatches.length) {
+      const meant = new Set(rest.map(({ task }) => task))
+      const others = dispatches.filter((dispatch) => !meant.has(dispatch))
+      yield* outage.outlast(subscription.acknowledge(others), () => true)
+    }
     while (rest.length > 0) {
       const admitted = admittedOf(rest, slots)
       slots.take(admitted.length)

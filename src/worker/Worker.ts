@@ -111,6 +111,7 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
 
   const clock = yield* Clock.Clock
   const arrivals = new Arrivals(() => monotonicMsOf(clock))
+  const nowMs = () => clock.currentTimeMillisUnsafe() + store.clockOffsetMs()
   let pulledCount = 0
   if (broker.reach === "fleet") {
     const onPulled = (count: number) => {
@@ -154,7 +155,7 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
     announce()
     if (intakes.has(queue)) return
     const handlerOf = (kind: string) => handlers.get(kind)
-    const intake = takeFrom(queue, handlerOf, slots, starter, outages.broker, arrivals).pipe(
+    const intake = takeFrom(queue, handlerOf, slots, starter, outages.broker, arrivals, nowMs).pipe(
       Effect.provideService(Broker, broker),
       Effect.forkIn(scope)
     )

@@ -1,4 +1,5 @@
 import { assert, layer } from "@effect/vitest"
+import { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import { layerPostgres } from "../../src/layers.ts"
 import { database } from "../setup/database.ts"
@@ -30,6 +31,9 @@ onKafka("duetime engine and worker", ({ brokers }) => {
           const refused = yield* runProcess(["worker", "--tasks", greet], env)
           assert.match(refused.stderr, /TopicMissing: .*greetings.*"duetime topics ensure --queue greetings"/)
           assert.strictEqual(refused.status, 3)
+          // What nobody serves any more keeps no engine from starting.
+          const sql = yield* PgClient.PgClient
+          yield* sql`INSERT INTO duetime.kind (name, policy) VALUES ('gone', '{"queue":"gone"}')`
           const made = yield* runCli(["topics", "ensure", "--queue", "greetings", "--queue", "slow"], env)
           assert.strictEqual(made.status, 0, made.stderr)
 
@@ -37,6 +41,7 @@ onKafka("duetime engine and worker", ({ brokers }) => {
           const engine = yield* role(["engine"], kafka)
           const [workerPort, enginePort] = [yield* healthPort(worker), yield* healthPort(engine)]
           yield* logged(worker, /worker serves.*kinds=greet,slow queues=greetings,slow/)
+          yield* logged(engine, /Nobody serves the queue now, so the engine starts: TopicMissing: .*gone/)
           yield* Effect.all([logged(worker, /worker started/), logged(engine, /engine started/)])
           const id = yield* schedule("greet", "--payload", '{"name":"Ada"}')
           yield* succeeded(id)

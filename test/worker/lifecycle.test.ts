@@ -62,6 +62,21 @@ describe("what a process serves", () => {
       assert.strictEqual((yield* get(dispatch.taskId)).stage, "claimed")
     }).pipe(Effect.scoped, Effect.andThen(audited), Effect.provide(worker))
   )
+
+  it.effect("a dispatch of more than a minute ago, by the database's time, is acknowledged and not started", () =>
+    Effect.gen(function* () {
+      yield* Layer.build(Work.handle(() => Effect.void))
+      yield* passMs(100_000)
+      const { dispatch } = yield* claimed("work")
+      yield* publish({ ...dispatch, dispatchedAtMs: 39_000 })
+      yield* passMs(10)
+      assert.strictEqual(yield* lag, 0)
+      assert.strictEqual((yield* get(dispatch.taskId)).stage, "claimed")
+      yield* publish({ ...dispatch, dispatchedAtMs: 41_000 })
+      yield* passMs(10)
+      assert.strictEqual((yield* get(dispatch.taskId)).stage, "succeeded")
+    }).pipe(Effect.scoped, Effect.andThen(audited), Effect.provide(worker))
+  )
 })
 
 describe("starting", () => {

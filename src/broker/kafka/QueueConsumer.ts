@@ -2,7 +2,7 @@
  * One subscription: takes what the group assigns into a buffer and returns at once, so that no handler ever holds a
  * partition, and commits in the background what has been acknowledged.
  */
-import { Clock, Effect, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import type { Batch, Consumer } from "kafkajs"
 import { type Priority, priorities } from "../../core/Priority.ts"
 import { type Dispatch, holdMsMax, type Subscription } from "../Broker.ts"
@@ -29,7 +29,6 @@ export const make = Effect.fnUntraced(function* (
   }
 ): Effect.fn.Return<QueueConsumer, never, Scope.Scope> {
   const { admin, monotonicMs, onSkipped, prefix } = parts
-  const clock = yield* Clock.Clock
   const inbox = new Inbox()
   const priorityOf = new Map<string, Priority>(
     priorities.map((priority) => [topicOf(prefix, { queue, priority }), priority])
@@ -61,22 +60,18 @@ export const make = Effect.fnUntraced(function* (
     const priority = priorityOf.get(batch.topic)
     const offsets = partitions.get(`${batch.topic}/${batch.partition}`)?.offsets
     if (priority === undefined || offsets === undefined) return
-    const nowMs = clock.currentTimeMillisUnsafe()
     const arrivedAtMs = monotonicMs()
     for (const message of batch.messages) {
       const offset = Number(message.offset)
       offsets.arrived(offset)
-      const decoded = decode(message.value, { queue, priority }, nowMs)
+      const decoded = decode(message.value, { queue, priority })
       if (typeof decoded === "string") {
         offsets.done(offset)
         onSkipped(batch.topic, decoded)
         continue
       }
-      const { dispatches, staleCount } = decoded
-      const origin = { offsets, offset, arrivedAtMs, openCount: dispatches.length }
-      if (dispatches.length === 0) offsets.done(offset)
-      for (let stale = 0; stale < staleCount; stale++) onSkipped(batch.topic, "stale")
-      for (const dispatch of dispatches) {
+      const origin = { offsets, offset, arrivedAtMs, openCount: decoded.length }
+      for (const dispatch of decoded) {
         origins.set(dispatch, origin)
         if (inbox.offer(dispatch)) continue
         done([dispatch])

@@ -8,7 +8,7 @@ const lookIntervalMs = 1_000
 
 export class Skipped {
   readonly #monotonicMs: () => number
-  readonly #counts: Record<SkipReason, number> = { malformed: 0, foreign: 0, "future-format": 0, stale: 0, overflow: 0 }
+  readonly #counts: Record<SkipReason, number> = { malformed: 0, foreign: 0, "future-format": 0, overflow: 0 }
   readonly #topics = new Map<string, { counts: Map<SkipReason, number>; reportedAtMs: number }>()
 
   constructor(monotonicMs: () => number) {

@@ -25,16 +25,11 @@ export const dispatchesPerMessageMax = 64
 /** Longer than any of ours, so it is not read at all. */
 export const messageBytesMax = 32_768
 
-/** Older than this an engine has published again, or given the claim up. */
-export const staleAfterMs = 60_000
-
-export const skipReasons = ["malformed", "foreign", "future-format", "stale", "overflow"] as const
-/** `foreign`: not begun as ours. `stale` and `overflow` (more than the inbox holds) are said of a hint, not of a message. */
+export const skipReasons = ["malformed", "foreign", "future-format", "overflow"] as const
+/** `foreign`: not begun as ours. `overflow`: a hint, not a message, that is more than the inbox holds. */
 export type SkipReason = (typeof skipReasons)[number]
 
-export type Decoded =
-  | { readonly dispatches: ReadonlyArray<Dispatch>; readonly staleCount: number }
-  | Exclude<SkipReason, "stale" | "overflow">
+export type Decoded = ReadonlyArray<Dispatch> | Exclude<SkipReason, "overflow">
 
 /** At least one and at most `dispatchesPerMessageMax`, with one trace. */
 export const encode = (dispatches: ReadonlyArray<Dispatch>, traceparent = ""): Buffer => {
@@ -62,8 +57,7 @@ export const encode = (dispatches: ReadonlyArray<Dispatch>, traceparent = ""): B
 
 export const decode = (
   value: Uint8Array | null,
-  way: { readonly queue: string; readonly priority: Priority },
-  nowMs: number
+  way: { readonly queue: string; readonly priority: Priority }
 ): Decoded => {
   if (value === null || value.length === 0 || value.length > messageBytesMax) return "malformed"
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length)
@@ -76,7 +70,6 @@ export const decode = (
   const count = (bytes.length - from) / hintLength
   if (!Number.isInteger(count) || count === 0 || count > dispatchesPerMessageMax) return "malformed"
   const dispatches: Array<Dispatch> = []
-  let staleCount = 0
   for (let at = from; at < bytes.length; at += hintLength) {
     const ids = bytes.toString("hex", at, at + 32)
     const taskId = uuidOf(ids, 0)
@@ -85,10 +78,6 @@ export const decode = (
     const dispatchedAtMs = bytes.readDoubleBE(at + 46)
     if (!isTaskId(taskId) || kind === undefined || !Number.isFinite(dueAtMs)) return "malformed"
     if (!Number.isFinite(dispatchedAtMs)) return "malformed"
-    if (dispatchedAtMs < nowMs - staleAfterMs) {
-      staleCount++
-      continue
-    }
     const dispatch: Dispatch = {
       taskId,
       fence: { version: bytes.readUInt32BE(at + 32), eventId: uuidOf(ids, 32) },
@@ -101,7 +90,7 @@ export const decode = (
     }
     dispatches.push(traceparent === undefined ? dispatch : { ...dispatch, traceparent })
   }
-  return { dispatches, staleCount }
+  return dispatches
 }
 
 /** A number to be taken modulo the topic's partitions: each repetition of a hint takes the next one. */

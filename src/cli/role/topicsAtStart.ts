@@ -21,7 +21,10 @@ export const haveTopics = (
         )
       )
 
-/** An engine serves every queue there will ever be: it looks at those whose kinds some worker has announced. */
+/**
+ * An engine serves every queue there will ever be. It needs the topics of those that are served now; a queue that no worker
+ * serves any more, or not yet, keeps no engine from starting.
+ */
 export const haveKnownTopics = Effect.fnUntraced(function* (topics: Topics, kinds: ReadonlyArray<KindRecord>) {
   const [known, unknown] = [kinds.filter(({ known }) => known), kinds.filter(({ known }) => !known)]
   if (unknown.length > 0) {
@@ -30,7 +33,17 @@ export const haveKnownTopics = Effect.fnUntraced(function* (topics: Topics, kind
       `The queues of ${unknown.length} kinds are not known, since no worker ever served them: ${names.join(", ")}`
     )
   }
-  yield* haveTopics(topics, [...new Set(known.map(({ policy }) => policy.queue))])
+  const queuesOf = (kinds: ReadonlyArray<KindRecord>) => [...new Set(kinds.map(({ policy }) => policy.queue))]
+  const served = queuesOf(known.filter(({ liveSessions }) => liveSessions > 0))
+  const others = queuesOf(known).filter((queue) => !served.includes(queue))
+  yield* haveTopics(topics, served)
+  const warn = (error: TopicMissing | TopicTooNarrow) =>
+    Effect.logWarning(`Nobody serves the queue now, so the engine starts: ${error.message}`)
+  yield* Effect.forEach(
+    others,
+    (queue) => Effect.catchTags(haveTopics(topics, [queue]), { TopicMissing: warn, TopicTooNarrow: warn }),
+    { discard: true }
+  )
 })
 
 const namesMax = 10

@@ -47,15 +47,13 @@ onKafka("KafkaBroker", ({ brokers: address }) => {
           })
           await producer.disconnect()
         })
-        yield* broker.publish([...good.slice(1), dispatchOf({ queue: "emails", dispatchedAtMs: Date.now() - 61_000 })])
+        yield* broker.publish(good.slice(1))
         const subscription = yield* broker.consume("emails")
         assert.deepStrictEqual(idsOf(yield* takeAtLeast(subscription, 3)), idsOf(good))
-        yield* until(() => topics.status().skipped.stale === 1)
         assert.deepStrictEqual(topics.status().skipped, {
           malformed: garbage.length,
           foreign: 3,
           "future-format": 1,
-          stale: 1,
           overflow: 0
         })
       }).pipe(Effect.scoped)

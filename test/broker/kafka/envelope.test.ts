@@ -46,7 +46,7 @@ const one: Dispatch = {
   repeat: 0
 }
 
-const read = (bytes: Uint8Array) => decode(bytes, way, nowMs)
+const read = (bytes: Uint8Array) => decode(bytes, way)
 /** The message of one dispatch, with some of its bytes changed. */
 const with_ = (changed: Readonly<Record<number, number>>, fields: Partial<Dispatch> = {}) => {
   const bytes = encode([{ ...one, ...fields }])
@@ -60,7 +60,7 @@ describe("the envelope of dispatches", () => {
     fc.assert(
       fc.property(messages, fc.option(traceparents, { nil: undefined }), (sent, traceparent) => {
         const expected = traceparent === undefined ? sent : sent.map((dispatch) => ({ ...dispatch, traceparent }))
-        assert.deepStrictEqual(read(encode(sent, traceparent)), { dispatches: expected, staleCount: 0 })
+        assert.deepStrictEqual(read(encode(sent, traceparent)), expected)
       })
     )
   })
@@ -68,7 +68,7 @@ describe("the envelope of dispatches", () => {
   it("names a kind once, whatever letters it has", () => {
     const kinds = ["reminder.email", "\u{1f4ec} ".repeat(30), "reminder.email"]
     const sent = kinds.map((kind) => ({ ...one, kind }))
-    assert.deepStrictEqual(read(encode(sent)), { dispatches: sent, staleCount: 0 })
+    assert.deepStrictEqual(read(encode(sent)), sent)
     assert.strictEqual(encode(sent).length - encode(sent.slice(0, 2)).length, 54)
   })
 
@@ -84,15 +84,7 @@ describe("the envelope of dispatches", () => {
   })
 
   it("counts a repetition up to what it has room for", () => {
-    assert.deepStrictEqual(read(encode([{ ...one, repeat: 1_000 }])), {
-      dispatches: [{ ...one, repeat: 255 }],
-      staleCount: 0
-    })
-  })
-
-  it("leaves out what was dispatched more than a minute ago, and says how many", () => {
-    const old = { ...one, dispatchedAtMs: nowMs - 60_001 }
-    assert.deepStrictEqual(read(encode([old, one, old])), { dispatches: [one], staleCount: 2 })
+    assert.deepStrictEqual(read(encode([{ ...one, repeat: 1_000 }])), [{ ...one, repeat: 255 }])
   })
 
   it("is dispatches or a reason for any bytes, and never throws", () => {
@@ -105,7 +97,7 @@ describe("the envelope of dispatches", () => {
     fc.assert(
       fc.property(fc.oneof(fc.uint8Array(), begun, changed), (bytes) => {
         const decoded = read(bytes)
-        assert.isTrue(typeof decoded === "string" || decoded.dispatches.length + decoded.staleCount > 0)
+        assert.isTrue(typeof decoded === "string" || decoded.length > 0)
       })
     )
   })
@@ -133,10 +125,10 @@ describe("the envelope of dispatches", () => {
     it(`${what} is ${reason}`, () => assert.strictEqual<unknown>(read(value), reason))
   }
 
-  it("no value at all is malformed", () => assert.strictEqual(decode(null, way, nowMs), "malformed"))
+  it("no value at all is malformed", () => assert.strictEqual(decode(null, way), "malformed"))
 
   it("a broken trace costs the trace, not the dispatches", () => {
-    assert.deepStrictEqual(read(encode([one], "00-broken")), { dispatches: [one], staleCount: 0 })
+    assert.deepStrictEqual(read(encode([one], "00-broken")), [one])
   })
 
   it("each repetition takes the next partition", () => {
