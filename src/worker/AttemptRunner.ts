@@ -1,4 +1,4 @@
-import { Clock, Effect, Exit, type Fiber, type Scope } from "effect"
+import { Clock, Effect, Exit, type Fiber, Schedule, type Scope } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { Outcome } from "../core/TaskCommand.ts"
 import type { Json } from "../core/TaskEvent.ts"
@@ -7,7 +7,7 @@ import { CommitUnsupported } from "../DuetimeError.ts"
 import { attemptsStuck } from "../DuetimeMetrics.ts"
 import { Ids } from "../store/Ids.ts"
 import { Session } from "../store/Session.ts"
-import { LeaseLost } from "../store/StoreError.ts"
+import { LeaseLost, StoreUnavailable } from "../store/StoreError.ts"
 import { type Started, TaskStore } from "../store/TaskStore.ts"
 import type { CommitFailure } from "./Attempt.ts"
 import { AttemptInterrupted, AttemptTimedOut } from "./AttemptFailure.ts"
@@ -16,6 +16,7 @@ import { makeAttemptMetrics } from "./attemptMetrics.ts"
 import { CommitSql } from "./CommitSql.ts"
 import { makeDeadlines } from "./Deadlines.ts"
 import type { Handler } from "./Handlers.ts"
+import { retryWaitMsMax, retryWaitMsMin } from "./Outage.ts"
 import { outcomeOf, outcomeOfFailure } from "./Outcome.ts"
 import type { OutcomeRecorder } from "./OutcomeRecorder.ts"
 import type { Slots } from "./Slots.ts"
@@ -119,13 +120,17 @@ export const makeAttemptRunner: (
           return Effect.fail(new LeaseLost({ taskId: started.taskId, attempt: started.attempt }))
         }
         const ids = { started, eventId: eventId(), policy: handler.policy }
+        // An outage is no failure of the handler: its transaction is rolled back, or had been committed with this event.
+        const mayRepeat = (error: E | CommitFailure) => isOutage(error) && !attempt.isSettled && session.isAlive()
         // An interruption between the commit and the note of it would record an attempt that has succeeded as released.
         return Effect.uninterruptibleMask((restore) =>
           restore(
-            store.finishWith(
-              Effect.suspend(() => body(sql)),
-              (value) => ({ ...ids, outcome: { _tag: "Succeed", result: resultOf(value) } })
-            )
+            store
+              .finishWith(
+                Effect.suspend(() => body(sql)),
+                (value) => ({ ...ids, outcome: { _tag: "Succeed", result: resultOf(value) } })
+              )
+              .pipe(Effect.retry({ while: mayRepeat, schedule: repeats }))
           ).pipe(Effect.tap(() => Effect.sync(() => done(attempt, "succeeded"))))
         )
       })
@@ -233,3 +238,7 @@ const failureLine = (started: Started, outcome: Outcome, stage: Stage | "lost"):
   const { attempt, kind, taskId } = started
   return Effect.annotateLogs(line, { taskId, kind, attempt })
 }
+
+const repeats = Schedule.min([Schedule.exponential(retryWaitMsMin), Schedule.spaced(retryWaitMsMax)])
+
+const isOutage = (error: unknown): boolean => error instanceof StoreUnavailable && error.commitUnknown

@@ -5,6 +5,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Layer, Schema } from "effect"
+import { Reactivity } from "effect/reactivity"
 import { Duetime } from "../../src/Duetime.ts"
 import type { HandlerConflict } from "../../src/DuetimeError.ts"
 import { Engine } from "../../src/engine/Engine.ts"
@@ -88,6 +89,53 @@ layer(ground, { timeout: "1 minute", excludeTestServices: true })("attempt.commi
       assert.strictEqual(stage, "dead")
       assert.strictEqual(view.lastError?.message, "no cover")
       assert.deepStrictEqual(yield* rowsOf("neither"), [])
+    })
+  )
+
+  it.effect("is repeated when the connection breaks in the middle, at no cost of an attempt", () =>
+    Effect.gen(function* () {
+      const application = yield* PgClient.PgClient
+      let runs = 0
+      const { stage, view } = yield* runOne(
+        "broken",
+        Pay.handle(({ order }, attempt) =>
+          attempt.commit((sql) =>
+            Effect.gen(function* () {
+              yield* sql`INSERT INTO payment VALUES (${order}, ${attempt.number})`
+              if (++runs > 1) return
+              const [own] = yield* sql<{ readonly id: number }>`SELECT pg_backend_pid() AS id`
+              yield* Effect.scoped(
+                Effect.flatMap(
+                  PgClient.make({ ...application.config, maxConnections: 1 }),
+                  (operator) => operator`SELECT pg_terminate_backend(${own?.id ?? 0})`
+                ).pipe(Effect.provide(Reactivity.layer))
+              )
+              yield* sql`SELECT 1`
+            })
+          )
+        )
+      )
+      assert.deepStrictEqual([stage, runs, view.attempts], ["succeeded", 2, 1])
+      assert.deepStrictEqual(yield* rowsOf("broken"), [{ attempt: 1 }])
+    })
+  )
+
+  it.effect("an error that the server answers with is the handler's own, and not repeated", () =>
+    Effect.gen(function* () {
+      let runs = 0
+      const { stage, view } = yield* runOne(
+        "refused",
+        Pay.handle((_, attempt) =>
+          attempt.commit((sql) =>
+            Effect.andThen(
+              Effect.sync(() => void runs++),
+              sql`DO $$ BEGIN RAISE EXCEPTION 'no cover'; END $$`
+            )
+          )
+        )
+      )
+      assert.deepStrictEqual([stage, runs], ["dead", 1])
+      assert.include(view.lastError?.message, "no cover")
     })
   )
 

@@ -22,7 +22,7 @@ import { make as makeReads } from "./read.ts"
 import { make as makeRelayDead } from "./relayDead.ts"
 import { make as makeSchedule } from "./schedule.ts"
 import { make as makeSettle } from "./settle.ts"
-import { lockTimeoutMs, orUnavailable } from "./sqlErrors.ts"
+import { idleInTransactionTimeoutMs, lockTimeoutMs, orUnavailable } from "./sqlErrors.ts"
 import { make as makeStart } from "./start.ts"
 import { make as makeWakeUps } from "./WakeUps.ts"
 
@@ -47,8 +47,6 @@ export type PgStoreOptions = {
 const connectionsMaxDefault = 6
 /** No statement of the hot path takes a second; one that does is stuck. */
 const statementTimeoutMs = 30_000
-/** A transaction of ours never waits for anything but the database. */
-const idleInTransactionTimeoutMs = 10_000
 
 type BuildError = StoreUnavailable | SchemaOutdated | SchemaNewer | UnsafeDurability
 

@@ -12,7 +12,7 @@ import { sortedById } from "./byDay.ts"
 import { confirm } from "./confirm.ts"
 import { toColumns } from "./events.ts"
 import { float8s, int2s, int4s, texts, uuids } from "./parameters.ts"
-import { orUnavailable } from "./sqlErrors.ts"
+import { idleInTransactionTimeoutMs, orUnavailable } from "./sqlErrors.ts"
 import { storableJson } from "./storableJson.ts"
 import { settleSql } from "./statements.ts"
 
@@ -95,11 +95,15 @@ export const make = (options: {
     )
   }
 
-  /** The outcome is the last statement, so its row lock is held as shortly as can be. */
+  /**
+   * The outcome is the last statement, so its row lock is held as shortly as can be; a process that freezes here, on the
+   * application's connection, keeps its locks no longer than one of our own would.
+   */
   const finishWith = <A, E, R>(effect: Effect.Effect<A, E, R>, request: (value: A) => FinishRequest) =>
     sql
       .withTransaction(
         Effect.gen(function* () {
+          yield* sql.unsafe(limitIdleSql)
           const value = yield* effect
           const outcome = request(value)
           const { before, now } = yield* settle([ofFinish(outcome)])
@@ -138,6 +142,8 @@ export const make = (options: {
 
   return { settle, finish, finishWith, release }
 }
+
+const limitIdleSql = `SELECT set_config('idle_in_transaction_session_timeout', '${idleInTransactionTimeoutMs}', true)`
 
 class RecordedBefore<A> extends Data.TaggedError("RecordedBefore")<{ readonly value: A }> {}
 

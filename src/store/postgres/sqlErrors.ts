@@ -1,9 +1,11 @@
-import { Effect, Schedule } from "effect"
+import { Cause, Effect, Schedule } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import { StoreUnavailable } from "../StoreError.ts"
 
 /** Waits for one statement's locks; a frozen client with an open transaction must not stop everybody (55P03). */
 export const lockTimeoutMs = 2_000
+/** Pauses within a transaction: of a client that is frozen, since one that lives waits for nothing but the database (25P03). */
+export const idleInTransactionTimeoutMs = 10_000
 /** Runs of a statement that failed with a deadlock, serialization failure or lock timeout, where nothing was committed. */
 const conflictTriesMax = 6
 /** Characters of the driver's text that go into our error; its array parameters can be megabytes. */
@@ -17,12 +19,25 @@ export const orUnavailable =
   (operation: string) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, Exclude<E, SqlError> | StoreUnavailable, R> =>
     effect.pipe(
+      Effect.catchCause(withoutRollbackDefect),
       Effect.retry({
         while: (error) => isSqlError(error) && isConflict(error),
         schedule: conflictSchedule
       }),
       Effect.mapError((error) => (isSqlError(error) ? unavailable(operation, error) : notSqlError(error)))
     )
+
+/**
+ * When a connection breaks within a transaction, the driver's rollback fails too, and it dies of that: what is no more than
+ * an outage would end the fiber that ran it.
+ */
+const withoutRollbackDefect = <E>(cause: Cause.Cause<E>): Effect.Effect<never, E | SqlError> => {
+  const defects = cause.reasons.flatMap((reason) => (Cause.isDieReason(reason) ? [reason.defect] : []))
+  const [first] = defects
+  return isSqlError(first) && defects.every((defect) => isSqlError(defect) && isOutage(defect))
+    ? Effect.fail(first)
+    : Effect.failCause(cause)
+}
 
 const conflictSchedule = Schedule.exponential("5 millis").pipe(
   Schedule.jittered,
@@ -47,10 +62,30 @@ export const isUndefinedTable = (error: SqlError): boolean => /relation ".*" doe
 export const unavailable = (operation: string, error: SqlError): StoreUnavailable =>
   new StoreUnavailable({
     operation,
-    commitUnknown: error.reason._tag === "ConnectionError" || error.reason._tag === "UnknownError",
+    commitUnknown: isOutage(error),
     reason: textOf(error).slice(0, reasonLengthMax),
     cause: error
   })
+
+/**
+ * The server could not answer, or nobody can say whether it did: the connection broke, or the server is stopping (57P01 to
+ * 57P03), full (53), failing (58, XX), or has ended an idle transaction (25P03, 25P04). Any other answer is one: what was
+ * asked has not been done, and would not be the next time.
+ */
+const isOutage = (error: SqlError): boolean => {
+  if (error.reason._tag === "ConnectionError") return true
+  if (error.reason._tag !== "UnknownError") return false
+  const state = sqlStateOf(error)
+  return state === undefined || /^(53|57|58|XX|25P0[34])/.test(state)
+}
+
+/** The five characters that the server gave its error; undefined for one that the driver made itself. */
+const sqlStateOf = (error: SqlError): string | undefined => {
+  const cause: unknown = error.reason.cause
+  return typeof cause === "object" && cause !== null && "severity" in cause && "code" in cause
+    ? String(cause.code)
+    : undefined
+}
 
 /** The driver's own words, with the server's SQLSTATE text where there is one. */
 export const textOf = (error: SqlError): string => {
