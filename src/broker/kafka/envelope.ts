@@ -16,6 +16,7 @@
 import { isTaskId, slotOfKey } from "../../core/TaskId.ts"
 import type { Priority } from "../../core/Priority.ts"
 import type { Dispatch } from "../Broker.ts"
+import { hexOf, uuidAt } from "./uuidHex.ts"
 
 /** Raised when older code would misread what newer code writes. */
 export const format = 1
@@ -72,7 +73,7 @@ export const decode = (
   const dispatches: Array<Dispatch> = []
   for (let at = from; at < bytes.length; at += hintLength) {
     const ids = bytes.toString("hex", at, at + 32)
-    const taskId = uuidOf(ids, 0)
+    const taskId = uuidAt(ids, 0)
     const kind = kinds[bytes.readUInt8(at + 36)]
     const dueAtMs = bytes.readDoubleBE(at + 38)
     const dispatchedAtMs = bytes.readDoubleBE(at + 46)
@@ -80,7 +81,7 @@ export const decode = (
     if (!Number.isFinite(dispatchedAtMs)) return "malformed"
     const dispatch: Dispatch = {
       taskId,
-      fence: { version: bytes.readUInt32BE(at + 32), eventId: uuidOf(ids, 32) },
+      fence: { version: bytes.readUInt32BE(at + 32), eventId: uuidAt(ids, 32) },
       kind,
       queue: way.queue,
       priority: way.priority,
@@ -125,8 +126,3 @@ const headOf = (bytes: Buffer): Head | undefined => {
   // A trace that is broken is no reason to lose the dispatches.
   return { kinds, traceparent: traceparentPattern.test(trace) ? trace : undefined, from: at }
 }
-
-const hexOf = (uuid: string): string => uuid.replaceAll("-", "")
-
-const uuidOf = (hex: string, at: number): string =>
-  `${hex.slice(at, at + 8)}-${hex.slice(at + 8, at + 12)}-${hex.slice(at + 12, at + 16)}-${hex.slice(at + 16, at + 20)}-${hex.slice(at + 20, at + 32)}`
