@@ -24,7 +24,7 @@ export type TaskSummary = {
 export type TaskView = TaskSummary & {
   readonly payload: Json
   readonly key: string | null
-  /** What the handler returned; null before and without. */
+  /** What the handler returned, or its reconciler; null before and without. */
   readonly result: Json
   readonly lastError: AttemptError | null
   /** Why it is a dead letter, while it is one. */
@@ -58,7 +58,7 @@ export const viewOf = (history: ReadonlyArray<TaskEvent>): TaskView | null => {
     ...summaryOf(state),
     payload: first.payload,
     key: first.key,
-    result: last._tag === "AttemptSucceeded" ? last.result : null,
+    result: last._tag === "AttemptSucceeded" || last._tag === "TaskReconciled" ? last.result : null,
     lastError,
     deadReason: last._tag === "TaskDeadLettered" ? last.reason : null,
     scheduledAt: dateAt(first.atMs),

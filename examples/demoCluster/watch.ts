@@ -17,7 +17,7 @@ type Row = {
   readonly latest: string | null
 }
 
-const { AttemptFailed, AttemptStarted, AttemptSucceeded, TaskCancelled, TaskDeadLettered } = eventCodes
+const { AttemptFailed, AttemptStarted, AttemptSucceeded, TaskCancelled, TaskDeadLettered, TaskReconciled } = eventCodes
 
 /** Looks once a second, until the scope closes. */
 export const watch = Effect.fnUntraced(function* (progress: Progress, members: () => ReadonlyArray<Member>) {
@@ -28,7 +28,7 @@ export const watch = Effect.fnUntraced(function* (progress: Progress, members: (
       SELECT count(*) FILTER (WHERE e.type = ${AttemptStarted}::int)::int AS started,
         count(*) FILTER (WHERE e.type = ${AttemptFailed}::int)::int AS retries,
         count(*) FILTER (WHERE e.type = ${TaskDeadLettered}::int)::int AS dead,
-        count(*) FILTER (WHERE e.type IN (${AttemptSucceeded}::int, ${TaskDeadLettered}::int, ${TaskCancelled}::int))::int AS ended,
+        count(*) FILTER (WHERE e.type IN (${AttemptSucceeded}::int, ${TaskReconciled}::int, ${TaskDeadLettered}::int, ${TaskCancelled}::int))::int AS ended,
         array_agg(extract(epoch FROM e.at - b.due_at)::float8 * 1000) FILTER (WHERE b.task_id IS NOT NULL) AS drifts,
         max(e.at)::text AS latest
       FROM duetime.event e

@@ -23,7 +23,7 @@ export type KindPolicy = {
   /** Limit of one attempt; afterwards the handler is interrupted and the attempt has failed. */
   readonly timeoutMs: number
   readonly dueJitter: DueJitter | null
-  /** What happens to an attempt whose worker died or ran past its deadline: try again, or wait for a person or reconciler. */
+  /** What happens to an attempt whose worker died or ran past its deadline: try again, or wait for a reconciler or a person. */
   readonly onInterrupted: "retry" | "park"
   readonly caps: KindCaps | null
 }

@@ -21,6 +21,9 @@ export type Outcome =
   /** The worker drains: the attempt was interrupted by us and is not charged. */
   | { readonly _tag: "Release"; readonly reason: ReleaseReason }
 
+/** What the outside knows of an interrupted attempt, as the reconciler of its kind says. */
+export type Reconciliation = { readonly _tag: "Done"; readonly result: Json } | { readonly _tag: "NotDone" }
+
 /** What somebody wants of a task. Time (`atMs`, the database's) and the new event's id come in with it. */
 export type TaskCommand = { readonly atMs: number; readonly eventId: EventId } & (
   | {
@@ -42,6 +45,13 @@ export type TaskCommand = { readonly atMs: number; readonly eventId: EventId } &
     }
   | ({ readonly fence: Fence; readonly policy: KindPolicy } & Outcome)
   | { readonly _tag: "Expire"; readonly fence: Fence; readonly reason: ExpiryReason; readonly policy: KindPolicy }
+  | {
+      readonly _tag: "Reconcile"
+      /** Of the parking. */
+      readonly fence: Fence
+      readonly answer: Reconciliation
+      readonly policy: KindPolicy
+    }
   | { readonly _tag: "Cancel"; readonly reason: string | null }
   | { readonly _tag: "Reschedule"; readonly dueAtMs: number }
   | { readonly _tag: "Reprioritise"; readonly priority: Priority }

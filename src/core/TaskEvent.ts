@@ -10,6 +10,8 @@ export type AttemptError = { readonly name: string; readonly message: string; re
 export type DeadReason = "exhausted" | "not-retryable" | "discarded"
 export type ReleaseReason = "drained" | "session-lost" | "unserved" | "paused"
 export type ExpiryReason = "session-lost" | "deadline"
+/** A person asked for it, or the outside said that the interrupted attempt has done nothing. */
+export type ResumeReason = "run-now" | "not-done"
 
 /**
  * Past-tense facts about one task, all that duetime ever stores of it. Times in a body are durations (`...InMs`)
@@ -54,7 +56,9 @@ export type EventBody =
       readonly dueAtMs: number
     }
   | { readonly _tag: "TaskParked"; readonly attempt: number; readonly reason: ExpiryReason }
-  | { readonly _tag: "TaskResumed"; readonly dueAtMs: number }
+  | { readonly _tag: "TaskResumed"; readonly reason: ResumeReason; readonly dueAtMs: number }
+  /** The outside said that the interrupted attempt has done its work: the task has succeeded. */
+  | { readonly _tag: "TaskReconciled"; readonly attempt: number; readonly result: Json }
   | {
       readonly _tag: "TaskDeadLettered"
       readonly attempt: number
@@ -100,5 +104,6 @@ export const eventCodes = {
   CancelRequested: 24,
   AttemptSucceeded: 30,
   TaskDeadLettered: 31,
-  TaskCancelled: 32
+  TaskCancelled: 32,
+  TaskReconciled: 33
 } as const satisfies Record<EventTag, number>

@@ -25,8 +25,8 @@ export const statusOf: Record<Stage, Status> = {
 export const isEnded = (stage: Stage): boolean => stage === "succeeded" || stage === "cancelled" || stage === "dead"
 
 /**
- * The right to move a task: version and event id of the claim, then of the start. The id is part of it because
- * after a failover that lost commits the same number may be issued twice.
+ * The right to move a task: version and event id of the claim, then of the start, and of the parking for whoever asks the
+ * outside about it. The id is part of it because after a failover that lost commits the same number may be issued twice.
  */
 export type Fence = { readonly version: number; readonly eventId: EventId }
 

@@ -86,6 +86,8 @@ const bodyOf = (event: EventTag, command: TaskCommand, state: TaskState | null):
         : { _tag: "AttemptReleased", attempt, reason: command.reason, dueAtMs: Math.ceil(command.atMs) }
     case "Expire":
       return expiryBody(event, command, state, attempt)
+    case "Reconcile":
+      return reconciledBody(event, command, state, attempt)
     case "Cancel":
       return event === "CancelRequested"
         ? { _tag: "CancelRequested", reason: command.reason }
@@ -96,7 +98,9 @@ const bodyOf = (event: EventTag, command: TaskCommand, state: TaskState | null):
       return { _tag: "TaskReprioritised", priority: command.priority }
     case "RunNow":
       if (event === "TaskCancelled") return { _tag: "TaskCancelled", reason: null }
-      return { _tag: event === "TaskResumed" ? "TaskResumed" : "TaskRescheduled", dueAtMs: Math.ceil(command.atMs) }
+      return event === "TaskResumed"
+        ? { _tag: "TaskResumed", reason: "run-now", dueAtMs: Math.ceil(command.atMs) }
+        : { _tag: "TaskRescheduled", dueAtMs: Math.ceil(command.atMs) }
     case "Redrive":
       return { _tag: "TaskRedriven", dueAtMs: Math.ceil(command.atMs) }
   }
@@ -122,6 +126,31 @@ const expiryBody = (
     default:
       return { _tag: "TaskDeadLettered", attempt, reason: "exhausted", error: interrupted(command.reason) }
   }
+}
+
+/** Done is an end of its own; otherwise the attempt counts as one that has failed. */
+const reconciledBody = (
+  event: EventTag,
+  { answer, atMs, eventId, policy }: Extract<TaskCommand, { _tag: "Reconcile" }>,
+  state: TaskState | null,
+  attempt: number
+): EventBody => {
+  if (answer._tag === "Done") return { _tag: "TaskReconciled", attempt, result: answer.result }
+  switch (event) {
+    case "TaskCancelled":
+      return { _tag: "TaskCancelled", reason: null }
+    case "TaskResumed": {
+      const delayMs = delayMsAfter(policy.retry, state?.charged ?? 1, eventId)
+      return { _tag: "TaskResumed", reason: "not-done", dueAtMs: Math.ceil(atMs + delayMs) }
+    }
+    default:
+      return { _tag: "TaskDeadLettered", attempt, reason: "exhausted", error: nothingDone }
+  }
+}
+
+const nothingDone: AttemptError = {
+  name: "AttemptExpired",
+  message: "the attempt was interrupted and, as its reconciler found, has done nothing"
 }
 
 const interrupted = (reason: "session-lost" | "deadline"): AttemptError => ({

@@ -38,8 +38,10 @@ export const evolve = (state: TaskState | null, event: TaskEvent): TaskState => 
     case "CancelRequested":
       return { ...next, cancelRequested: true }
     case "TaskParked":
-      return settled(next, "parked")
+      // Nobody holds it; the fence is the parking's, so that an answer about an earlier one changes nothing.
+      return { ...settled(next, "parked"), fence: fenceOf(event) }
     case "AttemptSucceeded":
+    case "TaskReconciled":
       return settled(next, "succeeded")
     case "TaskDeadLettered":
       return settled(next, "dead")

@@ -41,6 +41,11 @@ export const machine: ReadonlyArray<Row> = [
   ["running", "Expire", "mayRetry", "AttemptExpired", "pending"],
   ["running", "Expire", "always", "TaskDeadLettered", "dead"],
 
+  ["parked", "Reconcile", "wasDone", "TaskReconciled", "succeeded"],
+  ["parked", "Reconcile", "cancelRequested", "TaskCancelled", "cancelled"],
+  ["parked", "Reconcile", "mayRetry", "TaskResumed", "pending"],
+  ["parked", "Reconcile", "always", "TaskDeadLettered", "dead"],
+
   ["pending", "Cancel", "always", "TaskCancelled", "cancelled"],
   ["claimed", "Cancel", "always", "TaskCancelled", "cancelled"],
   ["running", "Cancel", "cancelRequested", null, "same"],
@@ -66,7 +71,7 @@ export const machine: ReadonlyArray<Row> = [
   ["dead", "Redrive", "always", "TaskRedriven", "pending"]
 ]
 
-type Guard = "always" | "cancelRequested" | "mayRetry" | "parks" | "samePriority" | "alreadyDue"
+type Guard = "always" | "cancelRequested" | "mayRetry" | "parks" | "wasDone" | "samePriority" | "alreadyDue"
 
 export const guards: Record<Guard, (state: TaskState, command: TaskCommand) => boolean> = {
   always: () => true,
@@ -74,9 +79,11 @@ export const guards: Record<Guard, (state: TaskState, command: TaskCommand) => b
   /** Attempts are charged at their start, so `charged` already holds the one that failed. */
   mayRetry: (state, command) =>
     (command._tag === "Fail" && command.retryable && !isExhausted(command.policy.retry, state.charged)) ||
-    (command._tag === "Expire" && !isExhausted(command.policy.retry, state.charged)),
+    ((command._tag === "Expire" || command._tag === "Reconcile") && !isExhausted(command.policy.retry, state.charged)),
   /** An interrupted attempt whose effects are unknown: asking comes before cancelling, too. */
   parks: (_, command) => command._tag === "Expire" && command.policy.onInterrupted === "park",
+  /** What has happened in the outside is true whatever was asked for since. */
+  wasDone: (_, command) => command._tag === "Reconcile" && command.answer._tag === "Done",
   samePriority: (state, command) => command._tag === "Reprioritise" && command.priority === state.priority,
   alreadyDue: (state, command) => state.dueAtMs <= command.atMs
 }

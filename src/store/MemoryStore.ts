@@ -44,6 +44,8 @@ export class MemoryControl extends Context.Service<
     readonly cutOff: (isCutOff: boolean) => Effect.Effect<void>
     /** Ends the lease of any session at once. */
     readonly killSession: (sessionId: number) => Effect.Effect<void>
+    /** Makes the next ask about a parked task due at once, if there is one. */
+    readonly hastenAsk: (taskId: string) => Effect.Effect<void>
     /** One more session, alive for an hour unless killed. */
     readonly openSession: Effect.Effect<number, never, Scope.Scope>
   }
@@ -64,6 +66,11 @@ const makeControl = (database: Database.MemoryDatabase, process: MemoryProcess):
       process.isCutOff = isCutOff
     }),
   killSession: (sessionId) => Effect.sync(() => database.sessions.close(sessionId)),
+  hastenAsk: (taskId) =>
+    Effect.sync(() => {
+      const parking = database.streams.parked.get(taskId)
+      if (parking !== undefined && parking.askAtMs !== null) parking.askAtMs = database.now()
+    }),
   openSession: Effect.acquireRelease(
     Effect.sync(() => database.sessions.open(database.now() + openSessionLeaseMs)),
     (sessionId) => Effect.sync(() => database.sessions.close(sessionId))
@@ -113,6 +120,8 @@ const makeStore = Effect.fnUntraced(function* (
       return value
     }),
     expire: (limit) => process.run("expire", () => database.expire(limit, newEventId)),
+    takeParked: (request) => process.run("takeParked", () => database.takeParked(request)),
+    reconcile: (request) => process.run("reconcile", () => database.reconcile(request)),
     act: (taskId, eventId, wish) =>
       Effect.flatMap(
         process.run("act", () => database.act(taskId, eventId, wish)),

@@ -2,8 +2,8 @@ import { Context, type Effect, type Queue, type Scope } from "effect"
 import type { DeadLetter } from "../core/DeadLetter.ts"
 import type { KindCaps, KindPolicy } from "../core/KindPolicy.ts"
 import type { Priority } from "../core/Priority.ts"
-import type { Outcome, Rejection } from "../core/TaskCommand.ts"
-import type { Json, ReleaseReason, TaskEvent } from "../core/TaskEvent.ts"
+import type { Outcome, Reconciliation, Rejection } from "../core/TaskCommand.ts"
+import type { ExpiryReason, Json, ReleaseReason, TaskEvent } from "../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../core/TaskId.ts"
 import type { Fence, Stage, TaskState } from "../core/TaskState.ts"
 import type { DueBeyondHorizon, LeaseLost, StoreUnavailable, TaskNotFound } from "./StoreError.ts"
@@ -74,6 +74,18 @@ export class TaskStore extends Context.Service<
 
     /** Ends the claims and attempts of dead sessions and of attempts past their deadline. */
     readonly expire: (limit: number) => Effect.Effect<ReadonlyArray<Expired>, StoreUnavailable>
+
+    /**
+     * Parked tasks about which the outside is to be asked now, those waiting longest first; of kinds that are not paused. Taking
+     * one puts it off at once, by `askWaitsMs`, and after the last ask for good: so the fleet asks about a task one at a time,
+     * and boundedly, whoever dies meanwhile. Nothing is held, and nothing of the task changes.
+     */
+    readonly takeParked: (request: {
+      readonly kinds: ReadonlyArray<string>
+      readonly limit: number
+    }) => Effect.Effect<ReadonlyArray<Parked>, StoreUnavailable>
+    /** Records what the outside said of a parked task, at the fence of its parking: one answer at most is accepted. */
+    readonly reconcile: (request: ReconcileRequest) => Effect.Effect<Finished, StoreUnavailable>
 
     /** A person's or client's wish; decided on the current state, retried while others move the task. */
     readonly act: (
@@ -219,6 +231,37 @@ export type FinishRequest = {
 export type Finished = { readonly _tag: "Recorded"; readonly stage: Stage } | { readonly _tag: "Lost" }
 
 export type Expired = { readonly taskId: TaskId; readonly from: "claimed" | "running"; readonly stage: Stage }
+
+/** A task whose attempt was interrupted, with what is known of that attempt. */
+export type Parked = {
+  readonly taskId: TaskId
+  readonly kind: string
+  readonly priority: Priority
+  readonly payload: Json
+  readonly attempt: number
+  /** When the attempt should have started. */
+  readonly dueAtMs: number
+  readonly startedAtMs: number
+  readonly deadlineAtMs: number
+  /** Of the attempt's start. */
+  readonly attemptFence: Fence
+  readonly parkedAtMs: number
+  readonly reason: ExpiryReason
+  /** Of the parking. */
+  readonly fence: Fence
+  /** This ask included, from 1. */
+  readonly askedCount: number
+  /** Nobody asks after this one. */
+  readonly isLastAsk: boolean
+}
+
+export type ReconcileRequest = {
+  readonly taskId: TaskId
+  readonly fence: Fence
+  readonly eventId: EventId
+  readonly answer: Reconciliation
+  readonly policy: KindPolicy
+}
 
 export type Wish =
   | { readonly _tag: "Cancel"; readonly reason: string | null }

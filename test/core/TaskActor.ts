@@ -70,7 +70,7 @@ export class TaskActor {
   }
 }
 
-/** The commands of whoever holds the task. */
+/** The commands that name a fence. */
 export const fencedTags: ReadonlySet<string> = new Set([
   "ReleaseClaim",
   "Start",
@@ -79,7 +79,8 @@ export const fencedTags: ReadonlySet<string> = new Set([
   "Snooze",
   "Discard",
   "Release",
-  "Expire"
+  "Expire",
+  "Reconcile"
 ])
 
 export const kind = "send-reminder"
@@ -108,6 +109,8 @@ export const snooze: Intent = { _tag: "Snooze", inMs: 0 }
 export const discard: Intent = { _tag: "Discard", reason: "too late" }
 export const release: Intent = { _tag: "Release", reason: "drained" }
 export const expire: Intent = { _tag: "Expire", reason: "session-lost" }
+export const wasDone: Intent = { _tag: "Reconcile", answer: { _tag: "Done", result: { charge: 1 } } }
+export const wasNotDone: Intent = { _tag: "Reconcile", answer: { _tag: "NotDone" } }
 export const cancel: Intent = { _tag: "Cancel", reason: null }
 export const reschedule: Intent = { _tag: "Reschedule", dueAtMs: startMs + 20 }
 export const reprioritise: Intent = { _tag: "Reprioritise", priority: "critical" }

@@ -29,11 +29,14 @@ import {
   start,
   startMs,
   succeed,
-  TaskActor
+  TaskActor,
+  wasDone,
+  wasNotDone
 } from "./TaskActor.ts"
 
 const retry: RetryPolicy = { attemptsMax: 2, delay: { _tag: "Fixed", delayMs: 5 }, jitter: "none" }
 const actor = () => new TaskActor({ retry })
+const parking = () => new TaskActor({ retry, onInterrupted: "park" })
 
 const histories: Readonly<Record<string, () => AuditedStream>> = {
   pending: () => actor().lives(schedule()).stream,
@@ -65,6 +68,11 @@ const histories: Readonly<Record<string, () => AuditedStream>> = {
       start,
       fail
     ).stream,
+  reconciled: () => parking().lives(schedule(), claim, start, cancel, expire, wasDone).stream,
+  "not done, and tried again": () =>
+    parking().lives(schedule(), claim, start, expire, wasNotDone, claim, start, succeed).stream,
+  "not done at the limit": () =>
+    parking().lives(schedule(), claim, start, expire, wasNotDone, claim, start, expire, wasNotDone).stream,
   "given back in every way": () =>
     actor().lives(schedule(), claim, releaseClaim, claim, start, snooze, claim, start, release, claim, expire).stream,
   cancelled: () => actor().lives(schedule(), cancel).stream,
@@ -110,7 +118,7 @@ const mutants: ReadonlyArray<Mutant> = [
     "S2",
     "a task resumed that is not parked",
     "pending",
-    (stream) => append(stream, { ...first(stream), _tag: "TaskResumed", dueAtMs: startMs })
+    (stream) => append(stream, { ...first(stream), _tag: "TaskResumed", reason: "run-now", dueAtMs: startMs })
   ],
   [
     "S2",
@@ -119,6 +127,14 @@ const mutants: ReadonlyArray<Mutant> = [
     (stream) => append(stream, { ...first(stream), _tag: "TaskRedriven", dueAtMs: startMs + 100 })
   ],
   ["S2", "a pending task that starts by itself", "given back in every way", (stream) => drop(stream, 6)],
+
+  ["S2", "a reconciliation of what was not parked", "reconciled", (stream) => drop(stream, 4)],
+  [
+    "S2",
+    "a task tried again in spite of a cancel request",
+    "reconciled",
+    (stream) => edit(stream, 5, { _tag: "TaskResumed", reason: "not-done", dueAtMs: startMs + 100 })
+  ],
 
   ["S3", "a claim after success", "succeeded", (stream) => append(stream, stream.events[1])],
   [
@@ -164,6 +180,15 @@ const mutants: ReadonlyArray<Mutant> = [
     (stream) => edit(stream, 7, { attempt: 1 })
   ],
   ["S4", "an outcome of an attempt that never was", "succeeded", (stream) => edit(stream, 3, { attempt: 7 })],
+
+  ["S4", "an attempt that was reconciled twice", "reconciled", (stream) => append(stream, stream.events[5])],
+  [
+    "S4",
+    "an outcome beside what the outside told",
+    "reconciled",
+    (stream) => edit(stream, 5, { _tag: "AttemptSucceeded", attempt: 1, result: null })
+  ],
+  ["S4", "a reconciliation of another attempt", "reconciled", (stream) => edit(stream, 5, { attempt: 7 })],
 
   ["S5", "an attempt starts while another runs", "succeeded at the second attempt", (stream) => drop(stream, 3)],
   ["S5", "a lease is taken before its deadline", "expired twice", (stream) => edit(stream, 3, { reason: "deadline" })],
@@ -212,6 +237,18 @@ const mutants: ReadonlyArray<Mutant> = [
       edit(stream, 6, { _tag: "AttemptFailed", attempt: 2, dueAtMs: startMs + 100 })
     }
   ],
+  [
+    "S11",
+    "not done at the limit, and tried again",
+    "not done at the limit",
+    (stream) => edit(stream, 8, { _tag: "TaskResumed", reason: "not-done", dueAtMs: startMs + 100 })
+  ],
+  [
+    "S11",
+    "resumed beyond the limit by nobody",
+    "resumed beyond the limit",
+    (stream) => edit(stream, 8, { reason: "not-done" })
+  ],
   ["S11", "exhausted before the limit", "dead", (stream) => edit(stream, 3, { reason: "exhausted" })],
 
   [
@@ -225,6 +262,12 @@ const mutants: ReadonlyArray<Mutant> = [
     "a retry due before its failure",
     "succeeded at the second attempt",
     (stream) => edit(stream, 3, { dueAtMs: startMs })
+  ],
+  [
+    "S12",
+    "not done, and tried again later than the policy's ceiling",
+    "not done, and tried again",
+    (stream) => edit(stream, 4, { dueAtMs: startMs + 60_000 })
   ],
   ["S12", "a snooze into the past", "given back in every way", (stream) => edit(stream, 5, { dueAtMs: startMs })],
 

@@ -44,7 +44,8 @@ describe("names that are stored", () => {
       CancelRequested: 24,
       AttemptSucceeded: 30,
       TaskDeadLettered: 31,
-      TaskCancelled: 32
+      TaskCancelled: 32,
+      TaskReconciled: 33
     })
   })
 
@@ -65,7 +66,8 @@ const bodies: ReadonlyArray<EventBody> = [
   { _tag: "AttemptReleased", attempt: 1, reason: "drained", dueAtMs: startMs },
   { _tag: "AttemptExpired", attempt: 1, reason: "deadline", dueAtMs: startMs },
   { _tag: "TaskParked", attempt: 1, reason: "deadline" },
-  { _tag: "TaskResumed", dueAtMs: startMs },
+  { _tag: "TaskResumed", reason: "run-now", dueAtMs: startMs },
+  { _tag: "TaskReconciled", attempt: 1, result: null },
   { _tag: "TaskDeadLettered", attempt: 1, reason: "exhausted", error },
   { _tag: "TaskRedriven", dueAtMs: startMs },
   { _tag: "TaskRescheduled", dueAtMs: startMs },

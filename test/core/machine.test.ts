@@ -8,18 +8,22 @@ import { atOnce, intents, reached } from "./situations.ts"
 import {
   cancel,
   claim,
+  expire,
   fail,
   fencedTags,
   noFence,
   redrive,
   release,
   reprioritise,
+  runNow,
   schedule,
   snooze,
   start,
   startMs,
   succeed,
   TaskActor,
+  wasDone,
+  wasNotDone,
   type Intent
 } from "./TaskActor.ts"
 
@@ -124,8 +128,24 @@ const expected: Readonly<Record<string, Readonly<Record<string, EventTag | "alre
     "Reprioritise critical": "TaskReprioritised",
     "Reprioritise normal": "already so"
   },
-  parked: { Cancel: "TaskCancelled", RunNow: "TaskResumed" },
-  "parked cancel requested": { Cancel: "TaskCancelled", RunNow: "TaskCancelled" },
+  parked: {
+    "Reconcile done": "TaskReconciled",
+    "Reconcile not done": "TaskResumed",
+    Cancel: "TaskCancelled",
+    RunNow: "TaskResumed"
+  },
+  "parked last attempt": {
+    "Reconcile done": "TaskReconciled",
+    "Reconcile not done": "TaskDeadLettered",
+    Cancel: "TaskCancelled",
+    RunNow: "TaskResumed"
+  },
+  "parked cancel requested": {
+    "Reconcile done": "TaskReconciled",
+    "Reconcile not done": "TaskCancelled",
+    Cancel: "TaskCancelled",
+    RunNow: "TaskCancelled"
+  },
   dead: { Redrive: "TaskRedriven" },
   succeeded: {},
   cancelled: { Cancel: "already so" }
@@ -215,6 +235,15 @@ describe("the fence", () => {
     assert.deepStrictEqual([actor.state?.fence, actor.state?.sessionId, actor.state?.deadlineAtMs], [null, null, null])
   })
 
+  it("is the parking's event while a task is parked, so that an answer about an earlier parking moves nothing", () => {
+    const actor = new TaskActor({ ...atOnce, onInterrupted: "park" }).lives(schedule(), claim, start, expire)
+    const first = { version: 4, eventId: actor.events.at(-1)?.eventId ?? "" }
+    assert.deepStrictEqual(actor.state?.fence, first)
+    actor.lives(runNow, claim, start, expire)
+    assert.deepStrictEqual(actor.does(wasDone, first), Result.fail({ _tag: "LeaseLost" }))
+    assert.strictEqual(Result.getOrThrow(actor.does(wasDone)).at(0)?._tag, "TaskReconciled")
+  })
+
   it("stays through harmless events, and an outcome appends behind them", () => {
     const actor = new TaskActor().lives(schedule(), claim, start, reprioritise, cancel, succeed)
     assert.deepStrictEqual([actor.state?.stage, actor.state?.version], ["succeeded", 6])
@@ -246,6 +275,27 @@ describe("a start", () => {
   })
 })
 
+describe("what the outside says of a parked attempt", () => {
+  const retry = { attemptsMax: 2, delay: { _tag: "Fixed", delayMs: 5_000 }, jitter: "none" } as const
+  const parked = () => new TaskActor({ retry, onInterrupted: "park" }).lives(schedule(), claim, start, expire)
+
+  it("ends the task with the result, or lets it be tried again after the policy's delay", () => {
+    const done = parked().lives(wasDone).events.at(-1)
+    assert.deepStrictEqual(done?._tag === "TaskReconciled" && [done.attempt, done.result], [1, { charge: 1 }])
+    const actor = parked().lives(wasNotDone)
+    const { attempt, charged, dueAtMs, stage } = actor.state ?? {}
+    assert.deepStrictEqual([stage, attempt, charged, dueAtMs], ["pending", 1, 1, actor.nowMs + 5_000])
+  })
+
+  it("tells a resumption by the outside from one by a person", () => {
+    const reasons = [wasNotDone, runNow].map((intent) => parked().lives(intent).events.at(-1))
+    assert.deepStrictEqual(
+      reasons.map((event) => event?._tag === "TaskResumed" && event.reason),
+      ["not-done", "run-now"]
+    )
+  })
+})
+
 describe("redriving", () => {
   it("forgives the charges, keeps the attempt numbers and makes the task due now", () => {
     const actor = new TaskActor(atOnce).lives(schedule(), claim, start, fail, claim, start, fail, redrive)
@@ -263,6 +313,7 @@ describe("decide", () => {
 })
 
 const nameOf = (intent: Intent): string => {
+  if (intent._tag === "Reconcile") return `Reconcile ${intent.answer._tag === "Done" ? "done" : "not done"}`
   if (intent._tag === "Reprioritise") return `Reprioritise ${intent.priority}`
   return intent._tag === "Fail" && !intent.retryable ? "Fail for good" : intent._tag
 }

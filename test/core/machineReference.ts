@@ -14,7 +14,7 @@ export const machineReference = (): string =>
     "A task is one stream of events. A command finds the first row of its stage whose guard holds, and the event of that",
     "row is appended at the next version, or nothing at all. No row: the command is not possible, and its sender is told",
     "so. Commands of whoever holds a task (release, start, the outcomes, expire) also carry the fence of their claim or",
-    "start; with any other fence they have lost the lease and change nothing.",
+    "start, and reconciling that of the parking; with any other fence they have lost the lease and change nothing.",
     "",
     "## Picture",
     "",
@@ -80,6 +80,7 @@ const meaningOfGuard: Record<(typeof machine)[number][2], string> = {
   cancelRequested: "a cancel was requested during the attempt",
   mayRetry: "the failure may be retried and charged attempts are left",
   parks: 'the kind says `onInterrupted: "park"`',
+  wasDone: "the outside says that the attempt has done its work",
   samePriority: "it has that priority",
   alreadyDue: "it is due"
 }

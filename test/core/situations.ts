@@ -19,6 +19,8 @@ import {
   startMs,
   succeed,
   TaskActor,
+  wasDone,
+  wasNotDone,
   type Intent
 } from "./TaskActor.ts"
 
@@ -40,6 +42,7 @@ export const reached: ReadonlyArray<readonly [Stage | "none", string, () => Task
   ["running", "parks", () => parking().lives(schedule(), claim, start)],
   ["running", "parks, cancel requested", () => parking().lives(schedule(), claim, start, cancel)],
   ["parked", "", () => parking().lives(schedule(), claim, start, expire)],
+  ["parked", "last attempt", () => parking().lives(schedule(), claim, start, expire, wasNotDone, claim, start, expire)],
   ["parked", "cancel requested", () => parking().lives(schedule(), claim, start, cancel, expire)],
   ["dead", "", () => new TaskActor(atOnce).lives(schedule(), claim, start, discard)],
   ["succeeded", "", () => new TaskActor(atOnce).lives(schedule(), claim, start, succeed)],
@@ -60,6 +63,8 @@ export const intents: ReadonlyArray<Intent> = [
   discard,
   release,
   expire,
+  wasDone,
+  wasNotDone,
   cancel,
   reschedule,
   reprioritise,

@@ -17,6 +17,7 @@ import { finishWithLaws } from "./contract/finishWithLaws.ts"
 import { pauseLaws } from "./contract/pauseLaws.ts"
 import { pullLaws } from "./contract/pullLaws.ts"
 import { readLaws } from "./contract/readLaws.ts"
+import { reconcileLaws } from "./contract/reconcileLaws.ts"
 import { largeBatchLaws, scheduleLaws } from "./contract/scheduleLaws.ts"
 import { startLaws } from "./contract/startLaws.ts"
 import { assertAuditIsGreen, type Law, type World } from "./contract/world.ts"
@@ -29,6 +30,7 @@ const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["finish", finishLaws],
   ["finishWith", finishWithLaws],
   ["expire", expireLaws],
+  ["reconcile", reconcileLaws],
   ["act", actLaws],
   ["pause", pauseLaws],
   ["caps", capLaws],

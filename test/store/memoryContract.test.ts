@@ -4,8 +4,9 @@ import { StoreControl, taskStoreContract } from "./TaskStore.contract.ts"
 
 const control = Layer.effect(
   StoreControl,
-  Effect.map(MemoryStore.MemoryControl, ({ failNext, killSession, openSession }) => ({
+  Effect.map(MemoryStore.MemoryControl, ({ failNext, hastenAsk, killSession, openSession }) => ({
     failNext: (fault) => failNext(fault),
+    hastenAsk,
     killSession,
     secondSession: openSession
   }))

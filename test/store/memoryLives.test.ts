@@ -1,6 +1,6 @@
 /**
  * Random work of three processes on one database: schedules, claims with and without caps, pulls, starts, outcomes,
- * wishes, pauses, announcements, expiries, crashes, cuts and lost answers in any order, with time in between. Whatever
+ * reconciliations, wishes, pauses, announcements, expiries, crashes, cuts and lost answers in any order, with time in between. Whatever
  * happened, the audit is green and every acknowledged task is there; and once everybody is well again and nothing is
  * paused, every task comes to its end and every dead letter has been announced.
  */
@@ -162,6 +162,17 @@ const actions = {
     const request = process.store.act(taskId, world.newEventId(), of(wishes, pick))
     return world.ask(process, request.pipe(Effect.catchTag("TaskNotFound", Effect.die)), () => {})
   },
+  reconcile: (world: World, process: Process, pick: number) =>
+    process.store.takeParked({ kinds, limit: 1 + (pick % 3) }).pipe(
+      Effect.flatMap((parked) =>
+        Effect.forEach(parked, ({ fence, kind, taskId }) => {
+          const answer = pick % 2 === 0 ? ({ _tag: "Done", result: pick } as const) : ({ _tag: "NotDone" } as const)
+          const request = { taskId, fence, eventId: world.newEventId(), answer, policy: policyOf(kind) }
+          return world.ask(process, process.store.reconcile(request), () => {})
+        })
+      ),
+      Effect.ignore
+    ),
   expire: (_: World, { store }: Process, pick: number) => Effect.ignore(store.expire(1 + (pick % 5))),
   repeat: (world: World) => {
     const [waiting] = world.unanswered.splice(0, 1)

@@ -101,7 +101,11 @@ const lineOf = (event: TaskEvent, attempts: ReadonlyArray<AttemptRecord>): Omit<
     case "TaskParked":
       return { label: "parked", attempt: event.attempt, note: event.reason, paint: (paint) => paint.bad }
     case "TaskResumed":
-      return { label: "resumed", note: next }
+      return { label: "resumed", note: note(event.reason, next) }
+    case "TaskReconciled": {
+      const result = event.result === null ? "" : `result ${jsonLine(event.result)}`
+      return { label: "reconciled", attempt: event.attempt, note: note("done", result), paint: (paint) => paint.good }
+    }
     case "TaskDeadLettered": {
       const error = `${oneLine(event.error.name)}: ${oneLine(event.error.message)}`
       return {

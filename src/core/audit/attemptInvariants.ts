@@ -2,10 +2,14 @@ import { delayCeilingMs, isExhausted } from "../RetryPolicy.ts"
 import type { TaskEvent } from "../TaskEvent.ts"
 import { instantPrecisionMs, type Finding, type Invariant, type Walk } from "./AuditedStream.ts"
 
-/** Attempts are numbered 1, 2, 3 ...; each has one start and at most one outcome, which comes after its start. */
+/**
+ * Attempts are numbered 1, 2, 3 ...; each has one start and at most one outcome, which comes after its start. Parking says
+ * that the outcome is not known: of a parked attempt the outside may tell it, once.
+ */
 function* attemptsStartAndEndOnce({ stream }: Walk): Iterable<Finding> {
   const started = new Set<number>()
   const ended = new Set<number>()
+  let parked: number | null = null
   let last = 0
   for (const event of stream.events) {
     const { version } = event
@@ -17,7 +21,9 @@ function* attemptsStartAndEndOnce({ stream }: Walk): Iterable<Finding> {
       continue
     }
     const attempt = endedAttemptOf(event)
-    if (attempt === null) continue
+    const isTold = attempt === parked && (event._tag === "TaskReconciled" || event._tag === "TaskDeadLettered")
+    parked = event._tag === "TaskParked" ? event.attempt : null
+    if (attempt === null || isTold) continue
     if (!started.has(attempt)) yield { version, message: `${event._tag} of attempt ${attempt}, which never started` }
     if (ended.has(attempt)) yield { version, message: `${event._tag} is a second outcome of attempt ${attempt}` }
     ended.add(attempt)
@@ -54,7 +60,7 @@ function* leasesNeverOverlap({ stream }: Walk): Iterable<Finding> {
 function* attemptsStayWithinPolicy({ options, steps }: Walk): Iterable<Finding> {
   let resumedCount = 0
   for (const { after, before, event } of steps) {
-    if (event._tag === "TaskResumed") resumedCount++
+    if (event._tag === "TaskResumed" && event.reason === "run-now") resumedCount++
     if (event._tag === "TaskRedriven") resumedCount = 0
     const retry = options.policyOf?.(after.kind)?.retry
     if (retry === undefined) continue
@@ -67,7 +73,7 @@ function* attemptsStayWithinPolicy({ options, steps }: Walk): Iterable<Finding> 
     if (event._tag === "TaskDeadLettered" && event.reason === "exhausted" && !isExhausted(retry, charged)) {
       yield { version, message: `exhausted after ${charged} of ${retry.attemptsMax} attempts` }
     }
-    if ((event._tag === "AttemptFailed" || event._tag === "AttemptExpired") && isExhausted(retry, charged)) {
+    if (isRetry(event) && isExhausted(retry, charged)) {
       yield { version, message: `to be tried again after ${charged} of ${retry.attemptsMax} attempts` }
     }
   }
@@ -76,13 +82,13 @@ function* attemptsStayWithinPolicy({ options, steps }: Walk): Iterable<Finding> 
 /** A retry is due between the failure and the policy's ceiling after it; nothing becomes due in its own past. */
 function* retriesStayWithinBounds({ options, steps }: Walk): Iterable<Finding> {
   for (const { before, event } of steps) {
-    if (!("attempt" in event && "dueAtMs" in event)) continue
+    if (!("dueAtMs" in event && ("attempt" in event || isRetry(event)))) continue
     const delayMs = event.dueAtMs - event.atMs
     if (delayMs < -instantPrecisionMs) {
       yield { version: event.version, message: `due ${-delayMs} ms before the attempt ended` }
     }
     const retry = options.policyOf?.(before?.kind ?? "")?.retry
-    if (retry === undefined || (event._tag !== "AttemptFailed" && event._tag !== "AttemptExpired")) continue
+    if (retry === undefined || !isRetry(event)) continue
     const ceilingMs = delayCeilingMs(retry, before?.charged ?? 1)
     if (delayMs > ceilingMs + roundingMs) {
       yield { version: event.version, message: `retried after ${delayMs} ms, the ceiling is ${ceilingMs} ms` }
@@ -108,6 +114,12 @@ export const attemptInvariants: ReadonlyArray<Invariant> = [
   { id: "S12", sentence: "A retry's delay lies between 0 and its ceiling.", check: retriesStayWithinBounds },
   { id: "S13", sentence: "No attempt starts before the task is due.", check: nothingStartsBeforeDue }
 ]
+
+/** By the policy: because the attempt failed, ran out, or is known to have done nothing. */
+const isRetry = (event: TaskEvent): boolean =>
+  event._tag === "AttemptFailed" ||
+  event._tag === "AttemptExpired" ||
+  (event._tag === "TaskResumed" && event.reason === "not-done")
 
 /** A delay is rounded to a whole ms and its instant up to the next one. */
 const roundingMs = 2

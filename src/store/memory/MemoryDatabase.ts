@@ -1,9 +1,11 @@
 import { type Clock, Effect, Queue, Result } from "effect"
+import { askWaitsMs } from "../../core/asks.ts"
 import { decide } from "../../core/decide.ts"
 import { priorities, rankOf } from "../../core/Priority.ts"
 import type { TaskCommand } from "../../core/TaskCommand.ts"
 import type { EventId, TaskId } from "../../core/TaskId.ts"
 import type { TaskState } from "../../core/TaskState.ts"
+import { parkingOf } from "../parkingOf.ts"
 import { leaseMsDefault } from "../Session.ts"
 import type {
   Acted,
@@ -15,8 +17,10 @@ import type {
   Finished,
   FinishRequest,
   NewTask,
+  Parked,
   PauseTarget,
   PullRequest,
+  ReconcileRequest,
   Scheduled,
   Started,
   TooEarly,
@@ -193,6 +197,36 @@ export class MemoryDatabase {
       expired.push(...this.#expire(overdue, "deadline", atMs, eventId()))
     }
     return expired
+  }
+
+  takeParked({
+    kinds,
+    limit
+  }: {
+    readonly kinds: ReadonlyArray<string>
+    readonly limit: number
+  }): ReadonlyArray<Parked> {
+    const atMs = this.now()
+    const asked = new Set(kinds.filter((kind) => !this.sessions.isPaused(kind)))
+    const waiting = Array.from(this.streams.parked).flatMap(([taskId, ask]) => {
+      const { askAtMs } = ask
+      const isMeant = asked.has(this.streams.stateOf(taskId)?.kind ?? "")
+      return isMeant && askAtMs !== null && askAtMs <= atMs ? [{ taskId, ask, askAtMs }] : []
+    })
+    const first = waiting.toSorted((a, b) => a.askAtMs - b.askAtMs || (a.taskId < b.taskId ? -1 : 1)).slice(0, limit)
+    return first.flatMap(({ ask, taskId }) => {
+      const waitMs = askWaitsMs[ask.askedCount]
+      ask.askedCount++
+      ask.askAtMs = waitMs === undefined ? null : atMs + waitMs
+      const parking = parkingOf(this.streams.events(taskId) ?? [])
+      return parking === null ? [] : [{ ...parking, askedCount: ask.askedCount, isLastAsk: ask.askAtMs === null }]
+    })
+  }
+
+  reconcile({ taskId, ...request }: ReconcileRequest): Finished {
+    const made = this.streams.eventOf(taskId, request.eventId)
+    const state = made?.state ?? this.#apply(taskId, { _tag: "Reconcile", ...request, atMs: this.now() })
+    return state === null ? { _tag: "Lost" } : { _tag: "Recorded", stage: state.stage }
   }
 
   /** Null if there is no such task. */

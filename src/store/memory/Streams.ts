@@ -21,6 +21,8 @@ export class Streams {
   readonly #counts = new Map<string, Record<Stage, number>>()
   /** Dead letters not announced yet, the first to die first, with the version of their death. */
   readonly unannounced = new Map<TaskId, number>()
+  /** What is parked, and when the outside is asked about it next; null: only a person decides. */
+  readonly parked = new Map<TaskId, { askAtMs: number | null; askedCount: number }>()
   readonly lanes = new Lanes((entry) => {
     const state = this.#records.get(entry.taskId)?.state
     return state !== undefined && state.version === entry.version && state.stage === "pending"
@@ -42,9 +44,9 @@ export class Streams {
     } else {
       record.events.push(event)
       record.state = state
-      if (body._tag === "AttemptSucceeded") record.resultText = jsonOf(body)
+      if (hasResult(body)) record.resultText = jsonOf(body)
     }
-    this.#reindex(before, state)
+    this.#reindex(before, state, atMs)
     return state
   }
 
@@ -129,12 +131,14 @@ export class Streams {
     })
   }
 
-  #reindex(before: TaskState | null, after: TaskState): void {
+  #reindex(before: TaskState | null, after: TaskState, atMs: number): void {
     const { attempt, deadlineAtMs, dueAtMs, kind, priority, stage, taskId, version } = after
     if (before?.stage === "pending") this.lanes.leave(before.kind, before.priority)
     if (stage === "pending") this.lanes.enter(kind, priority, { taskId, dueAtMs, version })
     if (before?.stage === "dead") this.unannounced.delete(taskId)
     if (stage === "dead") this.unannounced.set(taskId, version)
+    if (before?.stage === "parked") this.parked.delete(taskId)
+    if (stage === "parked") this.parked.set(taskId, { askAtMs: atMs, askedCount: 0 })
     if (stage === "running" && before?.stage !== "running" && deadlineAtMs !== null) {
       this.#deadlines.push({ taskId, attempt, deadlineAtMs })
     }
@@ -173,17 +177,20 @@ type StreamRecord = {
 
 type Deadline = { readonly taskId: TaskId; readonly attempt: number; readonly deadlineAtMs: number }
 
+const hasResult = <Body extends EventBody>(body: Body): body is Extract<Body, { readonly result: Json }> =>
+  body._tag === "AttemptSucceeded" || body._tag === "TaskReconciled"
+
 const jsonOf = (body: EventBody): string =>
-  JSON.stringify(body._tag === "TaskScheduled" ? body.payload : body._tag === "AttemptSucceeded" ? body.result : null)
+  JSON.stringify(body._tag === "TaskScheduled" ? body.payload : hasResult(body) ? body.result : null)
 
 const withoutJson = (body: EventBody): EventBody => {
   if (body._tag === "TaskScheduled") return { ...body, payload: null }
-  return body._tag === "AttemptSucceeded" ? { ...body, result: null } : body
+  return hasResult(body) ? { ...body, result: null } : body
 }
 
 const withJson = (event: TaskEvent, record: StreamRecord): TaskEvent => {
   if (event._tag === "TaskScheduled") return { ...event, payload: JSON.parse(record.payloadText) }
-  return event._tag === "AttemptSucceeded" ? { ...event, result: JSON.parse(record.resultText) } : event
+  return hasResult(event) ? { ...event, result: JSON.parse(record.resultText) } : event
 }
 
 const projectionsOf = (state: TaskState): ReadonlyArray<Projection> => {

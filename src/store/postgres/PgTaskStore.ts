@@ -24,6 +24,7 @@ import { make as makeSchedule } from "./schedule.ts"
 import { make as makeSettle } from "./settle.ts"
 import { idleInTransactionTimeoutMs, lockTimeoutMs, orUnavailable } from "./sqlErrors.ts"
 import { make as makeStart } from "./start.ts"
+import { make as makeTakeParked } from "./takeParked.ts"
 import { make as makeWakeUps } from "./WakeUps.ts"
 
 /**
@@ -81,12 +82,14 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     finish: settle.finish,
     finishWith: makeSettle({ sql: ambient, retryInMsMax, scheduled }).finishWith,
     expire: makeExpire({ sql: own, kinds, settle: settle.settle }),
+    takeParked: makeTakeParked({ sql: own, kinds, reads }),
+    reconcile: makeAct({ sql: own, kinds, reads, scheduled }).reconcile,
     act: makeAct({
       sql: ambient,
       kinds: ambientKinds,
       reads: makeReads({ sql: ambient, kinds: ambientKinds }),
       scheduled
-    }),
+    }).act,
     pause: makePause({ sql: own, kinds, scheduled }),
     relayDead: makeRelayDead({ sql: own, kinds }),
     history: reads.history,

@@ -2,13 +2,14 @@ import { Effect, Result } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { decide } from "../../core/decide.ts"
-import { evolve } from "../../core/evolve.ts"
+import { evolve, fold } from "../../core/evolve.ts"
 import { rankOf } from "../../core/Priority.ts"
+import type { TaskCommand } from "../../core/TaskCommand.ts"
 import type { EventBody, TaskEvent } from "../../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../../core/TaskId.ts"
 import type { TaskState } from "../../core/TaskState.ts"
 import { StoreUnavailable, TaskNotFound } from "../StoreError.ts"
-import { type Acted, actTriesMax, type Wish } from "../TaskStore.ts"
+import { type Acted, actTriesMax, type Finished, type ReconcileRequest, type Wish } from "../TaskStore.ts"
 import { toColumns } from "./events.ts"
 import type { Kinds } from "./Kinds.ts"
 import { msOf } from "./parameters.ts"
@@ -29,11 +30,12 @@ export const make = (options: {
 }) => {
   const { kinds, reads, sql } = options
 
-  const tryOnce = Effect.fnUntraced(function* (taskId: TaskId, eventId: EventId, wish: Wish) {
-    const before = yield* reads.state(taskId)
+  const tryOnce = Effect.fnUntraced(function* (taskId: TaskId, eventId: EventId, wish: Wish | Reconcile) {
+    const events = (yield* reads.eventsOf([taskId])).get(taskId) ?? []
+    const before = fold(events)
     if (before === null) return yield* new TaskNotFound({ taskId })
-    const repeated = yield* reads.hasEvent(taskId, eventId)
-    if (repeated) return done(before)
+    const made = events.findIndex((event) => event.eventId === eventId)
+    if (made >= 0) return done(fold(events.slice(0, made + 1)) ?? before)
     const [clock] = yield* sql.unsafe<{ readonly now_ms: number }>(`SELECT ${msOf("clock_timestamp()")} AS now_ms`)
     const atMs = clock?.now_ms ?? 0
     const decided = decide({ ...wish, atMs, eventId }, before)
@@ -76,6 +78,13 @@ export const make = (options: {
             ${after.version}, ${after.attempt}, ${after.charged})`
         return true
       case "cancelled":
+      case "succeeded":
+        return true
+      case "dead":
+        yield* sql`INSERT INTO duetime.dead_letter (task_id, kind_id, priority, due_at, dead_at, version, attempt, charged, data)
+          VALUES (${after.taskId}::uuid, ${place.kind_id}, ${place.priority}::int2, to_timestamp(${place.due_at}::float8 / 1000.0),
+            to_timestamp(${event.atMs}::float8 / 1000.0), ${after.version}, ${after.attempt}, ${after.charged},
+            ${storableJson(toColumns(event).data)}::text::jsonb)`
         return true
       default:
         return yield* Effect.die(new Error(`no wish leads from ${before.stage} to ${after.stage} (${event._tag})`))
@@ -113,7 +122,7 @@ export const make = (options: {
     }
   })
 
-  return Effect.fnUntraced(function* (taskId: TaskId, eventId: EventId, wish: Wish) {
+  const act = Effect.fnUntraced(function* (taskId: TaskId, eventId: EventId, wish: Wish | Reconcile) {
     for (let attempt = 1; attempt <= actTriesMax; attempt++) {
       const acted: Acted | null = yield* sql.withTransaction(tryOnce(taskId, eventId, wish)).pipe(
         // The version was taken between our fold and our append: fold again.
@@ -128,7 +137,20 @@ export const make = (options: {
       reason: `task ${taskId} was moved by others ${actTriesMax} times in a row`
     })
   })
+
+  const reconcile = ({ answer, eventId, fence, policy, taskId }: ReconcileRequest) =>
+    act(taskId, eventId, { _tag: "Reconcile", answer, fence, policy }).pipe(
+      Effect.map(({ _tag, state }): Finished => (_tag === "Done" ? { _tag: "Recorded", stage: state.stage } : lost)),
+      Effect.catchTag("TaskNotFound", () => Effect.succeed(lost))
+    )
+
+  return { act: (taskId: TaskId, eventId: EventId, wish: Wish) => act(taskId, eventId, wish), reconcile }
 }
+
+/** What the outside answers is decided like a wish: on the folded state, at its version. */
+type Reconcile = Omit<Extract<TaskCommand, { _tag: "Reconcile" }>, "atMs" | "eventId">
+
+const lost: Finished = { _tag: "Lost" }
 
 const done = (state: TaskState): Acted => ({ _tag: "Done", state })
 

@@ -7,6 +7,7 @@ import {
   type ExpiryReason,
   type Json,
   type ReleaseReason,
+  type ResumeReason,
   type TaskEvent
 } from "../../core/TaskEvent.ts"
 import { priorityOf, rankOf } from "../../core/Priority.ts"
@@ -84,6 +85,7 @@ export const toColumns = (body: EventBody): EventColumns => {
         dispatchedAtMs: body.dispatchedAtMs
       }
     case "AttemptSucceeded":
+    case "TaskReconciled":
       return { ...none, type, attempt: body.attempt, data: body.result === null ? null : JSON.stringify(body.result) }
     case "AttemptFailed":
       return { ...none, type, attempt: body.attempt, dueAtMs: body.dueAtMs, data: JSON.stringify(body.error) }
@@ -97,6 +99,13 @@ export const toColumns = (body: EventBody): EventColumns => {
     case "TaskDeadLettered":
       return { ...none, type, attempt: body.attempt, data: JSON.stringify({ reason: body.reason, error: body.error }) }
     case "TaskResumed":
+      // A person's stands there as it did before there were reconcilers.
+      return {
+        ...none,
+        type,
+        dueAtMs: body.dueAtMs,
+        data: body.reason === "run-now" ? null : JSON.stringify(body.reason)
+      }
     case "TaskRedriven":
     case "TaskRescheduled":
       return { ...none, type, dueAtMs: body.dueAtMs }
@@ -153,6 +162,7 @@ const bodyOf = (row: EventRow, kindName: (kindId: number) => string): EventBody 
         dispatchedAtMs: row.dispatched_at_ms
       }
     case "AttemptSucceeded":
+    case "TaskReconciled":
       return { _tag: tag, attempt, result: row.data }
     case "AttemptFailed":
       return { _tag: tag, attempt, error: errorOf(row.data), dueAtMs }
@@ -172,6 +182,7 @@ const bodyOf = (row: EventRow, kindName: (kindId: number) => string): EventBody 
     case "TaskDeadLettered":
       return { _tag: tag, attempt, ...deathOf(row.data) }
     case "TaskResumed":
+      return { _tag: tag, reason: wordOf<ResumeReason>(row.data, "run-now", ["not-done"]), dueAtMs }
     case "TaskRedriven":
     case "TaskRescheduled":
       return { _tag: tag, dueAtMs }

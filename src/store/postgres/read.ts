@@ -39,11 +39,6 @@ export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: 
     return streams
   })
 
-  const state = (taskId: TaskId) => Effect.map(eventsOf([taskId]), (streams) => fold(streams.get(taskId) ?? []))
-
-  const hasEvent = (taskId: TaskId, eventId: string) =>
-    Effect.map(eventsOf([taskId]), (streams) => (streams.get(taskId) ?? []).some((event) => event.eventId === eventId))
-
   const history = Effect.fnUntraced(function* (taskId: TaskId) {
     const events = (yield* orUnavailable("history")(eventsOf([taskId]))).get(taskId)
     return events ?? (yield* new TaskNotFound({ taskId }))
@@ -83,7 +78,7 @@ export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: 
       case "cancelled":
         // No row is kept for what has ended well: the history answers, in the order of its primary key.
         return yield* sql<IdRow>`SELECT e.task_id FROM duetime.event e
-          WHERE e.type = ${filter.stage === "succeeded" ? eventCodes.AttemptSucceeded : eventCodes.TaskCancelled}::int2
+          WHERE e.type = ANY(${int2s(filter.stage === "succeeded" ? succeededCodes : [eventCodes.TaskCancelled])})
             AND e.task_id > ${after(filter)}::uuid
             ${kindIds === null ? sql.literal("") : sql`AND EXISTS (SELECT 1 FROM duetime.event s WHERE s.task_id = e.task_id AND s.version = 1 AND s.kind_id = ANY(${int4s(kindIds)}))`}
           ORDER BY e.task_id LIMIT ${filter.limit}`
@@ -234,13 +229,15 @@ export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: 
     )
   )
 
-  return { state, hasEvent, history, find, streams, kinds: kindRecords, backlog }
+  return { eventsOf, history, find, streams, kinds: kindRecords, backlog }
 }
 
 const stateOf = (events: ReadonlyArray<TaskEvent> | undefined): ReadonlyArray<TaskState> => {
   const state = fold(events ?? [])
   return state === null ? [] : [state]
 }
+
+const succeededCodes = [eventCodes.AttemptSucceeded, eventCodes.TaskReconciled]
 
 const lowestId = lowerBoundAt(0)
 

@@ -6,6 +6,7 @@
 import { assert, layer } from "@effect/vitest"
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer } from "effect"
+import { askWaitsMs } from "../../../src/core/asks.ts"
 import { defaultKindPolicy } from "../../../src/core/KindPolicy.ts"
 import { byDay } from "../../../src/store/postgres/byDay.ts"
 import {
@@ -31,6 +32,7 @@ import {
   startSql,
   wholeDue
 } from "../../../src/store/postgres/statements.ts"
+import { takeParkedSql } from "../../../src/store/postgres/takeParked.ts"
 import { Session } from "../../../src/store/Session.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
 import { newTask } from "../contract/world.ts"
@@ -40,6 +42,7 @@ const futureTasks = 20_000
 const otherKinds = 1_000
 const backlogTasks = 3_000
 const announcedLetters = 5_000
+const parkedForPeople = 5_000
 const limit = 100
 const kind = "plans"
 
@@ -165,6 +168,23 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
         yield* sql`DELETE FROM duetime.dead_letter`
         assertReadsByKey(nodes)
         assert.strictEqual(rowsOf(nodes, "dead_letter"), 10)
+      })
+    )
+
+    it.effect("the look for parked tasks to ask about follows the index of those whose time has come", () =>
+      Effect.gen(function* () {
+        const { id } = yield* loaded
+        const sql = yield* PgClient.PgClient
+        yield* sql`INSERT INTO duetime.parked (due_at, parked_at, task_id, kind_id, version, attempt, charged, priority, cancel_requested, ask_at)
+          SELECT now(), now(), gen_random_uuid(), ${id}::int4, 4, 1, 1, 2, false,
+            CASE WHEN n > ${parkedForPeople}::int4 THEN now() + (n % 3 - 1) * interval '1 hour' END
+          FROM generate_series(1, ${parkedForPeople}::int4 + 60) n`
+        yield* sql`ANALYZE duetime.parked`.unprepared
+        const nodes = yield* planned(takeParkedSql, [int4s([id]), int4(10), float8s(askWaitsMs)], storeSettings)
+        yield* sql`DELETE FROM duetime.parked`
+        assertReadsByKey(nodes)
+        assertNoKindIsRead(nodes)
+        assert.isAtMost(rowsOf(nodes, "parked"), 2 * 10)
       })
     )
 

@@ -1,14 +1,16 @@
 import { assert, layer } from "@effect/vitest"
 import { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
-import { defaultKindPolicy } from "../../../src/core/KindPolicy.ts"
+import { defaultKindPolicy, type KindPolicy } from "../../../src/core/KindPolicy.ts"
 import { make } from "../../../src/store/postgres/Partitions.ts"
-import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { batchSizeMax, TaskStore } from "../../../src/store/TaskStore.ts"
 import {
   assertAuditIsGreen,
   claim,
+  claimed,
   finish,
   newEventId,
+  only,
   running,
   scheduled,
   start,
@@ -29,16 +31,16 @@ layer(pgWorld("embedded"), { excludeTestServices: true, timeout: 120_000 })("whe
       const plain = yield* scheduled(kind)
       const [table] = yield* sql<{ readonly name: string }>`SELECT tableoid::regclass::text AS name FROM duetime.due
         WHERE task_id = ${plain.taskId}::uuid`
-      const claimed = (request: Parameters<typeof claim>[1]) =>
+      const claimedIds = (request: Parameters<typeof claim>[1]) =>
         Effect.map(claim([kind], request), ({ tasks }) => tasks.map(({ taskId }) => taskId))
       yield* sql.unsafe(`ALTER TABLE ${table?.name} RENAME TO due_renamed`)
-      assert.deepStrictEqual(yield* claimed({ lookAheadMs: 0 }), [plain.taskId], "its table is gone")
+      assert.deepStrictEqual(yield* claimedIds({ lookAheadMs: 0 }), [plain.taskId], "its table is gone")
       const capped = yield* scheduled(kind)
       const caps = { concurrencyMax: 10, startsPerSecondMax: null }
-      assert.deepStrictEqual(yield* claimed({ lookAheadMs: 0, caps }), [capped.taskId], "in a transaction")
+      assert.deepStrictEqual(yield* claimedIds({ lookAheadMs: 0, caps }), [capped.taskId], "in a transaction")
       yield* sql.unsafe(`CREATE TABLE ${table?.name} (LIKE duetime.due)`)
       const elsewhere = yield* scheduled(kind)
-      assert.deepStrictEqual(yield* claimed({ lookAheadMs: 0 }), [elsewhere.taskId], "its table is another one")
+      assert.deepStrictEqual(yield* claimedIds({ lookAheadMs: 0 }), [elsewhere.taskId], "its table is another one")
       yield* assertAuditIsGreen
       yield* sql.unsafe(`DROP TABLE ${table?.name}`)
       yield* sql.unsafe(`ALTER TABLE duetime.due_renamed RENAME TO ${table?.name.replace("duetime.", "")}`)
@@ -50,7 +52,11 @@ layer(pgWorld("embedded"), { excludeTestServices: true, timeout: 120_000 })("whe
       const sql = yield* PgClient.PgClient
       const store = yield* TaskStore
       const kind = "retention"
-      yield* (yield* Session).serve([defaultKindPolicy(kind)])
+      const parking: KindPolicy = { ...defaultKindPolicy("retention.parking"), onInterrupted: "park" }
+      yield* (yield* Session).serve([defaultKindPolicy(kind), parking])
+      const reconciled = yield* parkedBy(parking)
+      yield* saidToBeDone(parking)
+      const parked = yield* parkedBy(parking)
       const succeeded = yield* running(kind)
       yield* finish(succeeded, { _tag: "Succeed", result: null })
       const dead = yield* running(kind)
@@ -69,8 +75,11 @@ layer(pgWorld("embedded"), { excludeTestServices: true, timeout: 120_000 })("whe
       const { made, dropped } = yield* partitions.maintainAt(nowMs + 400 * dayMs)
       assert.deepStrictEqual([made, dropped], [[], []])
 
-      const gone = yield* Effect.flip(store.history(succeeded.taskId))
-      assert.strictEqual(gone._tag, "TaskNotFound")
+      for (const { taskId } of [succeeded, reconciled]) {
+        assert.strictEqual((yield* Effect.flip(store.history(taskId)))._tag, "TaskNotFound")
+      }
+      assert.deepStrictEqual(yield* saidToBeDone(parking), { _tag: "Recorded", stage: "succeeded" })
+      assert.deepStrictEqual((yield* tagsOf(parked.taskId)).at(-1), "TaskReconciled")
       assert.deepStrictEqual((yield* tagsOf(dead.taskId)).at(-1), "TaskDeadLettered")
       assert.deepStrictEqual(yield* tagsOf(future.taskId), ["TaskScheduled"])
       const redriven = yield* store.act(dead.taskId, yield* newEventId, { _tag: "Redrive" })
@@ -111,4 +120,19 @@ layer(pgWorld("embedded"), { excludeTestServices: true, timeout: 120_000 })("whe
       yield* assertAuditIsGreen
     })
   )
+})
+
+/** A task whose deadline has passed. */
+const parkedBy = Effect.fnUntraced(function* ({ kind }: KindPolicy) {
+  const task = yield* claimed(kind)
+  yield* start(task, { timeoutMs: 0 })
+  yield* (yield* TaskStore).expire(batchSizeMax)
+  return task
+})
+
+const saidToBeDone = Effect.fnUntraced(function* (policy: KindPolicy) {
+  const store = yield* TaskStore
+  const { fence, taskId } = only(yield* store.takeParked({ kinds: [policy.kind], limit: 10 }))
+  const answer = { _tag: "Done", result: null } as const
+  return yield* store.reconcile({ taskId, fence, eventId: yield* newEventId, answer, policy })
 })

@@ -54,6 +54,8 @@ export const pgWorld = (server: ServerKind) =>
           pull: (request) => faulty(store.pull(request)),
           pause: (target, isPaused) => faulty(store.pause(target, isPaused)),
           relayDead: (limit, announce) => faulty(store.relayDead(limit, announce)),
+          takeParked: (request) => faulty(store.takeParked(request)),
+          reconcile: (request) => faulty(store.reconcile(request)),
           act: (taskId, eventId, wish) => faulty(store.act(taskId, eventId, wish))
         })
       ).pipe(
@@ -64,6 +66,10 @@ export const pgWorld = (server: ServerKind) =>
             killSession: (sessionId) =>
               Effect.orDie(
                 sql`UPDATE duetime.session SET lease_until = clock_timestamp() - interval '1 ms' WHERE session_id = ${sessionId}`
+              ),
+            hastenAsk: (taskId) =>
+              Effect.orDie(
+                sql`UPDATE duetime.parked SET ask_at = clock_timestamp() WHERE task_id = ${taskId}::uuid AND ask_at IS NOT NULL`
               ),
             secondSession: Effect.orDie(
               Effect.map(
