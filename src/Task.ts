@@ -23,20 +23,21 @@ import {
 } from "./Duetime.ts"
 import { type HandlerConflict, type KeyConflict, PayloadRejected } from "./DuetimeError.ts"
 import { durationMsOf, nameOf, rejected } from "./optionValues.ts"
-import { retryDelayMsMax } from "./RetryPolicy.ts"
 import type { ScheduleOptions } from "./ScheduleOptions.ts"
 import {
+  type Answer,
   type AsyncAttempt,
+  type AsyncInterrupted,
   type Attempt,
   type Codec,
-  Discard,
-  Fatal,
   Handlers,
   makeHandler,
   performAsync,
-  RetryIn,
-  Snooze
+  type Reconcile,
+  reconcileAsync
 } from "./worker/Handlers.ts"
+
+export { discard, done, fatal, notDone, retryIn, snooze, unknown } from "./handlerWords.ts"
 
 /**
  * A kind of task: its name, the schema of its payload, its policy. One value serves both sides: services schedule with
@@ -58,15 +59,33 @@ export interface Kind<in out Payload, in out Output = unknown> extends PayloadKi
    * The layer that handles this kind in a worker. What the handler needs becomes the layer's requirement; each attempt
    * has a scope of its own. Success is recorded with what the handler returns, a failure is retried by the policy;
    * `snooze`, `discard`, `fatal` and `retryIn` say more.
+   *
+   * Throws `OptionsRejected`, when the program starts, for a reconciler of a kind that does not park.
    */
-  readonly handle: <E, R>(
-    handler: (payload: Payload, attempt: Attempt<Output>) => Effect.Effect<Output, E, R>
-  ) => Layer.Layer<never, HandlerConflict, Handlers | Exclude<R, Scope.Scope>>
-  /** The same for an async function; timeout and drain arrive as an aborted `attempt.signal`. */
+  readonly handle: <E, R, ReconcileE = never, ReconcileR = never>(
+    handler: (payload: Payload, attempt: Attempt<Output>) => Effect.Effect<Output, E, R>,
+    options?: HandleOptions<Reconcile<Payload, Output, ReconcileE, ReconcileR>>
+  ) => Layer.Layer<never, HandlerConflict, Handlers | Exclude<R | ReconcileR, Scope.Scope>>
+  /** The same for async functions; timeout and drain arrive as an aborted `signal`. */
   readonly handleAsync: (
-    handler: (payload: Payload, attempt: AsyncAttempt<Output>) => Promise<Output>
+    handler: (payload: Payload, attempt: AsyncAttempt<Output>) => Promise<Output>,
+    options?: HandleOptions<ReconcileAsync<Payload, Output>>
   ) => Layer.Layer<never, HandlerConflict, Handlers>
 }
+
+export type HandleOptions<Reconciler> = {
+  /**
+   * For kinds with `onInterrupted: "park"`: asks the outside what became of an attempt whose worker died or that ran too long,
+   * and answers `Task.done(result)`, `Task.notDone` or `Task.unknown`. A failure, and no answer within 10 seconds, count as
+   * unknown. It must change nothing: it is asked again while nobody knows, 20 times in two hours; then a person decides.
+   */
+  readonly reconcile?: Reconciler
+}
+
+export type ReconcileAsync<Payload, Output> = (
+  payload: Payload,
+  interrupted: AsyncInterrupted
+) => Promise<Answer<Output>>
 
 /** A schema that needs no services and is not asynchronous. */
 export type PlainSchema = Schema.ConstraintCodec<unknown, unknown>
@@ -87,7 +106,10 @@ export type DefineOptions<Payload, Output> = {
   readonly priority?: Priority
   /** Spreads due times by `from` to `to` after the time asked for, up to 1 day; default none. */
   readonly dueJitter?: { readonly from?: Duration.Input; readonly to: Duration.Input }
-  /** After an attempt whose worker died or that ran too long: try again, or wait for a person. Default "retry". */
+  /**
+   * After an attempt whose worker died or that ran too long: try again, or wait until the handler's `reconcile` knows what it
+   * has done, or a person. Default "retry".
+   */
   readonly onInterrupted?: "retry" | "park"
   /**
    * Limits of the kind over the whole fleet; default none. `concurrency`: tasks claimed or running at once, 1 to 100,000.
@@ -117,27 +139,11 @@ export function define(kind: string, options: DefineOptions<PlainSchema | PlainF
   return isPlainSchema(payload) ? makeKind(policy, payload, result) : makeKind(policy, Schema.Struct(payload), result)
 }
 
-/** For handlers: `return yield* Task.snooze("10 minutes")`, or `throw` it. Tries again later; the attempt is not charged. */
-export const snooze = (duration: Duration.Input): Snooze => new Snooze({ inMs: delayMs("snooze", duration) })
-
-/** For handlers: the task is not worth another attempt. It becomes a dead letter with the reason `discarded`. */
-export const discard = (reason: string): Discard => new Discard({ reason })
-
-/** For handlers: failed, and trying again would not help. A dead letter at once, with this error. */
-export const fatal = (error: unknown): Fatal => new Fatal({ error })
-
-/** For handlers: failed with this error; the next attempt comes after this delay instead of the policy's. */
-export const retryIn = (duration: Duration.Input, error: unknown): RetryIn =>
-  new RetryIn({ inMs: delayMs("retryIn", duration), error })
-
 /** Longest spread of due times. */
 export const dueJitterMsMax = 86_400_000
 
 /** Kinds without a result schema: what the handler returns is kept if it is JSON. */
 const anyOutput = Schema.Unknown
-
-const delayMs = (field: string, duration: Duration.Input): number =>
-  Result.getOrThrow(durationMsOf(field, duration, { minMs: 0, maxMs: retryDelayMsMax }))
 
 const isPlainSchema = (payload: PlainSchema | PlainFields): payload is PlainSchema => Schema.isSchema(payload)
 
@@ -158,25 +164,45 @@ const makeKind = <Payload extends PlainSchema, Output extends PlainSchema>(
     encodePayload: (payload) =>
       Result.mapError(encodePayload(payload), (error) => payloadRejected(policy.kind, error.issue))
   }
-  const handle: Kind<Payload["Type"], Output["Type"]>["handle"] = <E, R>(
-    handler: (payload: Payload["Type"], attempt: Attempt<Output["Type"]>) => Effect.Effect<Output["Type"], E, R>
-  ) =>
-    Layer.effectDiscard(
+  const handle: Kind<Payload["Type"], Output["Type"]>["handle"] = <E, R, ReconcileE = never, ReconcileR = never>(
+    handler: (payload: Payload["Type"], attempt: Attempt<Output["Type"]>) => Effect.Effect<Output["Type"], E, R>,
+    { reconcile }: HandleOptions<Reconcile<Payload["Type"], Output["Type"], ReconcileE, ReconcileR>> = {}
+  ) => {
+    checkReconciler(policy, reconcile)
+    return Layer.effectDiscard(
       Effect.gen(function* () {
-        const context = yield* Effect.context<Exclude<R, Scope.Scope>>()
+        const context = yield* Effect.context<Exclude<R | ReconcileR, Scope.Scope>>()
         const handlers = yield* Handlers
-        yield* handlers.register(makeHandler(codec, handler, context))
+        yield* handlers.register(
+          makeHandler<Payload["Type"], Output["Type"], E, R | ReconcileR>(codec, handler, reconcile ?? null, context)
+        )
       })
     )
+  }
   return {
     ...self,
     kind: policy.kind,
     schedule: (payload, options) => Duetime.use((duetime) => duetime.schedule(self, payload, options)),
     scheduleMany: (tasks) => Duetime.use((duetime) => duetime.scheduleMany(self, tasks)),
     handle,
-    handleAsync: (handler) =>
-      handle((payload, attempt) => performAsync(attempt, (asyncAttempt) => handler(payload, asyncAttempt)))
+    handleAsync: (handler, { reconcile } = {}) => {
+      checkReconciler(policy, reconcile)
+      return handle(
+        (payload, attempt) => performAsync(attempt, (asyncAttempt) => handler(payload, asyncAttempt)),
+        reconcile === undefined
+          ? {}
+          : { reconcile: (payload, interrupted) => reconcileAsync(interrupted, (facts) => reconcile(payload, facts)) }
+      )
+    }
   }
+}
+
+const checkReconciler = ({ kind, onInterrupted }: KindPolicy, reconcile: unknown): void => {
+  if (reconcile === undefined) return
+  if (typeof reconcile !== "function") throw rejected("reconcile", reconcile, "Give a function, or leave it out")
+  if (onInterrupted === "park") return
+  const wayOut = `A reconciler is asked about parked tasks: define "${kind}" with onInterrupted: "park", or leave reconcile out`
+  throw rejected("onInterrupted", onInterrupted, wayOut)
 }
 
 const policyOf = (kind: string, options: DefineOptions<unknown, unknown>): KindPolicy => {

@@ -5,7 +5,7 @@ import { Duetime, Engine, type Ground, type Handlers, layerFromEnv, Worker, type
 import type { EntryReceipt, Find, Found, Pausable, PayloadKind, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
 import { type HandlerConflict, OptionsRejected } from "../DuetimeError.ts"
 import type { ScheduleOptions, When } from "../ScheduleOptions.ts"
-import type { Kind } from "../Task.ts"
+import type { HandleOptions, Kind, ReconcileAsync } from "../Task.ts"
 import type { TaskSummary, TaskView } from "../TaskView.ts"
 import type { AsyncAttempt } from "../worker/Handlers.ts"
 
@@ -15,7 +15,7 @@ export * from "../DuetimeError.ts"
 export type { EntryReceipt, Find, Found, Pausable, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
 export type { ScheduleOptions, When } from "../ScheduleOptions.ts"
 export type { TaskSummary, TaskView } from "../TaskView.ts"
-export type { AsyncAttempt, AsyncSql } from "../worker/Handlers.ts"
+export type { Answer, AsyncAttempt, AsyncInterrupted, AsyncSql } from "../worker/Handlers.ts"
 
 /**
  * The whole product for async and await: the same kinds, the same tables. Every method rejects with the tagged errors
@@ -49,10 +49,11 @@ export interface Connection extends AsyncDisposable {
   readonly pause: (target: Pausable) => Promise<void>
   readonly resume: (target: Pausable) => Promise<void>
 
-  /** Adds a handler for `work`. */
+  /** Adds a handler for `work`. Throws `OptionsRejected` for a reconciler of a kind that does not park. */
   readonly handle: <Payload, Output>(
     kind: Kind<Payload, Output>,
-    handler: (payload: Payload, attempt: AsyncAttempt<Output>) => Promise<Output>
+    handler: (payload: Payload, attempt: AsyncAttempt<Output>) => Promise<Output>,
+    options?: HandleOptions<ReconcileAsync<Payload, Output>>
   ) => Connection
   /**
    * Runs engine and worker with the handlers added so far. Resolves when it has stopped, every attempt ended or given
@@ -123,8 +124,8 @@ export const connect = async <E = never>(
     redrive: (id) => ask((duetime) => duetime.redrive(id)),
     pause: (target) => ask((duetime) => duetime.pause(target)),
     resume: (target) => ask((duetime) => duetime.resume(target)),
-    handle: (kind, handler) => {
-      handlers.push(kind.handleAsync(handler))
+    handle: (kind, handler, handleOptions) => {
+      handlers.push(kind.handleAsync(handler, handleOptions))
       return connection
     },
     work,

@@ -107,42 +107,46 @@ class StartedAttempt<in Result> implements Attempt<Result> {
 }
 
 /**
- * An async handler as an Effect. Interrupting it aborts the signal and then waits for the promise: an effect that
+ * An async function as an Effect. Interrupting it aborts the signal and then waits for the promise: an effect that
  * ended while the function still runs would hide from the worker that it is stuck.
  */
+export const untilSettled = <A>(run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, unknown> =>
+  Effect.callback<A, unknown>((resume) => {
+    const aborter = new AbortController()
+    // Inside a promise chain, so that a function that throws at once is caught like one that rejects.
+    const settled = Promise.resolve(aborter.signal)
+      .then(run)
+      .then(
+        (result) => resume(Effect.succeed(result)),
+        (error: unknown) => resume(Effect.fail(error))
+      )
+    return Effect.promise(() => {
+      aborter.abort(Cause.squash(Cause.interrupt()))
+      return settled
+    })
+  })
+
 export const performAsync = <Result>(
   attempt: Attempt<Result>,
   handler: (attempt: AsyncAttempt<Result>) => Promise<Result>
 ): Effect.Effect<Result, unknown> =>
-  Effect.contextWith((context) =>
-    Effect.callback<Result, unknown>((resume) => {
-      const aborter = new AbortController()
-      const runPromise = Effect.runPromiseExitWith(context)
-      const asyncAttempt: AsyncAttempt<Result> = {
+  Effect.contextWith((context) => {
+    const runPromise = Effect.runPromiseExitWith(context)
+    return untilSettled((signal) =>
+      handler({
         ...factsOf(attempt),
-        signal: aborter.signal,
+        signal,
         commit: async (body) => {
           const exit = await runPromise(
             attempt.commit((sql) => inTransaction(sql, body)),
-            { signal: aborter.signal }
+            { signal }
           )
           if (Exit.isSuccess(exit)) return exit.value
           throw Cause.squash(exit.cause)
         }
-      }
-      // Inside a promise chain, so that a handler that throws at once is caught like one that rejects.
-      const settled = Promise.resolve(asyncAttempt)
-        .then(handler)
-        .then(
-          (result) => resume(Effect.succeed(result)),
-          (error: unknown) => resume(Effect.fail(error))
-        )
-      return Effect.promise(() => {
-        aborter.abort(Cause.squash(Cause.interrupt()))
-        return settled
       })
-    })
-  )
+    )
+  })
 
 const inTransaction = <A>(sql: SqlClient, body: (sql: AsyncSql) => Promise<A>): Effect.Effect<A, unknown> =>
   Effect.contextWith((context) => {
@@ -175,4 +179,4 @@ const factsOf = ({ taskId, kind, number, dueAt, startedAt, deadline, idempotency
   fence
 })
 
-const dateAt = (atMs: number): Date => DateTime.toDateUtc(DateTime.makeUnsafe(atMs))
+export const dateAt = (atMs: number): Date => DateTime.toDateUtc(DateTime.makeUnsafe(atMs))

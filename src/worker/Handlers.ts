@@ -2,11 +2,18 @@ import { Context, Effect, type Fiber, Result, type Schema, type Scope } from "ef
 import type { KindPolicy } from "../core/KindPolicy.ts"
 import type { Json } from "../core/TaskEvent.ts"
 import { toStorable } from "../core/storable.ts"
+import type { Reconciliation } from "../core/TaskCommand.ts"
+import type { TaskId } from "../core/TaskId.ts"
+import type { Parked } from "../store/TaskStore.ts"
+import { type Answer, reconciliationOf } from "./Answer.ts"
 import { type Attempt, type AttemptGrant, makeAttempt } from "./Attempt.ts"
+import { type Interrupted, interruptedOf } from "./Interrupted.ts"
 import type { HandlerConflict } from "../DuetimeError.ts"
 import { PayloadUnfit } from "./AttemptFailure.ts"
 
+export type { Answer } from "./Answer.ts"
 export { type AsyncAttempt, type AsyncSql, type Attempt, type CommitFailure, performAsync } from "./Attempt.ts"
+export { type AsyncInterrupted, type Interrupted, reconcileAsync } from "./Interrupted.ts"
 export { Discard, Fatal, RetryIn, Snooze } from "./Outcome.ts"
 
 /**
@@ -24,7 +31,15 @@ export type Handler = {
   readonly policy: KindPolicy
   /** Calls user code, in a fiber of its own; never throws. The exit is the encoded result. */
   readonly begin: (grant: AttemptGrant) => Fiber.Fiber<Json, unknown>
+  /** Asks user code what became of an interrupted attempt; the answer is null if it does not know. Null: nobody can be asked. */
+  readonly reconcile: ((parked: Parked) => Effect.Effect<Reconciliation | null, unknown>) | null
 }
+
+/** Asks the outside what became of an interrupted attempt; must change nothing there, since it may be asked again. */
+export type Reconcile<Payload, Output, E, R> = (
+  payload: Payload,
+  interrupted: Interrupted
+) => Effect.Effect<Answer<Output>, E, R>
 
 /** Bytes of a result's JSON text. A result is for looking at, not for moving data. */
 export const resultBytesMax = 64 * 1024
@@ -41,6 +56,7 @@ export type Codec<Payload, Output> = {
 export const makeHandler = <Payload, Output, E, R>(
   codec: Codec<Payload, Output>,
   perform: (payload: Payload, attempt: Attempt<Output>) => Effect.Effect<Output, E, R>,
+  reconcile: Reconcile<Payload, Output, unknown, R> | null,
   context: Context.Context<Exclude<R, Scope.Scope>>
 ): Handler => {
   const fork = Effect.runForkWith(context)
@@ -58,19 +74,34 @@ export const makeHandler = <Payload, Output, E, R>(
     return null
   }
 
+  /** Calls user code with the decoded payload, in a scope of its own. */
+  const call = <A, E>(
+    task: { readonly taskId: TaskId; readonly attempt: number; readonly payload: Json },
+    body: (payload: Payload) => Effect.Effect<A, E, R>
+  ) =>
+    Effect.scoped(
+      Effect.suspend((): Effect.Effect<A, E | PayloadUnfit, R> => {
+        const payload = codec.decodePayload(task.payload)
+        return Result.isFailure(payload)
+          ? Effect.fail(new PayloadUnfit({ kind, problem: payload.failure.message }))
+          : body(payload.success)
+      })
+    ).pipe(Effect.annotateLogs({ taskId: task.taskId, kind, attempt: task.attempt }))
+
   return {
     policy: codec.policy,
     begin: (grant) =>
-      fork(
-        Effect.scoped(
-          Effect.suspend((): Effect.Effect<Json, E | PayloadUnfit, R> => {
-            const payload = codec.decodePayload(grant.started.payload)
-            return Result.isFailure(payload)
-              ? Effect.fail(new PayloadUnfit({ kind, problem: payload.failure.message }))
-              : Effect.map(perform(payload.success, makeAttempt(grant, resultOf)), resultOf)
-          })
-        ).pipe(Effect.annotateLogs({ taskId: grant.started.taskId, kind, attempt: grant.started.attempt }))
-      )
+      fork(call(grant.started, (payload) => Effect.map(perform(payload, makeAttempt(grant, resultOf)), resultOf))),
+    reconcile:
+      reconcile === null
+        ? null
+        : (parked) =>
+            call(parked, (payload) => reconcile(payload, interruptedOf(parked))).pipe(
+              Effect.flatMap((answer) =>
+                Effect.try({ try: () => reconciliationOf(answer, resultOf), catch: (e) => e })
+              ),
+              Effect.provideContext(context)
+            )
   }
 }
 

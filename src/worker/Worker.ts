@@ -14,6 +14,7 @@ import { takeFrom } from "./Intake.ts"
 import { makeOutage } from "./Outage.ts"
 import { makeOutcomeRecorder } from "./OutcomeRecorder.ts"
 import { pullForEver } from "./Pull.ts"
+import { makeReconciler } from "./Reconciler.ts"
 import { makeSlots } from "./Slots.ts"
 import { makeStartedHints } from "./StartedHints.ts"
 import { makeStarter } from "./Starter.ts"
@@ -29,6 +30,8 @@ import { makeStarter } from "./Starter.ts"
  *                            │         │
  *                            └── recorder ──finish──▶ store         what came of it: the fence of the start
  * ```
+ *
+ * Beside it a reconciler asks the outside about parked tasks of kinds that can be asked about.
  *
  * With a broker of the fleet it also pulls from the store what no dispatch has brought in time, and tells engines what it
  * has started.
@@ -104,6 +107,7 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
   const isServed: HandlerFilter = (handler) => handlers.get(handler.policy.kind) === handler
   const hints = broker.reach === "fleet" ? yield* makeStartedHints(broker) : null
   const starter = yield* makeStarter(runner, slots, isServed, outages, (claims) => hints?.tell(claims))
+  const reconciler = yield* makeReconciler(handlers, concurrency, outages.store)
   const intakes = new Map<string, Fiber.Fiber<never>>()
   const announcement = makeGate()
   let isAnnounced = true
@@ -153,6 +157,7 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
     handlers.set(kind, handler)
     yield* Effect.addFinalizer(() => unregister(handler))
     announce()
+    yield* reconciler.serve(handler)
     if (intakes.has(queue)) return
     const handlerOf = (kind: string) => handlers.get(kind)
     const intake = takeFrom(queue, handlerOf, slots, starter, outages.broker, arrivals, nowMs).pipe(
@@ -172,6 +177,7 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
       yield* Fiber.interrupt(intake)
     }
     yield* drain((other) => other === handler)
+    yield* reconciler.stop(handler)
   })
 
   const drain = Effect.fnUntraced(function* (isMeant: HandlerFilter) {

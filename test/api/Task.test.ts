@@ -5,7 +5,7 @@ import type { Duetime, Receipt, ScheduleError } from "../../src/Duetime.ts"
 import type { HandlerConflict, KeyConflict } from "../../src/DuetimeError.ts"
 import * as RetryPolicy from "../../src/RetryPolicy.ts"
 import * as Task from "../../src/Task.ts"
-import type { Attempt, Handlers } from "../../src/worker/Handlers.ts"
+import type { Attempt, Handlers, Interrupted } from "../../src/worker/Handlers.ts"
 
 describe("a kind's policy", () => {
   it("has defaults that are good enough to leave it out", () => {
@@ -76,6 +76,23 @@ describe("a kind's policy", () => {
     ["caps.perSecond is 0", () => Task.define("a", { payload: {}, caps: { perSecond: 0 } })],
     ["caps.perSecond is NaN", () => Task.define("a", { payload: {}, caps: { concurrency: 1, perSecond: Number.NaN } })],
     ["caps.perSecond is 100001", () => Task.define("a", { payload: {}, caps: { perSecond: 100_001 } })],
+    [
+      'onInterrupted is \'retry\'. A reconciler is asked about parked tasks: define "a" with onInterrupted: "park"',
+      () =>
+        Task.define("a", { payload: {} }).handle(() => Effect.void, { reconcile: () => Effect.succeed(Task.done()) })
+    ],
+    [
+      "onInterrupted is 'retry'. A reconciler",
+      () => Task.define("a", { payload: {} }).handleAsync(async () => {}, { reconcile: async () => Task.done() })
+    ],
+    [
+      "reconcile is true",
+      () =>
+        Task.define("a", { payload: {}, onInterrupted: "park" }).handleAsync(
+          async () => {},
+          unread('{"reconcile":true}')
+        )
+    ],
     ["snooze is -1", () => Task.snooze(-1)],
     ["retryIn is NaN", () => Task.retryIn(Number.NaN, "x")]
   ]
@@ -101,10 +118,11 @@ describe("types", () => {
     "test/Mailer"
   ) {}
   const Mail = Task.define("mail", {
+    onInterrupted: "park",
     payload: { to: Schema.String, copies: Schema.optionalKey(Schema.Int) },
     result: Schema.Struct({ messageId: Schema.String })
   })
-  const Plain = Task.define("plain", { payload: Schema.Array(Schema.Date) })
+  const Plain = Task.define("plain", { payload: Schema.Array(Schema.Date), onInterrupted: "park" })
 
   it("a payload is what its fields or its schema say", () => {
     expectTypeOf(Mail.schedule).parameter(0).toEqualTypeOf<{ readonly to: string; readonly copies?: number }>()
@@ -146,6 +164,31 @@ describe("types", () => {
     assert.isDefined(Mail.handleAsync(async () => ({ messageId: "1" })))
     // @ts-expect-error what is committed is the result
     assert.isDefined(Mail.handle((_, attempt) => attempt.commit(() => Effect.succeed({ messageId: 1 }))))
+  })
+
+  it("a reconciler gets the payload and the interrupted attempt, answers with the result, and its needs join the layer's", () => {
+    const layer = Mail.handle(() => Effect.succeed({ messageId: "1" }), {
+      reconcile: (payload, interrupted) => {
+        expectTypeOf(payload).toEqualTypeOf<{ readonly to: string; readonly copies?: number }>()
+        expectTypeOf(interrupted).toEqualTypeOf<Interrupted>()
+        return Effect.as(
+          Mailer.use((mailer) => mailer.send(payload.to)),
+          interrupted.ask > 3 ? Task.unknown : Task.done({ messageId: "1" })
+        )
+      }
+    })
+    expectTypeOf(layer).toEqualTypeOf<Layer.Layer<never, HandlerConflict, Handlers | Mailer>>()
+    const sent = async () => ({ messageId: "1" })
+    assert.isDefined(Mail.handleAsync(sent, { reconcile: async () => Task.notDone }))
+    assert.isDefined(Plain.handleAsync(async () => {}, { reconcile: async () => Task.done() }))
+    // @ts-expect-error done without the result that the kind has
+    assert.isDefined(Mail.handleAsync(sent, { reconcile: async () => Task.done() }))
+    // @ts-expect-error another result
+    assert.isDefined(Mail.handleAsync(sent, { reconcile: async () => Task.done({ messageId: 1 }) }))
+    // @ts-expect-error the result itself is no answer
+    assert.isDefined(Mail.handleAsync(sent, { reconcile: sent }))
+    // @ts-expect-error nothing is no answer
+    assert.isDefined(Plain.handle(() => Effect.void, { reconcile: () => Effect.void }))
   })
 
   it("a schema that needs services cannot be a payload: neither a client nor a worker has them", () => {

@@ -57,6 +57,19 @@ describe("without Effect", () => {
     assert.strictEqual((await duetime.get(id)).stage, "succeeded")
   })
 
+  it("a kind that parks may be given a reconciler, and one that does not is refused it", async () => {
+    await using duetime = await open()
+    const handler = async () => ({ text: "" })
+    const reconcile = async () => Task.done({ text: "Hello!" })
+    const Parking = Task.define("parking", {
+      payload: {},
+      result: Schema.Struct({ text: Schema.String }),
+      onInterrupted: "park"
+    })
+    assert.strictEqual(duetime.handle(Parking, handler, { reconcile }), duetime)
+    assert.throws(() => duetime.handle(Greet, handler, { reconcile }), /OptionsRejected: onInterrupted is 'retry'/)
+  })
+
   it("a kind is paused and resumed", async () => {
     await using duetime = await open()
     const greeted = Promise.withResolvers<string>()
