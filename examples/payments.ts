@@ -12,28 +12,43 @@ export const CollectPayment = Task.define("collect-payment", {
   priority: "critical",
   timeout: "2 seconds",
   retry: RetryPolicy.exponential({ base: "250 millis", cap: "5 seconds", attemptsMax: 12 }),
-  // The provider knows our key, so asking again is safe. For one that does not, say "park": the task then waits for
-  // somebody who looks up whether the money has moved.
-  onInterrupted: "retry"
+  // Providers forget a key after a day or so, and a task may wait longer than that for a worker. So an attempt that was cut
+  // off is not repeated blindly: first the provider is asked whether the money has moved.
+  onInterrupted: "park"
 })
 
 /** Calls the provider with a key that is the same in every attempt: however often it is asked, it charges once. */
 export const paymentService = (url: string) =>
-  CollectPayment.handleAsync(async (payment, { idempotencyKey, signal }) => {
-    const response = await fetch(new URL("/charges", url), {
-      method: "POST",
-      headers: { "content-type": "application/json", "idempotency-key": idempotencyKey },
-      body: JSON.stringify(payment),
-      signal
-    })
-    const answer = await response.text()
-    if (response.ok) return decodeCharge(answer)
+  CollectPayment.handleAsync(
+    async (payment, { idempotencyKey, signal }) => {
+      const response = await fetch(new URL("/charges", url), {
+        method: "POST",
+        headers: { "content-type": "application/json", "idempotency-key": idempotencyKey },
+        body: JSON.stringify(payment),
+        signal
+      })
+      const answer = await response.text()
+      if (response.ok) return decodeCharge(answer)
 
-    const error = new Error(`the provider answered ${response.status}: ${answer}`)
-    if (response.status === 429) throw Task.retryIn("30 seconds", error)
-    // Our fault, and it will be so again.
-    if (response.status < 500) throw Task.fatal(error)
-    throw error
-  })
+      const error = new Error(`the provider answered ${response.status}: ${answer}`)
+      if (response.status === 429) throw Task.retryIn("30 seconds", error)
+      // Our fault, and it will be so again.
+      if (response.status < 500) throw Task.fatal(error)
+      throw error
+    },
+    { reconcile: (_, { idempotencyKey, signal }) => lookUpCharge(url, idempotencyKey, signal) }
+  )
+
+/** Changes nothing, so it may be asked again and again. Anything but a clear answer throws, and is asked again later. */
+export const lookUpCharge = async (url: string, key: string, signal?: AbortSignal) => {
+  const response = await fetch(
+    new URL(`/charges/${encodeURIComponent(key)}`, url),
+    signal === undefined ? {} : { signal }
+  )
+  const answer = await response.text()
+  if (response.ok) return Task.done(decodeCharge(answer))
+  if (response.status === 404) return Task.notDone
+  throw new Error(`the provider answered ${response.status}: ${answer}`)
+}
 
 const decodeCharge = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({ chargeId: Schema.String })))

@@ -3,8 +3,9 @@ import { TaskStore } from "../../src/store/TaskStore.ts"
 import type { Progress } from "./progress.ts"
 
 /**
- * Longest wait for one more task to end. The lease of a run that was killed takes 5 s, and so does the longest retry; a
- * slow machine may take its time, but something must end now and then.
+ * Longest wait for one more task to end. The lease of a run that was killed takes 5 s, and so does the longest retry; what
+ * was cut off is asked about a few seconds later, and again after 10 s. A slow machine may take its time, but something
+ * must end now and then.
  */
 const standstillMsMax = 30_000
 const lookIntervalMs = 250
@@ -15,11 +16,11 @@ const lookIntervalMs = 250
  */
 const emptyLooksMin = 2
 
-/** Waits until no task is waiting or in progress, or nothing moves any more, which is for the check to report. */
+/** Waits until no task is waiting, in progress or parked, or nothing moves any more, which is for the check to report. */
 export const drained = Effect.fnUntraced(function* (progress: Progress) {
   const store = yield* TaskStore
   const isEmpty = Effect.map(
-    Effect.forEach(["pending", "claimed", "running"] as const, (stage) => store.find({ stage, limit: 1 })),
+    Effect.forEach(["pending", "claimed", "running", "parked"] as const, (stage) => store.find({ stage, limit: 1 })),
     (pages) => pages.every(({ tasks }) => tasks.length === 0)
   )
   let endedCount = progress.endedCount

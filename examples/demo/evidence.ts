@@ -62,7 +62,7 @@ export const readEvidence = Effect.gen(function* () {
         counts.attempts++
         if (event.dispatchedAtMs === null) counts.pulled++
       } else if (_tag === "AttemptFailed") counts.failed++
-      else if (_tag === "AttemptExpired") counts.expired++
+      else if (_tag === "AttemptExpired" || _tag === "TaskParked") counts.expired++
       else if (_tag === "AttemptReleased") counts.released++
     }
     earlyStarts.push(...earlyStartsOf(stream))

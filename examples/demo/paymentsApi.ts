@@ -2,7 +2,7 @@
  * The payments provider of the demo, and a bad one: of 100 calls 10 are answered with a 5xx and 2 never. Worse, half of
  * the former and all of the latter have charged the card. What makes it usable is what real providers do: a call that
  * repeats an Idempotency-Key gets the first call's result and charges nothing, also after a restart, because the
- * ledger is on disk before anything is answered.
+ * ledger is on disk before anything is answered; and it can be asked what it has done for a key.
  *
  *   node paymentsApi.ts charges.jsonl seed
  */
@@ -32,6 +32,7 @@ const main = (file: string, seed: number) => {
     if (!entry.repeated) charges.set(entry.key, entry)
   }
   const ledger = openLedger<ChargeEntry>(file, remember)
+  const writes = new Map<string, Promise<void>>()
   const random = randomOf(seed)
 
   const charge = async (key: string, payment: Payment): Promise<Answer> => {
@@ -45,15 +46,26 @@ const main = (file: string, seed: number) => {
     const entry = { key, chargeId, ...payment, repeated: first !== undefined }
     // At once, so that the same key in two calls at the same time charges once.
     remember(entry)
-    await ledger.append(entry)
+    const written = ledger.append(entry)
+    if (!entry.repeated) writes.set(key, written)
+    await written
     if (luck < failedBefore + failedAfter) return [502, { error: "lost the connection to ourselves" }]
     if (luck < failedBefore + failedAfter + hanging) return null
     return [201, { chargeId, amountCents: entry.amountCents }]
   }
 
+  /** What is on its way to the disk is waited for: neither denied nor promised too early. */
+  const find = async (key: string): Promise<Answer> => {
+    await writes.get(key)
+    const entry = charges.get(key)
+    return entry === undefined
+      ? [404, { error: "no charge has this key" }]
+      : [200, { chargeId: entry.chargeId, amountCents: entry.amountCents }]
+  }
+
   serveParent(
     createServer((request, response) => {
-      handle(request, charge).then(
+      handle(request, charge, find).then(
         (answer) => reply(response, answer),
         () => reply(response, [500, { error: "cannot write the ledger" }])
       )
@@ -66,10 +78,14 @@ type Answer = readonly [status: number, body: object] | null
 
 const handle = async (
   request: IncomingMessage,
-  charge: (key: string, payment: Payment) => Promise<Answer>
+  charge: (key: string, payment: Payment) => Promise<Answer>,
+  find: (key: string) => Promise<Answer>
 ): Promise<Answer> => {
+  const asked = request.method === "GET" ? /^\/charges\/([^/]+)$/.exec(request.url ?? "")?.[1] : undefined
+  if (asked !== undefined) return await find(decodeURIComponent(asked))
   const key = request.headers["idempotency-key"]
-  if (request.method !== "POST" || request.url !== "/charges") return [404, { error: "POST /charges" }]
+  if (request.method !== "POST" || request.url !== "/charges")
+    return [404, { error: "POST /charges or GET /charges/<key>" }]
   if (typeof key !== "string") return [400, { error: "Idempotency-Key is missing" }]
   let body = ""
   for await (const chunk of request.setEncoding("utf8")) {

@@ -118,5 +118,5 @@ const reconciled = (answer: Reconciliation, finished: Finished) => {
   const what = answer._tag === "Done" ? "has done its work" : "has done nothing"
   return finished.stage === "dead"
     ? Effect.logWarning(`a task is a dead letter: its last attempt was interrupted and ${what}`)
-    : Effect.logInfo(`an interrupted attempt ${what}; its task is ${finished.stage}`)
+    : Effect.logDebug(`an interrupted attempt ${what}; its task is ${finished.stage}`)
 }
