@@ -40,7 +40,7 @@ export class TestDuetime extends Context.Service<
     readonly pass: (duration: Duration.Input) => Effect.Effect<void>
     /** Start minus due time of each attempt of a task, in ms. */
     readonly driftMs: (id: string) => Effect.Effect<ReadonlyArray<number>, LookUpError>
-    /** Moves the clock until the task has ended; fails as a defect if that takes longer than the limit (default 30 days). */
+    /** Moves the clock until the task has ended or is parked; fails as a defect if that takes longer than the limit (default 30 days). */
     readonly untilEnded: (id: string, limit?: Duration.Input) => Effect.Effect<Stage, LookUpError>
     /** Moves the clock to the next due time, again and again, until no task is due within the limit (default 1 day). */
     readonly runAllDue: (limit?: Duration.Input) => Effect.Effect<void>

@@ -54,3 +54,14 @@ it.effect("runAllDue runs what is due within the limit, and nothing after it", (
     assert.deepStrictEqual(ran, ["now", "evening"])
   }).pipe(Effect.provide(TestDuetime.layer(handlers)))
 })
+
+it.effect("untilEnded stops at a parked task, and a few seconds later its reconciler has been asked", () => {
+  const Charge = Task.define("charge", { payload: {}, timeout: "1 second", onInterrupted: "park" })
+  const charges = Charge.handle(() => Effect.never, { reconcile: () => Effect.succeed(Task.done()) })
+  return Effect.gen(function* () {
+    const { id } = yield* Charge.schedule({})
+    assert.strictEqual(yield* TestDuetime.untilEnded(id), "parked")
+    yield* TestDuetime.pass("5 seconds")
+    assert.strictEqual(yield* TestDuetime.untilEnded(id), "succeeded")
+  }).pipe(Effect.provide(TestDuetime.layer(charges)))
+})

@@ -71,6 +71,25 @@ describe("a task's timeline", () => {
     )
   })
 
+  it("says who let a parked task go on, and what the outside knew of it", () => {
+    const parked = historyOf(
+      [0, { _tag: "TaskScheduled", kind: "charge", priority: "high", dueAtMs, key: null, payload: null }],
+      [1, { _tag: "TaskClaimed", sessionId: 2 }],
+      [2, started(1, 2)],
+      [9_000, { _tag: "TaskParked", attempt: 1, reason: "session-lost" }],
+      [10_000, { _tag: "TaskResumed", reason: "not-done", dueAtMs: dueAtMs + 11_000 }],
+      [11_000, { _tag: "TaskClaimed", sessionId: 2 }],
+      [11_001, started(2, 11_001)],
+      [20_000, { _tag: "TaskParked", attempt: 2, reason: "deadline" }],
+      [21_000, { _tag: "TaskReconciled", attempt: 2, result: { chargeId: "ch_1" } }]
+    )
+    const view = viewOf(parked)
+    const lines = (view === null ? "" : timeline(view, parked, paintFor(false))).split("\n")
+    assert.strictEqual(lines[0], `${taskId}  charge  high  SUCCEEDED on attempt 2`)
+    assert.include(lines, "  resumed     +10 s           not-done; due in 1 s")
+    assert.include(lines, '  reconciled  +21 s      #2   done; result {"chargeId":"ch_1"}')
+  })
+
   it("has the same words without colours", () => {
     const view = viewOf(history)
     const colored = view === null ? "" : timeline(view, history, paintFor(true))
