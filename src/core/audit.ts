@@ -1,7 +1,7 @@
 import { AcrossStreams } from "./audit/AcrossStreams.ts"
 import { attemptInvariants } from "./audit/attemptInvariants.ts"
 import { walk, type AuditedStream, type AuditOptions, type Invariant } from "./audit/AuditedStream.ts"
-import { projectionInvariants } from "./audit/projectionInvariants.ts"
+import { projectionInvariants, strayReasonOf, type AuditedRow } from "./audit/projectionInvariants.ts"
 import { streamInvariants } from "./audit/streamInvariants.ts"
 import type { TaskId } from "./TaskId.ts"
 
@@ -42,6 +42,18 @@ export const auditStream = (stream: AuditedStream, options: AuditOptions = {}): 
   return violations
 }
 
+/** Audits one projection row by itself: what no walk along the streams can meet. */
+export const auditRow = (row: AuditedRow): ReadonlyArray<Violation> => {
+  const message = strayReasonOf(row)
+  return message === null ? [] : [{ invariant: "S10", taskId: row.taskId, version: null, message }]
+}
+
+/** Audits streams that may have an event id or a key in common; keeps all of it in memory. */
+export const auditAcross = (streams: Iterable<AuditedStream>): ReadonlyArray<Violation> => {
+  const across = new AcrossStreams()
+  return [...streams].flatMap((stream) => across.check(stream).map((finding) => ({ ...finding, version: null })))
+}
+
 /** Counts what `auditStream` has found so far: the figures of an audit that runs over pages. */
 export class AuditTally {
   streamsCount = 0
@@ -57,10 +69,15 @@ export class AuditTally {
     this.streamsCount++
     this.eventsCount += stream.events.length
     const violations = auditStream(stream, this.#options)
+    this.add(violations)
+    return violations
+  }
+
+  /** Violations found in another way. */
+  add(violations: ReadonlyArray<Violation>): void {
     for (const { invariant } of violations) {
       this.violationsByInvariant.set(invariant, (this.violationsByInvariant.get(invariant) ?? 0) + 1)
     }
-    return violations
   }
 
   get violationsCount(): number {
@@ -71,3 +88,4 @@ export class AuditTally {
 }
 
 export type { AuditedProjection, AuditedStream, AuditOptions, Invariant } from "./audit/AuditedStream.ts"
+export { tableOf, type AuditedRow } from "./audit/projectionInvariants.ts"

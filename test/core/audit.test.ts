@@ -5,13 +5,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   audit,
+  auditRow,
   auditStream,
   AuditTally,
   invariants,
   type AuditedStream,
   type AuditOptions
 } from "../../src/core/audit.ts"
-import type { RetryPolicy } from "../../src/core/RetryPolicy.ts"
+import { attemptsMaxLimit, type RetryPolicy } from "../../src/core/RetryPolicy.ts"
 import type { TaskEvent } from "../../src/core/TaskEvent.ts"
 import {
   cancel,
@@ -87,6 +88,7 @@ type Stream = {
   taskId: string
   events: Array<TaskEvent>
   projections: Array<AuditedStream["projections"][number]>
+  unknown?: AuditedStream["unknown"] & {}
 }
 
 const mutants: ReadonlyArray<Mutant> = [
@@ -126,6 +128,7 @@ const mutants: ReadonlyArray<Mutant> = [
     "parked",
     (stream) => append(stream, { ...first(stream), _tag: "TaskRedriven", dueAtMs: startMs + 100 })
   ],
+  ["S2", "an event of a type from the future", "pending", (stream) => (stream.unknown = [{ version: 2, type: 99 }])],
   ["S2", "a pending task that starts by itself", "given back in every way", (stream) => drop(stream, 6)],
 
   ["S2", "a reconciliation of what was not parked", "reconciled", (stream) => drop(stream, 4)],
@@ -210,6 +213,22 @@ const mutants: ReadonlyArray<Mutant> = [
   ["S10", "a row with another due time", "pending", (stream) => editRow(stream, { dueAtMs: startMs + 1 })],
   ["S10", "a row of another attempt", "running", (stream) => editRow(stream, { attempt: 2 })],
   ["S10", "a row charged otherwise", "parked", (stream) => editRow(stream, { charged: 0 })],
+  [
+    "S10",
+    "a row with another fence",
+    "running",
+    (stream) => editRow(stream, { fence: { version: 2, eventId: "other" } })
+  ],
+  ["S10", "a row of another session", "claimed", (stream) => editRow(stream, { sessionId: 9 })],
+  ["S10", "a row with a later deadline", "running", (stream) => editRow(stream, { deadlineAtMs: startMs + 1e6 })],
+  ["S10", "a row with a wish that nobody had", "running", (stream) => editRow(stream, { cancelRequested: true })],
+  ["S10", "a row parked at another time", "parked", (stream) => editRow(stream, { sinceMs: startMs - 1 })],
+  [
+    "S10",
+    "a row dead for another reason",
+    "dead",
+    (stream) => editRow(stream, { death: { reason: "exhausted", error: { name: "Error", message: "other" } } })
+  ],
   ["S10", "a dead letter without a row", "dead", ({ projections }) => projections.splice(0)],
 
   [
@@ -325,6 +344,32 @@ describe("the auditor", () => {
   it("has a mutant for each of its invariants", () => {
     const killed = new Set(mutants.map(([invariant]) => invariant))
     assert.deepStrictEqual([...killed].toSorted(), invariants.map(({ id }) => id).toSorted())
+  })
+
+  it("finds a row of due where no event has put it, and no fault in a row that its stream leads to", () => {
+    const { events, projections } = copyOf("pending")
+    const [projection] = projections
+    if (projection === undefined) throw new Error("the stream has no row")
+    const reasonsOf = (changes: Partial<typeof projection>, of = events) =>
+      auditRow({ taskId: "t", projection: { ...projection, ...changes }, events: of }).map(({ message }) => message)
+    assert.deepStrictEqual(reasonsOf({}), [])
+    assert.deepStrictEqual(reasonsOf({ version: 7 }), [], "its stream finds it and compares it")
+    assert.deepStrictEqual(reasonsOf({ stage: "claimed" }), [], "its stream finds it and compares it")
+    assert.match(reasonsOf({ priority: "low" })[0] ?? "", /^a pending row at priority low, in the events it is normal$/)
+    assert.match(reasonsOf({ dueAtMs: startMs + 7 })[0] ?? "", /at dueAtMs/)
+    assert.match(reasonsOf({ kind: "other" })[0] ?? "", /at kind other/)
+    assert.match(reasonsOf({}, copyOf("running").events)[0] ?? "", /pending of a task that is running/)
+    assert.match(reasonsOf({ stage: "parked" }, [])[0] ?? "", /parked of a task without events/)
+  })
+
+  it("holds no task to a policy that nobody knows, but all to the most that any policy allows", () => {
+    const life = new TaskActor({ retry: { ...retry, attemptsMax: 2_000 } }).lives(schedule())
+    for (let attempt = 0; attempt < attemptsMaxLimit; attempt++) life.lives(claim, start, fail)
+    assert.deepStrictEqual(auditStream(life.stream), [])
+    assert.deepStrictEqual(
+      auditStream(life.lives(claim, start).stream).map(({ invariant }) => invariant),
+      ["S11"]
+    )
   })
 
   it("finds an event id that two streams share", () => {

@@ -1,6 +1,6 @@
 import { evolve } from "../evolve.ts"
 import type { KindPolicy } from "../KindPolicy.ts"
-import type { TaskEvent } from "../TaskEvent.ts"
+import type { AttemptError, DeadReason, TaskEvent } from "../TaskEvent.ts"
 import type { TaskId } from "../TaskId.ts"
 import type { TaskState } from "../TaskState.ts"
 
@@ -9,22 +9,33 @@ export type AuditedStream = {
   readonly taskId: TaskId
   readonly events: ReadonlyArray<TaskEvent>
   readonly projections: ReadonlyArray<AuditedProjection>
+  /** Events of a type that this code does not know: they are missing in `events`. */
+  readonly unknown?: ReadonlyArray<{ readonly version: number; readonly type: number }>
 }
 
+/** A projection row. What a store does not tell of it is not compared. */
 export type AuditedProjection = Pick<
   TaskState,
   "stage" | "kind" | "priority" | "dueAtMs" | "version" | "attempt" | "charged"
->
+> &
+  Partial<Pick<TaskState, "fence" | "sessionId" | "deadlineAtMs" | "cancelRequested">> & {
+    /** Of a parked or dead row: since when it is. */
+    readonly sinceMs?: number
+    /** Of a dead row. */
+    readonly death?: { readonly reason: DeadReason; readonly error: AttemptError }
+  }
 
 /** One event with the state it met and the state it left. */
 export type Step = { readonly before: TaskState | null; readonly event: TaskEvent; readonly after: TaskState }
 
 export type AuditOptions = {
   /**
-   * The policy that held for all of a kind's tasks. Undefined for a kind whose policy has changed or whose handlers
-   * choose their own delays: its limits and delays are then not checked.
+   * The policy that held for a task of the kind born at that instant, all its life. Undefined if it has changed or nobody
+   * knows: its limits and delays are then not checked.
    */
-  readonly policyOf?: ((kind: string) => KindPolicy | undefined) | undefined
+  readonly policyOf?: ((kind: string, bornAtMs: number) => KindPolicy | undefined) | undefined
+  /** Handlers may have chosen their own delays: no failure is held against the policy's ceiling. Default false. */
+  readonly ownDelays?: boolean | undefined
   /** How far the database's clock may have stepped back between two events of a stream, in ms. Default 0. */
   readonly clockStepMsMax?: number | undefined
 }

@@ -1,4 +1,4 @@
-import { delayCeilingMs, isExhausted } from "../RetryPolicy.ts"
+import { attemptsMaxLimit, delayCeilingMs, isExhausted } from "../RetryPolicy.ts"
 import type { TaskEvent } from "../TaskEvent.ts"
 import { instantPrecisionMs, type Finding, type Invariant, type Walk } from "./AuditedStream.ts"
 
@@ -55,21 +55,22 @@ function* leasesNeverOverlap({ stream }: Walk): Iterable<Finding> {
 
 /**
  * Never more charged attempts than the policy allows, and one more for each time a person resumed a parked task; a task
- * is exhausted only at that limit, and not retried there.
+ * is exhausted only at that limit, and not retried there. Where the policy is not known, no more than any policy allows.
  */
-function* attemptsStayWithinPolicy({ options, steps }: Walk): Iterable<Finding> {
+function* attemptsStayWithinPolicy(walk: Walk): Iterable<Finding> {
+  const { steps } = walk
   let resumedCount = 0
   for (const { after, before, event } of steps) {
     if (event._tag === "TaskResumed" && event.reason === "run-now") resumedCount++
     if (event._tag === "TaskRedriven") resumedCount = 0
-    const retry = options.policyOf?.(after.kind)?.retry
-    if (retry === undefined) continue
+    const retry = policyOf(walk, after.kind)?.retry
     const { version } = event
     const charged = before?.charged ?? 0
-    const limit = retry.attemptsMax + resumedCount
+    const limit = (retry?.attemptsMax ?? attemptsMaxLimit) + resumedCount
     if (event._tag === "AttemptStarted" && after.charged > limit) {
       yield { version, message: `attempt ${after.charged} is charged, the policy allows ${limit}` }
     }
+    if (retry === undefined) continue
     if (event._tag === "TaskDeadLettered" && event.reason === "exhausted" && !isExhausted(retry, charged)) {
       yield { version, message: `exhausted after ${charged} of ${retry.attemptsMax} attempts` }
     }
@@ -80,15 +81,17 @@ function* attemptsStayWithinPolicy({ options, steps }: Walk): Iterable<Finding> 
 }
 
 /** A retry is due between the failure and the policy's ceiling after it; nothing becomes due in its own past. */
-function* retriesStayWithinBounds({ options, steps }: Walk): Iterable<Finding> {
-  for (const { before, event } of steps) {
+function* retriesStayWithinBounds(walk: Walk): Iterable<Finding> {
+  for (const { before, event } of walk.steps) {
     if (!("dueAtMs" in event && ("attempt" in event || isRetry(event)))) continue
     const delayMs = event.dueAtMs - event.atMs
     if (delayMs < -instantPrecisionMs) {
       yield { version: event.version, message: `due ${-delayMs} ms before the attempt ended` }
     }
-    const retry = options.policyOf?.(before?.kind ?? "")?.retry
-    if (retry === undefined || !isRetry(event)) continue
+    // A handler may name a delay of its own when it fails, and nowhere else.
+    const isBounded = isRetry(event) && (event._tag !== "AttemptFailed" || walk.options.ownDelays !== true)
+    const retry = isBounded ? policyOf(walk, before?.kind ?? "")?.retry : undefined
+    if (retry === undefined) continue
     const ceilingMs = delayCeilingMs(retry, before?.charged ?? 1)
     if (delayMs > ceilingMs + roundingMs) {
       yield { version: event.version, message: `retried after ${delayMs} ms, the ceiling is ${ceilingMs} ms` }
@@ -120,6 +123,9 @@ const isRetry = (event: TaskEvent): boolean =>
   event._tag === "AttemptFailed" ||
   event._tag === "AttemptExpired" ||
   (event._tag === "TaskResumed" && event.reason === "not-done")
+
+const policyOf = ({ options, stream }: Walk, kind: string) =>
+  options.policyOf?.(kind, stream.events[0]?.atMs ?? Number.NEGATIVE_INFINITY)
 
 /** A delay is rounded to a whole ms and its instant up to the next one. */
 const roundingMs = 2

@@ -16,7 +16,8 @@ function* versionsAreGapless({ stream }: Walk): Iterable<Finding> {
 }
 
 /** Every event is one the machine's table can append in the stage and cancel request folded so far. */
-function* eventsAreLegal({ steps }: Walk): Iterable<Finding> {
+function* eventsAreLegal({ steps, stream }: Walk): Iterable<Finding> {
+  for (const { type, version } of stream.unknown ?? []) yield { version, message: `the event type ${type} is unknown` }
   for (const { before, event } of steps) {
     if (isLegal(before, event)) continue
     const from = before === null ? "none" : before.stage
