@@ -27,8 +27,10 @@ import * as EngineConfig from "./engine/EngineConfig.ts"
 import * as MemoryStore from "./store/MemoryStore.ts"
 import * as Migrations from "./store/postgres/Migrations.ts"
 import { retentionDaysDefault, retentionDaysMax } from "./store/postgres/partitionPlan.ts"
+import * as PgProjections from "./store/postgres/PgProjections.ts"
 import * as PgTaskStore from "./store/postgres/PgTaskStore.ts"
 import { unavailable } from "./store/postgres/sqlErrors.ts"
+import type { Projections } from "./store/Projections.ts"
 import { leaseMsDefault, type Session } from "./store/Session.ts"
 import type { SchemaNewer, SchemaOutdated, StoreUnavailable, UnsafeDurability } from "./store/StoreError.ts"
 import type { TaskStore } from "./store/TaskStore.ts"
@@ -219,6 +221,11 @@ export const layerClient: Layer.Layer<Duetime | TaskStore | PgClient.PgClient, S
       )
     )
   )
+
+/** For the auditor and the rebuild: events and rows side by side. It asks for no durability, for it acknowledges nothing. */
+export const layerProjections: Layer.Layer<Projections, StoreFailure | ConfigInvalid> = Layer.unwrap(
+  Effect.map(settings, ({ url }) => PgProjections.layer.pipe(Layer.provide(client(url, 1))))
+)
 
 /** None: dispatch stays in the process. */
 export const kafkaFromEnv = KafkaSettings.config.pipe(Effect.catchTag("ConfigError", configInvalid))

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { Duetime } from "../Duetime.ts"
+import type { Projections } from "../store/Projections.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 
 export type Client = {
@@ -21,4 +22,14 @@ export const withClient = Effect.fnUntraced(function* <A, E, R>(use: (client: Cl
     return yield* use({ duetime: yield* Duetime, store: yield* TaskStore })
   })
   return yield* Effect.provide(used, layerClient)
+})
+
+/** As above, for what looks at events and rows side by side. */
+export const withProjections = Effect.fnUntraced(function* <A, E, R>(
+  use: (projections: Projections["Service"]) => Effect.Effect<A, E, R>
+) {
+  const [{ layerProjections }, { Projections }] = yield* Effect.promise(() =>
+    Promise.all([import("../layers.ts"), import("../store/Projections.ts")])
+  )
+  return yield* Effect.provide(Effect.flatMap(Projections, use), layerProjections)
 })

@@ -8,6 +8,7 @@ import { engine } from "./commands/engine.ts"
 import { kinds } from "./commands/kinds.ts"
 import { migrate } from "./commands/migrate.ts"
 import { pause } from "./commands/pause.ts"
+import { projections } from "./commands/projections.ts"
 import { reprioritise } from "./commands/reprioritise.ts"
 import { reschedule } from "./commands/reschedule.ts"
 import { resume } from "./commands/resume.ts"
@@ -42,6 +43,7 @@ export const rootCommand = Command.make("duetime").pipe(
     pause,
     resume,
     audit,
+    projections,
     migrate,
     topics,
     engine,

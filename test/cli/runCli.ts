@@ -8,7 +8,11 @@ export type Ended = { readonly status: number; readonly stdout: string; readonly
 export type Environment = Readonly<Record<string, string>>
 
 /** The real command line in a process of its own, with nothing in its environment but what a test gives it. */
-export const runProcess = (args: ReadonlyArray<string>, env: Environment = {}): Effect.Effect<Ended> =>
+export const runProcess = (
+  args: ReadonlyArray<string>,
+  env: Environment = {},
+  { interruptWhen = Effect.never }: { readonly interruptWhen?: Effect.Effect<unknown> } = {}
+): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
     const child = execFile(
       process.execPath,
@@ -19,6 +23,8 @@ export const runProcess = (args: ReadonlyArray<string>, env: Environment = {}): 
         resume(Effect.succeed({ status, stdout, stderr }))
       }
     )
+    const interrupting = Effect.runFork(Effect.tap(interruptWhen, () => Effect.sync(() => child.kill("SIGINT"))))
+    child.once("exit", () => interrupting.interruptUnsafe())
     return Effect.sync(() => child.kill())
   })
 

@@ -1,82 +1,89 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { Violation } from "../../core/audit.ts"
+import type { AnnouncedPolicy, Projections } from "../../store/Projections.ts"
 import { type Answer, answering } from "../Answer.ts"
 import { AuditFailed } from "../AuditFailed.ts"
-import { type Client, withClient } from "../connection.ts"
-import type { Paint } from "../render/paint.ts"
-import { counted, table } from "../render/table.ts"
-import { oneLine } from "../render/text.ts"
-
-/** Streams per page; a page is held in memory. */
-const pageSize = 500
-/** Violations shown one by one; all are counted. */
-const shownMax = 50
-/** A line about the progress every so many streams. */
-const progressEvery = 50_000
+import { withProjections } from "../connection.ts"
+import { eachPage } from "../eachPage.ts"
+import { counted } from "../render/table.ts"
+import { shownMax, violationsText } from "../violationsText.ts"
 
 const clockStep = Flag.Int("clock-step-ms").pipe(
   Flag.withDescription("How far the database's clock may have stepped back, in ms; default 0"),
   Flag.withMetavar("ms"),
   Flag.withDefault(0)
 )
+const policies = Flag.Boolean("policies").pipe(
+  Flag.withDescription(
+    "Hold tasks born since their kind's policy last changed against that policy, too; not while workers of an older release run"
+  ),
+  Flag.withDefault(false),
+  Flag.withoutNegation
+)
 
 export const audit = Command.make(
   "audit",
-  { clockStepMsMax: clockStep },
-  answering((options) => withClient((client) => auditAll(client, options)))
+  { clockStepMsMax: clockStep, policies },
+  answering((options) => withProjections((projections) => auditAll(projections, options)))
 ).pipe(
   Command.withDescription("Hold every stored event and projection against the promise; exit 1 if one breaks it"),
   Command.withExamples([{ command: "duetime audit", description: "After a restore, a failover or a suspicion" }])
 )
 
-/** The policies of kinds may have changed during a task's life, so what depends on them is not checked here. */
-const auditAll = Effect.fnUntraced(function* ({ store }: Client, options: { readonly clockStepMsMax: number }) {
-  const { AuditTally } = yield* Effect.promise(() => import("../../core/audit.ts"))
-  const tally = new AuditTally(options)
+type Options = { readonly clockStepMsMax: number; readonly policies: boolean }
+
+/** Along the streams, then along the rows for those that no stream leads to, then what only all streams together can show. */
+const auditAll = Effect.fnUntraced(function* (projections: Projections["Service"], options: Options) {
+  const { auditAcross, auditRow, AuditTally } = yield* Effect.promise(() => import("../../core/audit.ts"))
+  const announced = options.policies ? yield* projections.policies : new Map<string, AnnouncedPolicy>()
+  const tally = new AuditTally({
+    clockStepMsMax: options.clockStepMsMax,
+    // A policy is only known since it was announced, and never what delay a handler has asked for.
+    policyOf: (kind, bornAtMs) => {
+      const found = announced.get(kind)
+      return found !== undefined && found.sinceMs <= bornAtMs ? found.policy : undefined
+    },
+    ownDelays: true
+  })
   const shown: Array<Violation> = []
-  let after: string | null = null
-  while (true) {
-    const page: ReadonlyArray<Parameters<typeof tally.check>[0]> = yield* store.streams(after, pageSize)
-    for (const stream of page) {
-      const violations = tally.check(stream)
-      if (shown.length < shownMax) shown.push(...violations.slice(0, shownMax - shown.length))
-    }
-    if (page.length < pageSize) break
-    after = page.at(-1)?.taskId ?? null
-    if (tally.streamsCount % progressEvery === 0)
-      yield* Console.error(`${counted(tally.streamsCount, "task")} so far ...`)
+  const show = (violations: ReadonlyArray<Violation>) => {
+    if (shown.length < shownMax) shown.push(...violations.slice(0, shownMax - shown.length))
   }
-  const counts = {
-    tasksCount: tally.streamsCount,
-    eventsCount: tally.eventsCount,
-    violationsCount: tally.violationsCount
+  const tasksCount = yield* eachPage("task", projections.streams, (streams) =>
+    Effect.sync(() => {
+      for (const stream of streams) show(tally.check(stream))
+    })
+  )
+  const add = (violations: ReadonlyArray<Violation>) => {
+    tally.add(violations)
+    show(violations)
   }
+  const rowsCount = yield* eachPage("row", projections.rows, (rows) =>
+    Effect.sync(() => {
+      for (const row of rows) add(auditRow(row))
+    })
+  )
+  add(auditAcross(yield* projections.twins))
+
+  const { eventsCount, violationsCount } = tally
   return {
-    document: { ...counts, violationsByInvariant: Object.fromEntries(tally.violationsByInvariant), violations: shown },
+    document: {
+      tasksCount,
+      eventsCount,
+      rowsCount,
+      violationsCount,
+      violationsByInvariant: Object.fromEntries(tally.violationsByInvariant),
+      violations: shown
+    },
     text: (paint) =>
       [
         ...(shown.length === 0 ? [] : [violationsText(shown, paint)]),
-        `${counted(counts.tasksCount, "task")}, ${counted(counts.eventsCount, "event")}, ${
-          counts.violationsCount === 0
-            ? paint.good("0 violations")
-            : paint.bad(counted(counts.violationsCount, "violation"))
+        `${counted(tasksCount, "task")}, ${counted(eventsCount, "event")}, ${counted(rowsCount, "row")}, ${
+          violationsCount === 0 ? paint.good("0 violations") : paint.bad(counted(violationsCount, "violation"))
         }`
       ].join("\n"),
-    ...(counts.violationsCount === 0 ? {} : { failure: new AuditFailed({ violationsCount: counts.violationsCount }) })
+    ...(violationsCount === 0 ? {} : { failure: new AuditFailed({ violationsCount }) })
   } satisfies Answer<AuditFailed>
 })
-
-const violationsText = (violations: ReadonlyArray<Violation>, paint: Paint): string =>
-  table(
-    violations,
-    [
-      { title: "RULE", value: ({ invariant }) => invariant, paint: paint.bad },
-      { title: "TASK", value: ({ taskId }) => taskId },
-      { title: "VERSION", value: ({ version }) => (version === null ? "" : String(version)), align: "right" },
-      { title: "FINDING", value: ({ message }) => oneLine(message) }
-    ],
-    paint
-  )

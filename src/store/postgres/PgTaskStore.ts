@@ -122,7 +122,7 @@ export const layerStore = (options: PgStoreOptions = {}): Layer.Layer<TaskStore,
   )
 
 /** Same server, same account, own pool. */
-const ownClient = (
+export const ownClient = (
   ambient: PgClient.PgClient,
   maxConnections: number
 ): Effect.Effect<PgClient.PgClient, SqlError, Scope.Scope> =>

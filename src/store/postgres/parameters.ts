@@ -15,6 +15,7 @@ export const texts = arrayOf(PgTypes.OID.text)
 /** From milliseconds since 1970; whole ones, since the wire form of a fraction is not exact. */
 export const instants = arrayOf(PgTypes.OID.timestamptz)
 
+export const int2 = PgTypes.int2
 export const int4 = PgTypes.int4
 export const float8 = PgTypes.float8
 export const uuid = PgTypes.uuid
