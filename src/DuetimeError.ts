@@ -12,6 +12,7 @@ export {
   LeaseLost,
   SchemaNewer,
   SchemaOutdated,
+  ServerTooOld,
   StoreUnavailable,
   TaskNotFound,
   UnsafeDurability

@@ -32,13 +32,19 @@ import * as PgTaskStore from "./store/postgres/PgTaskStore.ts"
 import { unavailable } from "./store/postgres/sqlErrors.ts"
 import type { Projections } from "./store/Projections.ts"
 import { leaseMsDefault, type Session } from "./store/Session.ts"
-import type { SchemaNewer, SchemaOutdated, StoreUnavailable, UnsafeDurability } from "./store/StoreError.ts"
+import type {
+  SchemaNewer,
+  SchemaOutdated,
+  ServerTooOld,
+  StoreUnavailable,
+  UnsafeDurability
+} from "./store/StoreError.ts"
 import type { TaskStore } from "./store/TaskStore.ts"
 import { CommitSql } from "./worker/CommitSql.ts"
 
 /** What engines, workers and clients stand on. */
 export type Ground = Duetime | TaskStore | Session | Broker
-export type StoreFailure = StoreUnavailable | SchemaOutdated | SchemaNewer | UnsafeDurability
+export type StoreFailure = StoreUnavailable | ServerTooOld | SchemaOutdated | SchemaNewer | UnsafeDurability
 export type BrokerFailure = BrokerUnavailable | BrokerRefused
 export { KafkaTopics } from "./broker/kafka/KafkaTopics.ts"
 

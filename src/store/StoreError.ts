@@ -51,6 +51,17 @@ export class LeaseLost extends Schema.TaggedError<LeaseLost>("duetime/LeaseLost"
   }
 }
 
+/** The server is older than any that duetime is tested on; nothing was started. */
+export class ServerTooOld extends Schema.TaggedError<ServerTooOld>("duetime/ServerTooOld")("ServerTooOld", {
+  found: Schema.String,
+  needed: Schema.Int
+}) {
+  override readonly [Runtime.errorExitCode] = 3
+  override get message(): string {
+    return `ServerTooOld: the server is PostgreSQL ${this.found}, duetime needs ${this.needed} or newer. Upgrade the server, or use another one; nothing was changed.`
+  }
+}
+
 /** The database's tables are older than this code needs. */
 export class SchemaOutdated extends Schema.TaggedError<SchemaOutdated>("duetime/SchemaOutdated")("SchemaOutdated", {
   found: Schema.Int,

@@ -47,6 +47,7 @@ const examples = [
     needed: 8,
     wayOut: 'Run "duetime topics ensure --queue emails", or lower DUETIME_KAFKA_PARTITIONS.'
   }),
+  new DuetimeError.ServerTooOld({ found: "13.4", needed: 15 }),
   new DuetimeError.SchemaOutdated({ found: 1, needed: 2 }),
   new DuetimeError.SchemaNewer({ found: 3, known: 2 }),
   new DuetimeError.UnsafeDurability({ setting: "fsync", value: "off" })

@@ -7,6 +7,11 @@ import { msOf } from "./parameters.ts"
 export type DatabaseClock = { readonly nowMs: () => number; readonly offsetMs: () => number }
 
 const syncIntervalMs = 10_000
+/**
+ * Above it a node's clock is told of. It is never refused: due times, leases and deadlines are the database's. But its logs
+ * do not agree with the history, and what an application computes by it (`dueAt`) is off by as much.
+ */
+export const offsetMsMax = 1_000
 /** Samples per sync; the one with the shortest round trip wins (Cristian's algorithm, 1989). */
 const samplesCount = 5
 
@@ -15,6 +20,19 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<DatabaseClock, SqlError, Scope.Scope> {
   const clock = yield* Clock.Clock
   let offsetMs = 0
+  let isTold = false
+
+  /** Once, until it has been right again. */
+  const tell = Effect.suspend(() => {
+    const isFar = Math.abs(offsetMs) > offsetMsMax
+    const isNews = isFar && !isTold
+    isTold = isFar
+    return isNews
+      ? Effect.logWarning(
+          `this node's clock is ${(Math.abs(offsetMs) / 1_000).toFixed(1)} s ${offsetMs > 0 ? "behind" : "ahead of"} the database's, which decides what is due. Synchronise both (NTP); until then logs and due times computed here are off by as much`
+        )
+      : Effect.void
+  })
 
   const sync = Effect.gen(function* () {
     let shortestMs = Infinity
@@ -27,6 +45,7 @@ export const make = Effect.fnUntraced(function* (
       shortestMs = answeredMs - askedMs
       offsetMs = nowMs - (askedMs + answeredMs) / 2
     }
+    yield* tell
   })
 
   yield* sync

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { readdirSync, readFileSync } from "node:fs"
 import { SchemaNewer, SchemaOutdated } from "../StoreError.ts"
+import { checkVersion } from "./serverChecks.ts"
 import { orUnavailable } from "./sqlErrors.ts"
 
 /**
@@ -27,6 +28,7 @@ export const all: Effect.Effect<ReadonlyArray<Migration>> = Effect.sync(() =>
 /** Applies what is pending and returns it. */
 export const migrate = Effect.gen(function* () {
   const sql = yield* SqlClient
+  yield* checkVersion(sql)
   const migrations = yield* all
   yield* checkNotNewer(migrations)
   // Two first migrations at once can both find the schema missing; the loser sees a unique violation and looks again.
@@ -50,8 +52,9 @@ export const pending = Effect.gen(function* () {
   return (yield* all).filter((migration) => migration.id > found)
 }).pipe(orUnavailable("migrate"))
 
-/** Fails unless the database is exactly as this code knows it. */
+/** Fails unless the server is new enough and the database exactly as this code knows it. */
 export const check = Effect.gen(function* () {
+  yield* checkVersion(yield* SqlClient)
   const migrations = yield* all
   const needed = migrations.at(-1)?.id ?? 0
   const found = yield* checkNotNewer(migrations)

@@ -4,7 +4,7 @@ import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { leaseMsDefault, Session } from "../Session.ts"
-import { type SchemaNewer, type SchemaOutdated, type StoreUnavailable, UnsafeDurability } from "../StoreError.ts"
+import type { SchemaNewer, SchemaOutdated, ServerTooOld, StoreUnavailable, UnsafeDurability } from "../StoreError.ts"
 import { TaskStore } from "../TaskStore.ts"
 import { make as makeAct } from "./act.ts"
 import { dayMs } from "./byDay.ts"
@@ -21,6 +21,7 @@ import { make as makePull } from "./pull.ts"
 import { make as makeReads } from "./read.ts"
 import { make as makeRelayDead } from "./relayDead.ts"
 import { make as makeSchedule } from "./schedule.ts"
+import { checkDurability } from "./serverChecks.ts"
 import { make as makeSettle } from "./settle.ts"
 import { idleInTransactionTimeoutMs, lockTimeoutMs, orUnavailable } from "./sqlErrors.ts"
 import { make as makeStart } from "./start.ts"
@@ -49,7 +50,7 @@ const connectionsMaxDefault = 6
 /** No statement of the hot path takes a second; one that does is stuck. */
 const statementTimeoutMs = 30_000
 
-type BuildError = StoreUnavailable | SchemaOutdated | SchemaNewer | UnsafeDurability
+type BuildError = StoreUnavailable | ServerTooOld | SchemaOutdated | SchemaNewer | UnsafeDurability
 
 const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
   const ambient = yield* PgClient.PgClient
@@ -145,16 +146,3 @@ export const ownClient = (
       enable_seqscan: "off"
     }
   }).pipe(Effect.provide(Reactivity.layer))
-
-/** Acknowledged means on disk: anything less is refused, unless the operator says so. */
-const checkDurability = Effect.fnUntraced(function* (sql: SqlClient) {
-  const rows = yield* sql<{ readonly name: string; readonly setting: string }>`SELECT name, setting FROM pg_settings
-    WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name`.pipe(
-    orUnavailable("checkDurability")
-  )
-  for (const { name, setting } of rows) {
-    if (setting === "off") {
-      return yield* new UnsafeDurability({ setting: name, value: setting })
-    }
-  }
-})

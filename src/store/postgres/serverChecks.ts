@@ -1,0 +1,29 @@
+import { Effect } from "effect"
+import type { SqlClient } from "effect/sql/SqlClient"
+import { ServerTooOld, UnsafeDurability } from "../StoreError.ts"
+import { orUnavailable } from "./sqlErrors.ts"
+
+/** The oldest major version that the store's laws are run on. */
+export const serverMajorMin = 15
+
+export const checkVersion = Effect.fnUntraced(function* (sql: SqlClient) {
+  const [found] = yield* sql<{ readonly number: number; readonly name: string }>`SELECT
+      current_setting('server_version_num')::int4 AS number, current_setting('server_version') AS name`
+  const tooOld = found === undefined ? null : tooOldOf(found.number, found.name)
+  if (tooOld !== null) return yield* tooOld
+}, orUnavailable("checkServer"))
+
+/** @param versionNumber as in `server_version_num`: the major version times 10,000 and the minor one */
+export const tooOldOf = (versionNumber: number, name: string): ServerTooOld | null =>
+  Math.floor(versionNumber / 10_000) >= serverMajorMin
+    ? null
+    : new ServerTooOld({ found: name, needed: serverMajorMin })
+
+/** Acknowledged means on disk: anything less is refused, unless the operator says so. */
+export const checkDurability = Effect.fnUntraced(function* (sql: SqlClient) {
+  const rows = yield* sql<{ readonly name: string; readonly setting: string }>`SELECT name, setting FROM pg_settings
+    WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name`
+  for (const { name, setting } of rows) {
+    if (setting === "off") return yield* new UnsafeDurability({ setting: name, value: setting })
+  }
+}, orUnavailable("checkDurability"))
