@@ -3,7 +3,7 @@
  * past or far ahead of the store's own clock, and leases end by `StoreControl`. After each law the whole database is
  * audited, so a law also fails for what it did not look at.
  */
-import { layer } from "@effect/vitest"
+import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { describe } from "vitest"
 import { actLaws } from "./contract/actLaws.ts"
@@ -20,7 +20,7 @@ import { readLaws } from "./contract/readLaws.ts"
 import { reconcileLaws } from "./contract/reconcileLaws.ts"
 import { largeBatchLaws, scheduleLaws } from "./contract/scheduleLaws.ts"
 import { startLaws } from "./contract/startLaws.ts"
-import { assertAuditIsGreen, type Law, type World } from "./contract/world.ts"
+import { assertAuditIsGreen, type Law, StoreControl, type World } from "./contract/world.ts"
 
 const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["schedule", scheduleLaws],
@@ -57,6 +57,12 @@ export const taskStoreContract = <E>(name: string, store: Layer.Layer<World, E>)
           )
         })
       }
+
+      it.effect("and when all laws have run, every row is the fold of its events, column by column", () =>
+        Effect.gen(function* () {
+          assert.deepStrictEqual(yield* (yield* StoreControl).auditRows, [])
+        })
+      )
     })
   })
 }

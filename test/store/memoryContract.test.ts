@@ -8,7 +8,8 @@ const control = Layer.effect(
     failNext: (fault) => failNext(fault),
     hastenAsk,
     killSession,
-    secondSession: openSession
+    secondSession: openSession,
+    auditRows: Effect.succeed([])
   }))
 )
 

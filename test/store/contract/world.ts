@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import { Clock, Context, Effect, type Scope } from "effect"
-import { audit } from "../../../src/core/audit.ts"
+import { audit, type Violation } from "../../../src/core/audit.ts"
 import { fold } from "../../../src/core/evolve.ts"
 import { defaultKindPolicy, type KindPolicy } from "../../../src/core/KindPolicy.ts"
 import type { Outcome } from "../../../src/core/TaskCommand.ts"
@@ -33,6 +33,8 @@ export class StoreControl extends Context.Service<
      * and its answer is lost.
      */
     readonly failNext: (fault: "before" | "after") => Effect.Effect<void>
+    /** What an audit along the rows finds, of every column; nothing for a store that has no rows of its own. */
+    readonly auditRows: Effect.Effect<ReadonlyArray<Violation>>
   }
 >()("duetime/test/StoreControl") {}
 

@@ -1,6 +1,10 @@
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer } from "effect"
+import { eachPage } from "../../../src/cli/eachPage.ts"
+import { auditAcross, auditRow, auditStream, type Violation } from "../../../src/core/audit.ts"
+import * as PgProjections from "../../../src/store/postgres/PgProjections.ts"
 import * as PgTaskStore from "../../../src/store/postgres/PgTaskStore.ts"
+import { Projections } from "../../../src/store/Projections.ts"
 import { Session } from "../../../src/store/Session.ts"
 import { StoreUnavailable } from "../../../src/store/StoreError.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
@@ -10,6 +14,19 @@ import { StoreControl } from "../TaskStore.contract.ts"
 /** The PostgreSQL store on a database of its own. Tests run without fsync, which the store would refuse. */
 export const pgStore = (server: ServerKind) =>
   PgTaskStore.layer({ migrate: true, unsafeDurability: true }).pipe(Layer.provideMerge(database({ server })))
+
+/** As the command line audits: every column of every row, from the streams and from the rows. */
+const auditRows = Effect.gen(function* () {
+  const projections = yield* Projections
+  const violations: Array<Violation> = []
+  yield* eachPage("stream", projections.streams, (streams) =>
+    Effect.sync(() => violations.push(...streams.flatMap((stream) => auditStream(stream))))
+  )
+  yield* eachPage("row", projections.rows, (rows) =>
+    Effect.sync(() => violations.push(...rows.flatMap((row) => auditRow(row))))
+  )
+  return [...violations, ...auditAcross(yield* projections.twins)]
+}).pipe(Effect.provide(PgProjections.layer))
 
 /** The contract's world: the store, with faults injected between the port and its caller. */
 export const pgWorld = (server: ServerKind) =>
@@ -81,7 +98,8 @@ export const pgWorld = (server: ServerKind) =>
             failNext: (next) =>
               Effect.sync(() => {
                 fault = next
-              })
+              }),
+            auditRows: Effect.orDie(auditRows).pipe(Effect.provideService(PgClient.PgClient, sql))
           })
         )
       )
