@@ -54,6 +54,25 @@ export const auditAcross = (streams: Iterable<AuditedStream>): ReadonlyArray<Vio
   return [...streams].flatMap((stream) => across.check(stream).map((finding) => ({ ...finding, version: null })))
 }
 
+/** A live task that does not hold its key, or a key held by a task without events. */
+export const auditKey = ({
+  holderId,
+  key,
+  kind,
+  taskId
+}: {
+  readonly taskId: TaskId
+  readonly kind: string
+  readonly key: string
+  readonly holderId: TaskId | null
+}): Violation => {
+  const held =
+    holderId === taskId
+      ? "is held by this task, which has no events"
+      : `was scheduled with this task and is held by ${holderId ?? "none"}`
+  return { invariant: "S15", taskId, version: null, message: `the key ${key} of ${kind} ${held}` }
+}
+
 /** Counts what `auditStream` has found so far: the figures of an audit that runs over pages. */
 export class AuditTally {
   streamsCount = 0

@@ -19,6 +19,8 @@ export class Projections extends Context.Service<
     readonly rows: (after: string | null) => Effect.Effect<Page<StoredRow>, StoreUnavailable>
     /** Streams that have an event id or a key in common with another one, `twinsMax` at most. */
     readonly twins: Effect.Effect<ReadonlyArray<AuditedStream>, StoreUnavailable>
+    /** Live tasks that do not hold their key, and keys held by tasks without events; `keyFaultsMax` of each at most. */
+    readonly keyFaults: Effect.Effect<ReadonlyArray<KeyFault>, StoreUnavailable>
     /** Policies as they are announced now, and since when each is what it is. */
     readonly policies: Effect.Effect<ReadonlyMap<string, AnnouncedPolicy>, StoreUnavailable>
 
@@ -31,11 +33,14 @@ export class Projections extends Context.Service<
      * which nobody else moves a task. Answers for how many; a task whose history cannot be trusted is left as it is.
      */
     readonly replace: (taskIds: ReadonlyArray<TaskId>) => Effect.Effect<number, StoreUnavailable>
+    /** Gives keys back to the live tasks they were scheduled with and frees those of tasks without events. Answers how many. */
+    readonly replaceKeys: Effect.Effect<number, StoreUnavailable>
   }
 >()("duetime/store/Projections") {}
 
 /** Streams with something in common that are held in memory at once. */
 export const twinsMax = 1_000
+export const keyFaultsMax = 1_000
 /** Tasks whose rows are replaced in one transaction: some 50 ms in which no other task moves. */
 export const replacedMax = 500
 
@@ -47,5 +52,13 @@ export type Page<A> = {
 
 /** A projection row with its place, which only the store can read. */
 export type StoredRow = AuditedRow & { readonly place: string }
+
+export type KeyFault = {
+  readonly taskId: TaskId
+  readonly kind: string
+  readonly key: string
+  /** Who has the key instead, or the task itself if it is one without events. */
+  readonly holderId: TaskId | null
+}
 
 export type AnnouncedPolicy = { readonly policy: KindPolicy; readonly sinceMs: number }

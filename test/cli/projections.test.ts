@@ -9,6 +9,7 @@ import {
   failure,
   finish,
   newEventId,
+  newTask,
   running,
   scheduled,
   servedKind,
@@ -157,6 +158,8 @@ const orphans: ReadonlyArray<string> = [
 ]
 
 const strange = "019ab1d6-9c00-7a1b-8c2d-0123456789ab"
+/** Of a day that retention has not dropped. */
+const lateStrange = "03e8b1d6-9c00-7a1b-8c2d-0123456789ab"
 
 layer(pgStore("embedded"), { excludeTestServices: true, timeout: 120_000 })("damaged projections", (it) => {
   for (const table of ["due", "in_progress", "parked", "dead_letter"]) {
@@ -187,6 +190,30 @@ layer(pgStore("embedded"), { excludeTestServices: true, timeout: 120_000 })("dam
       })
     )
   }
+
+  it.effect("get keys back that live tasks have lost, and lose those of tasks that no event tells of", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const store = yield* TaskStore
+      const kind = yield* servedKind()
+      const lost = yield* scheduled(kind, { key: "lost", payload: { b: 1, a: [null] } })
+      const stolen = yield* scheduled(kind, { key: "stolen" })
+      const kept = yield* scheduled(kind, { key: "kept" })
+      yield* sql`DELETE FROM duetime.key WHERE key = 'lost'`
+      yield* sql`UPDATE duetime.key SET task_id = ${lateStrange}::uuid WHERE key = 'stolen'`
+      assert.include(yield* answer("audit"), { status: 1, violationsCount: 3 })
+      assert.include(yield* answer("projections", "rebuild"), { status: 1, differencesCount: 3 })
+      assert.include(yield* answer("projections", "rebuild", "--replace"), { status: 0, replacedCount: 3 })
+      assert.include(yield* answer("audit"), { status: 0 })
+      const again = yield* Effect.forEach([lost, stolen, kept], (task) =>
+        newTask(kind, { key: task.key, payload: task.payload })
+      )
+      assert.deepStrictEqual(
+        yield* store.schedule(again),
+        [lost, stolen, kept].map(({ taskId }) => ({ _tag: "Existing", taskId }))
+      )
+    })
+  )
 
   it.effect("lose the rows of tasks that no event tells of, in every table", () =>
     Effect.gen(function* () {

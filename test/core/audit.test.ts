@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   audit,
+  auditKey,
   auditRow,
   auditStream,
   AuditTally,
@@ -360,6 +361,15 @@ describe("the auditor", () => {
     assert.match(reasonsOf({ kind: "other" })[0] ?? "", /at kind other/)
     assert.match(reasonsOf({}, copyOf("running").events)[0] ?? "", /pending of a task that is running/)
     assert.match(reasonsOf({ stage: "parked" }, [])[0] ?? "", /parked of a task without events/)
+  })
+
+  it("says who has a key that a live task should have", () => {
+    const fault = { taskId: "one", kind: "charge", key: "order-7" }
+    const messageOf = (holderId: string | null) => auditKey({ ...fault, holderId }).message
+    assert.propertyVal(auditKey({ ...fault, holderId: null }), "invariant", "S15")
+    assert.match(messageOf(null), /is held by none$/)
+    assert.match(messageOf("other"), /is held by other$/)
+    assert.match(messageOf("one"), /held by this task, which has no events$/)
   })
 
   it("holds no task to a policy that nobody knows, but all to the most that any policy allows", () => {

@@ -36,7 +36,7 @@ type Options = { readonly clockStepMsMax: number; readonly policies: boolean }
 
 /** Along the streams, then along the rows for those that no stream leads to, then what only all streams together can show. */
 const auditAll = Effect.fnUntraced(function* (projections: Projections["Service"], options: Options) {
-  const { auditAcross, auditRow, AuditTally } = yield* Effect.promise(() => import("../../core/audit.ts"))
+  const { auditAcross, auditKey, auditRow, AuditTally } = yield* Effect.promise(() => import("../../core/audit.ts"))
   const announced = options.policies ? yield* projections.policies : new Map<string, AnnouncedPolicy>()
   const tally = new AuditTally({
     clockStepMsMax: options.clockStepMsMax,
@@ -66,6 +66,7 @@ const auditAll = Effect.fnUntraced(function* (projections: Projections["Service"
     })
   )
   add(auditAcross(yield* projections.twins))
+  add((yield* projections.keyFaults).map(auditKey))
 
   const { eventsCount, violationsCount } = tally
   return {

@@ -33,7 +33,7 @@ export const projectionsRebuild = Command.make(
  * stop everybody for some milliseconds each.
  */
 const rebuild = Effect.fnUntraced(function* (projections: Projections["Service"], isReplacing: boolean) {
-  const { auditRow, auditStream } = yield* Effect.promise(() => import("../../core/audit.ts"))
+  const { auditKey, auditRow, auditStream } = yield* Effect.promise(() => import("../../core/audit.ts"))
   const { replacedMax } = yield* Effect.promise(() => import("../../store/Projections.ts"))
   const shown: Array<Violation> = []
   const counts = { differencesCount: 0, damagedCount: 0, replacedCount: 0 }
@@ -69,6 +69,9 @@ const rebuild = Effect.fnUntraced(function* (projections: Projections["Service"]
       projections.replace
     )
   })
+
+  for (const fault of yield* projections.keyFaults) found([auditKey(fault)])
+  if (isReplacing) counts.replacedCount += yield* projections.replaceKeys
 
   const { damagedCount, differencesCount, replacedCount } = counts
   const left = damagedCount - replacedCount

@@ -13,6 +13,7 @@ import {
 } from "./auditedRows.ts"
 import type { EventRow } from "./events.ts"
 import { type KindRow, make as makeKinds, policyOf } from "./Kinds.ts"
+import { make as makeKeys } from "./keyRows.ts"
 import * as Migrations from "./Migrations.ts"
 import { float8, int2, int4, msOf, uuid } from "./parameters.ts"
 import { ownClient } from "./PgTaskStore.ts"
@@ -31,6 +32,7 @@ const make = Effect.gen(function* () {
   const sql = yield* ownClient(ambient, connectionsMax).pipe(orUnavailable("connect"))
   const kinds = makeKinds(sql)
   const audited = makeRows({ sql, kinds })
+  const { keyFaults, replaceKeys } = makeKeys({ sql, kinds })
 
   /**
    * Reads as of one instant. The locks come first, and the snapshot with the first query after them: tables that maintenance had
@@ -41,10 +43,21 @@ const make = Effect.gen(function* () {
       Effect.gen(function* () {
         yield* sql.unsafe("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield* sql.unsafe(
-          "LOCK TABLE duetime.event, duetime.due, duetime.in_progress, duetime.parked, duetime.dead_letter IN ACCESS SHARE MODE"
+          "LOCK TABLE duetime.event, duetime.due, duetime.in_progress, duetime.parked, duetime.dead_letter, duetime.key IN ACCESS SHARE MODE"
         )
         return yield* read
       })
+    )
+
+  /** A statement over everything is planned and timed otherwise than those by key that this pool is set up for. */
+  const overAll = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.andThen(
+      Effect.forEach(
+        ["statement_timeout = 0", "enable_seqscan = on", "enable_hashjoin = on", "enable_mergejoin = on"],
+        (setting) => sql.unsafe(`SET LOCAL ${setting}`),
+        { discard: true }
+      ),
+      effect
     )
 
   const streams = Effect.fnUntraced(function* (after: TaskId | null) {
@@ -94,9 +107,6 @@ const make = Effect.gen(function* () {
    * answer exact, for the price of one pass over the events. Only those streams are read.
    */
   const twins = Effect.gen(function* () {
-    yield* sql.unsafe("SET LOCAL statement_timeout = 0")
-    yield* sql.unsafe("SET LOCAL enable_seqscan = on")
-    yield* sql.unsafe("SET LOCAL enable_hashjoin = on")
     const taskIds: Array<TaskId> = []
     for (const statement of twinStatements) {
       const found = yield* sql.unsafe<{ readonly task_ids: ReadonlyArray<TaskId> }>(statement, [int4(twinsMax)])
@@ -118,7 +128,9 @@ const make = Effect.gen(function* () {
   return Projections.of({
     streams: (after) => orUnavailable("streams")(snapshot(streams(after))),
     rows: (after) => orUnavailable("rows")(snapshot(rows(after))),
-    twins: orUnavailable("twins")(snapshot(twins)),
+    twins: orUnavailable("twins")(snapshot(overAll(twins))),
+    keyFaults: orUnavailable("keyFaults")(snapshot(overAll(keyFaults))),
+    replaceKeys: orUnavailable("replaceKeys")(sql.withTransaction(overAll(replaceKeys))),
     policies: orUnavailable("policies")(policies),
     ...makeReplace({ sql, audited })
   })

@@ -33,7 +33,7 @@ export class StoreControl extends Context.Service<
      * and its answer is lost.
      */
     readonly failNext: (fault: "before" | "after") => Effect.Effect<void>
-    /** What an audit along the rows finds, of every column; nothing for a store that has no rows of its own. */
+    /** What an audit of every column of every row finds, keys included; nothing for a store that has no rows of its own. */
     readonly auditRows: Effect.Effect<ReadonlyArray<Violation>>
   }
 >()("duetime/test/StoreControl") {}

@@ -15,6 +15,7 @@ import {
   scheduled,
   start,
   storeNowMs,
+  StoreControl,
   tagsOf
 } from "../contract/world.ts"
 import { Session } from "../../../src/store/Session.ts"
@@ -118,9 +119,38 @@ layer(pgWorld("embedded"), { excludeTestServices: true, timeout: 120_000 })("whe
       assert.deepStrictEqual(yield* keys, [])
       assert.strictEqual((yield* Effect.flip(store.history(keyedId)))._tag, "TaskNotFound")
       yield* assertAuditIsGreen
+      assert.deepStrictEqual(yield* auditRows, [])
     })
   )
 })
+
+layer(pgWorld("embedded"), { excludeTestServices: true, timeout: 120_000 })("beside maintenance", (it) => {
+  it.effect("an audit sees every row while partitions are split and retired under it", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const kind = "retention.beside"
+      for (let count = 0; count < 50; count++) yield* scheduled(kind, { dueInMs: (count / 5 - 3) * dayMs })
+      const partitions = make(sql, 3)
+      const nowMs = yield* storeNowMs
+      const maintaining = Effect.forEach(
+        [1, 2, 3, 4].map((day) => nowMs + day * dayMs),
+        (atMs) => partitions.maintainAt(atMs),
+        { discard: true }
+      )
+      let audits = 0
+      const auditing = Effect.forever(
+        Effect.map(auditRows, (violations) => {
+          audits++
+          assert.deepStrictEqual(violations, [])
+        })
+      )
+      yield* Effect.raceFirst(maintaining, auditing)
+      assert.isAbove(audits, 0)
+    })
+  )
+})
+
+const auditRows = Effect.flatMap(StoreControl, (control) => control.auditRows)
 
 /** A task whose deadline has passed. */
 const parkedBy = Effect.fnUntraced(function* ({ kind }: KindPolicy) {

@@ -1,7 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer } from "effect"
 import { eachPage } from "../../../src/cli/eachPage.ts"
-import { auditAcross, auditRow, auditStream, type Violation } from "../../../src/core/audit.ts"
+import { auditAcross, auditKey, auditRow, auditStream, type Violation } from "../../../src/core/audit.ts"
 import * as PgProjections from "../../../src/store/postgres/PgProjections.ts"
 import * as PgTaskStore from "../../../src/store/postgres/PgTaskStore.ts"
 import { Projections } from "../../../src/store/Projections.ts"
@@ -25,7 +25,7 @@ const auditRows = Effect.gen(function* () {
   yield* eachPage("row", projections.rows, (rows) =>
     Effect.sync(() => violations.push(...rows.flatMap((row) => auditRow(row))))
   )
-  return [...violations, ...auditAcross(yield* projections.twins)]
+  return [...violations, ...auditAcross(yield* projections.twins), ...(yield* projections.keyFaults).map(auditKey)]
 }).pipe(Effect.provide(PgProjections.layer))
 
 /** The contract's world: the store, with faults injected between the port and its caller. */
