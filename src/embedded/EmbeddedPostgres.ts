@@ -9,7 +9,7 @@
  *
  * The server dies with the *thread* that called `make`; do not call it from a worker thread that ends early.
  */
-import { Clock, Context, Effect, Layer, type Scope } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Scope } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as DataDirectory from "./DataDirectory.ts"
@@ -48,10 +48,14 @@ export interface RunningPostgres {
   readonly url: string
   readonly dataDirectory: string
   readonly logFile: string
-  /** Of the postmaster. */
+  /** Of the postmaster; another one after `start`. */
   readonly processId: number
   /** For example `postgres (PostgreSQL) 18.4`. */
   readonly version: string
+  /** For tests: the immediate stop (SIGQUIT). Connections break, nothing is written, and the next start recovers. */
+  readonly crash: Effect.Effect<void>
+  /** After `crash`: starts again on the same data, under the same address. */
+  readonly start: Effect.Effect<void, EmbeddedPostgresFailed>
 }
 
 export class EmbeddedPostgres extends Context.Service<EmbeddedPostgres, RunningPostgres>()(
@@ -66,8 +70,10 @@ export class EmbeddedPostgres extends Context.Service<EmbeddedPostgres, RunningP
 export const make = (
   options: EmbeddedPostgresOptions = {}
 ): Effect.Effect<RunningPostgres, EmbeddedPostgresUnavailable | EmbeddedPostgresFailed, Scope.Scope> =>
-  // Real processes need real time, also inside a test that runs on a test clock.
-  Effect.provideService(run(options), Clock.Clock, Clock.Clock.defaultValue())
+  inRealTime(run(options))
+
+/** Real processes need it, also inside a test that runs on a test clock. */
+const inRealTime = Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
 
 const port = 5432
 const startTimeoutMsDefault = 60_000
@@ -100,7 +106,7 @@ const run = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
     ...(options.durability === "none" ? fastSettings : {}),
     ...options.settings
   }
-  const processId = yield* ServerProcess.start({
+  const server = ServerProcess.start({
     name: "PostgreSQL",
     command: ServerAccount.boundCommandAs(
       account,
@@ -116,6 +122,12 @@ const run = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
     // Backends outlive a postmaster that was killed for a moment, and hold its shared memory.
     isPassing: (message) => message.includes("pre-existing shared memory block")
   }).pipe(Effect.mapError(({ message }) => new EmbeddedPostgresFailed({ step: "start", message })))
+  const scope = yield* Effect.scope
+  const begin = Effect.gen(function* () {
+    const life = yield* Scope.fork(scope)
+    return { life, processId: yield* Scope.provide(server, life) }
+  })
+  let current = yield* begin
   return {
     socketDirectory: runDirectory,
     port,
@@ -124,8 +136,21 @@ const run = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
     url: `postgresql://postgres@localhost:${port}/postgres?host=${encodeURIComponent(runDirectory)}`,
     dataDirectory,
     logFile,
-    processId,
-    version: binaries.version
+    get processId() {
+      return current.processId
+    },
+    version: binaries.version,
+    crash: inRealTime(
+      Effect.suspend(() => {
+        ServerProcess.signal(current.processId, DataDirectory.stopSignals.immediate)
+        return Effect.andThen(ServerProcess.untilGone(current.processId), Scope.close(current.life, Exit.void))
+      })
+    ),
+    start: inRealTime(
+      Effect.map(begin, (begun) => {
+        current = begun
+      })
+    )
   } satisfies RunningPostgres
 })
 

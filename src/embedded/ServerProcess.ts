@@ -138,7 +138,7 @@ export const untilGone = Effect.fnUntraced(function* (processId: number) {
 
 const lookAgain = Schedule.spaced(lookIntervalMs * 10)
 
-const signal = (processId: number, name: NodeJS.Signals): void => {
+export const signal = (processId: number, name: NodeJS.Signals): void => {
   try {
     process.kill(processId, name)
   } catch {

@@ -120,6 +120,21 @@ describe("the embedded PostgreSQL", () => {
     })
   )
 
+  it.live("crashes when it is told to, and starts again under the same address with every committed row", () =>
+    Effect.gen(function* () {
+      const server = yield* make({ dataDirectory: path.join(yield* temporaryFolder, "data"), durability: "full" })
+      yield* query(server, "CREATE TABLE kept AS SELECT 42 AS answer")
+      const { processId, url } = server
+      yield* server.crash
+      assert.isFalse(isAlive(processId))
+      yield* server.start
+      assert.notStrictEqual(server.processId, processId)
+      assert.strictEqual(server.url, url)
+      assert.deepStrictEqual(yield* query(server, "SELECT answer FROM kept"), [{ answer: 42 }])
+      assert.match(fs.readFileSync(server.logFile, "utf8"), /automatic recovery in progress/)
+    })
+  )
+
   it.live("dies with a process that is killed, and the next one finds every committed row", () =>
     Effect.gen(function* () {
       const dataDirectory = path.join(yield* temporaryFolder, "data")
