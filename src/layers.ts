@@ -31,6 +31,7 @@ import * as PgProjections from "./store/postgres/PgProjections.ts"
 import * as PgTaskStore from "./store/postgres/PgTaskStore.ts"
 import { unavailable } from "./store/postgres/sqlErrors.ts"
 import type { Projections } from "./store/Projections.ts"
+import { reopening } from "./store/reopening.ts"
 import { leaseMsDefault, type Session } from "./store/Session.ts"
 import type {
   SchemaNewer,
@@ -184,10 +185,10 @@ export const layerFromEnv: Layer.Layer<
 > = Layer.unwrap(
   Effect.map(settings, ({ connectionsMax, engine, kafka, options, url }) => {
     const broker = Option.match(kafka, { onNone: () => MemoryBroker.layer, onSome: layerKafka })
-    return Layer.mergeAll(
-      layerPostgres<BrokerFailure>({ ...options, broker }),
-      Layer.succeed(EngineConfig.EngineConfig, engine)
-    ).pipe(Layer.provideMerge(reachable(client(url, connectionsMax))))
+    const store = layerPostgres<BrokerFailure>({ ...options, broker }).pipe(
+      Layer.provideMerge(reachable(client(url, connectionsMax)))
+    )
+    return Layer.merge(reopening(store), Layer.succeed(EngineConfig.EngineConfig, engine))
   })
 )
 

@@ -62,7 +62,7 @@ const begin = Effect.fnUntraced(function* (options: RoleOptions) {
     yield* serve(tasks, Context.get(worker, Handlers), ground, topics)
   }
   if (role !== "worker") {
-    if (Option.isSome(topics)) yield* haveKnownTopics(topics.value, yield* Context.get(ground, TaskStore).kinds)
+    if (Option.isSome(topics)) yield* haveKnownTopics(topics.value, Context.get(ground, TaskStore).kinds)
     parts.engine = Context.get(yield* Effect.provide(Layer.build(Engine.layer), ground), Engine)
   }
   parts.isStarted = true

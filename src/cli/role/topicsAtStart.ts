@@ -1,8 +1,8 @@
-/** What a role looks at before it begins: the topics of its queues. Kafka being away stops nobody. */
+/** What a role looks at before it begins: the topics of its queues. Kafka or the database being away stops nobody. */
 import { Effect } from "effect"
 import type { BrokerRefused, BrokerUnavailable, TopicMissing, TopicTooNarrow } from "../../DuetimeError.ts"
 import type { KafkaTopics } from "../../layers.ts"
-import type { KindRecord } from "../../store/TaskStore.ts"
+import type { KindRecord, TaskStore } from "../../store/TaskStore.ts"
 
 export type Topics = { readonly kafka: KafkaTopics["Service"]; readonly createTopics: boolean }
 
@@ -25,7 +25,13 @@ export const haveTopics = (
  * An engine serves every queue there will ever be. It needs the topics of those that are served now; a queue that no worker
  * serves any more, or not yet, keeps no engine from starting.
  */
-export const haveKnownTopics = Effect.fnUntraced(function* (topics: Topics, kinds: ReadonlyArray<KindRecord>) {
+export const haveKnownTopics = Effect.fnUntraced(function* (topics: Topics, look: TaskStore["Service"]["kinds"]) {
+  const kinds = yield* Effect.catchTag(look, "StoreUnavailable", (error) =>
+    Effect.as(
+      Effect.logWarning(`The topics could not be looked at, since the kinds could not be: ${error.reason}`),
+      noKinds
+    )
+  )
   const [known, unknown] = [kinds.filter(({ known }) => known), kinds.filter(({ known }) => !known)]
   if (unknown.length > 0) {
     const names = unknown.slice(0, namesMax).map(({ policy }) => policy.kind)
@@ -46,4 +52,5 @@ export const haveKnownTopics = Effect.fnUntraced(function* (topics: Topics, kind
   )
 })
 
+const noKinds: ReadonlyArray<KindRecord> = []
 const namesMax = 10
