@@ -1,0 +1,50 @@
+import { Schema } from "effect"
+import { RetryPolicy, Task } from "../../src/index.ts"
+
+/**
+ * What the load schedules and the workers handle. The payload says all that an attempt does, so that the same seed gives the same
+ * tasks, whoever runs them.
+ */
+const payload = {
+  /** How long the attempt takes. */
+  workMs: Schema.Finite,
+  /** So many attempts fail before one succeeds. */
+  failures: Schema.Finite
+}
+
+/** More attempts than kills can take from one task. */
+const persistent = RetryPolicy.exponential({ base: "100 millis", cap: "2 seconds", attemptsMax: 100 })
+const queue = "chaos"
+const timeout = "4 seconds"
+
+/** Writes a row in the transaction of its outcome. */
+export const Commit = Task.define("chaos.commit", { payload, queue, timeout, retry: persistent })
+
+/** Calls the outside, with the key and the fence. */
+export const Call = Task.define("chaos.call", { payload, queue, timeout, retry: persistent })
+
+/** As `Call`, and after an interruption a person has to look. */
+export const CallOnce = Task.define("chaos.call-once", {
+  payload,
+  queue,
+  timeout,
+  retry: persistent,
+  onInterrupted: "park"
+})
+
+export const Plain = Task.define("chaos.plain", { payload, queue, timeout, retry: persistent })
+
+/** Holds its worker's event loop all the time, beyond the lease. */
+export const Block = Task.define("chaos.block", { payload, queue, timeout: "30 seconds", retry: persistent })
+
+/** Fails until it is a dead letter. */
+export const Doomed = Task.define("chaos.doomed", {
+  payload,
+  queue,
+  timeout,
+  retry: RetryPolicy.fixed({ delay: "300 millis", attemptsMax: 3 })
+})
+
+export const kinds = [Commit, Call, CallOnce, Plain, Block, Doomed] as const
+export const queues = [queue] as const
+export type Kind = (typeof kinds)[number]

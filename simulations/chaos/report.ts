@@ -1,0 +1,150 @@
+/** What a run leaves: one document, and the same as a table for people. */
+import type { Ledger } from "./load.ts"
+import type { Fleet } from "./fleet.ts"
+import type { Injected } from "./inject.ts"
+import { type Oracle, oracles } from "./judge.ts"
+import { leaseMs, nameOf, type Plan } from "./plan.ts"
+import { type Summary, summaryOf } from "./repair.ts"
+import type { Verdict } from "./verdict.ts"
+
+export type Check = {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+  /** The first few of what is wrong. */
+  readonly problems: ReadonlyArray<string>
+}
+
+export type Report = {
+  readonly ok: boolean
+  readonly seed: number
+  readonly minutes: number
+  readonly ratePerSecond: number
+  readonly leaseMs: number
+  /** How often each kind of fault was injected, also those of which there were none. */
+  readonly faults: Readonly<Record<string, number>>
+  readonly injected: ReadonlyArray<Injected>
+  readonly figures: Readonly<Record<string, number>>
+  readonly repair: { readonly attempts: Summary; readonly claims: Summary }
+  readonly oracles: ReadonlyArray<Check>
+}
+
+/** Above the lease: the supervisor's tick, and a repair that waits for its turn on a busy machine. */
+const repairMsMax = leaseMs + 2_000
+const problemsMax = 5
+
+export const reportOf = (run: {
+  readonly plan: Plan
+  readonly ratePerSecond: number
+  readonly injected: ReadonlyArray<Injected>
+  readonly ledger: Ledger
+  readonly fleet: Fleet
+  readonly isOver: boolean
+  readonly drainMs: number
+  readonly verdict: Verdict
+}): Report => {
+  const { fleet, injected, isOver, ledger, plan, verdict } = run
+  const { judge, repairs, violations } = verdict
+  const repair = { attempts: summaryOf(repairs.attempts), claims: summaryOf(repairs.claims) }
+  const unanswered = ledger.offeredCount - ledger.acknowledged.size
+  const found = (oracle: Oracle): Check => {
+    const own = judge.findings.filter((finding) => finding.oracle === oracle)
+    return check(
+      oracles[oracle],
+      own.length === 0,
+      `${own.length} against it`,
+      own.map(({ message, taskId }) => `${taskId}: ${message}`)
+    )
+  }
+  const ended = fleet.members.flatMap(({ unasked }) => unasked)
+  const unclean = fleet.members.flatMap((member) => member.unclean)
+  const checks = [
+    check("after the faults all is answered and over", isOver, `${ms(run.drainMs)}, ${unanswered} unanswered`),
+    ...Object.keys(oracles)
+      .filter((name): name is Oracle => name in oracles)
+      .map(found),
+    check(
+      "the audit of all histories finds nothing",
+      violations.length === 0,
+      `${verdict.eventsCount} events`,
+      violations
+    ),
+    check("no process ended by itself", ended.length === 0, `${fleet.members.length} places`, ended),
+    check("what was stopped in order ended in order", unclean.length === 0, "exit code 0", unclean),
+    ...(["attempts", "claims"] as const).map((what) =>
+      check(
+        `${what} of killed processes are repaired within lease + 2 s (p99)`,
+        repair[what].p99Ms <= repairMsMax,
+        `${repair[what].count}: p50 ${ms(repair[what].p50Ms)}, p99 ${ms(repair[what].p99Ms)}, max ${ms(repair[what].maxMs)}`
+      )
+    ),
+    check(
+      "the run is not void: half of what was scheduled succeeded",
+      judge.succeededCount * 2 >= ledger.offeredCount,
+      `${judge.succeededCount} of ${ledger.offeredCount}`
+    )
+  ]
+  return {
+    ok: checks.every(({ ok }) => ok),
+    seed: plan.seed,
+    minutes: plan.durationMs / 60_000,
+    ratePerSecond: run.ratePerSecond,
+    leaseMs,
+    faults: Object.fromEntries(
+      [...new Set(plan.faults.map(({ action }) => nameOf(action)))]
+        .toSorted()
+        .map((what) => [what, injected.reduce((sum, fault) => (fault.what === what ? sum + fault.times : sum), 0)])
+    ),
+    injected,
+    figures: {
+      scheduled: ledger.offeredCount,
+      acknowledged: ledger.acknowledged.size,
+      "requests repeated": ledger.repeatsCount,
+      "found scheduled by a repeat": ledger.foundCount,
+      succeeded: judge.succeededCount,
+      "dead letters": judge.deadCount,
+      attempts: judge.attemptsCount,
+      "attempts pulled": judge.pulledCount,
+      "attempts interrupted": judge.interruptedCount,
+      "tasks parked": judge.parkedCount,
+      "claims given back": judge.claimsGivenBackCount,
+      "outside calls": judge.callsCount,
+      "outside calls repeated": judge.repeatedCallsCount,
+      "outside calls with a stale fence": judge.staleCallsCount
+    },
+    repair,
+    oracles: checks
+  }
+}
+
+const check = (name: string, ok: boolean, detail: string, problems: ReadonlyArray<string> = []): Check => ({
+  name,
+  ok,
+  detail,
+  problems: problems.slice(0, problemsMax)
+})
+
+const ms = (value: number) => (value < 1_000 ? `${Math.round(value)} ms` : `${(value / 1_000).toFixed(1)} s`)
+
+/** For people. */
+export const textOf = (report: Report): string => {
+  const rows = (title: string, values: Readonly<Record<string, number>>) =>
+    Object.entries(values).map(
+      ([name, value], index) => `${(index === 0 ? title : "").padEnd(9)}${name.padEnd(34)}${value}`
+    )
+  return [
+    `duetime chaos  seed ${report.seed}, ${report.minutes} min, ${report.ratePerSecond} tasks/s, lease ${ms(report.leaseMs)}`,
+    "",
+    ...rows("faults", report.faults),
+    "",
+    ...rows("figures", report.figures),
+    "",
+    ...report.oracles.flatMap(({ detail, name, ok, problems }) => [
+      `${ok ? "ok  " : "FAIL"}     ${name}: ${detail}`,
+      ...problems.map((problem) => `           ${problem}`)
+    ]),
+    "",
+    report.ok ? "All of it holds." : "Not all of it holds.",
+    ""
+  ].join("\n")
+}

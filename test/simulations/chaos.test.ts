@@ -1,0 +1,110 @@
+/**
+ * Goal: what is promised holds while everything fails. Method: the shortest run of `npm run chaos`, with a small load. The time
+ * of repairs is left to runs on a quiet machine: here other tests take the processors.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { afterAll, beforeAll } from "vitest"
+import type { Report } from "../../simulations/chaos/report.ts"
+
+/** A minute of load, start and drain on a machine that may be busy with other tests. */
+const timeoutMs = 420_000
+const goneLooksMax = 400
+const lookIntervalMs = 50
+
+/** Living processes that name the folder in their command line or environment: servers and fleet. */
+const processesOn = (directory: string): ReadonlyArray<string> =>
+  fs.readdirSync("/proc").filter((entry) => {
+    if (!/^\d+$/.test(entry)) return false
+    try {
+      return ["cmdline", "environ"].some((file) =>
+        fs.readFileSync(`/proc/${entry}/${file}`, "utf8").includes(directory)
+      )
+    } catch {
+      return false
+    }
+  })
+
+const untilNothingRuns = async (directory: string) => {
+  for (let look = 0; look < goneLooksMax && processesOn(directory).length > 0; look++) {
+    await new Promise((resolve) => setTimeout(resolve, lookIntervalMs))
+  }
+  assert.deepStrictEqual(processesOn(directory), [])
+}
+
+describe("a chaos run", () => {
+  let home = ""
+  beforeAll(() => {
+    home = fs.mkdtempSync(path.join(os.tmpdir(), "duetime-chaos-test-"))
+    fs.chmodSync(home, 0o755)
+  })
+  afterAll(() => fs.rmSync(home, { recursive: true, force: true }))
+
+  const start = (directory: string, ...args: ReadonlyArray<string>) => {
+    const run = spawn(process.execPath, ["simulations/chaos/main.ts", "--directory", directory, ...args], {
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    let output = ""
+    let log = ""
+    run.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()))
+    const ended = once(run, "close").then(([code, signal]) => ({ code, signal, output, log }))
+    /** Until it says so; false if it ends before. */
+    const says = (what: string) =>
+      new Promise<boolean>((resolve) => {
+        run.stderr.on("data", () => log.includes(what) && resolve(true))
+        run.once("close", () => resolve(false))
+      })
+    run.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()))
+    return { run, ended, says }
+  }
+
+  it(
+    "keeps every promise while processes, PostgreSQL and Kafka fail",
+    async () => {
+      const directory = path.join(home, "whole")
+      const { code, log, output } = await start(directory, "--minutes", "1", "--rate", "60", "--json").ended
+      assert.include([0, 1], code, log)
+      const report = JSON.parse(output) as Report
+      const broken = report.oracles.filter(({ name, ok }) => !ok && !name.includes("are repaired within"))
+      assert.deepStrictEqual(broken, [], log)
+      assert.strictEqual(report.figures["acknowledged"], 3_600)
+      const killed = (role: string) =>
+        (report.faults[`${role} killed`] ?? 0) + (report.faults[`${role} killed again in recovery`] ?? 0)
+      assert.isAtLeast(killed("worker"), 2)
+      assert.isAtLeast(killed("engine"), 1)
+      assert.isAtLeast(report.faults["worker frozen beyond its lease"] ?? 0, 1)
+      assert.isAtLeast(report.faults["PostgreSQL crashed"] ?? 0, 1)
+      assert.isAtLeast(report.faults["backends terminated"] ?? 0, 5)
+      assert.isAtLeast((report.faults["Kafka killed"] ?? 0) + (report.faults["Kafka wiped"] ?? 0), 2)
+      assert.isAbove(report.repair.attempts.count + report.repair.claims.count, 0)
+      assert.deepStrictEqual(processesOn(directory), [])
+    },
+    timeoutMs
+  )
+
+  it(
+    "leaves nothing running when it is killed while it has frozen a process, and when it is told to stop",
+    async () => {
+      for (const signal of ["SIGKILL", "SIGINT"] as const) {
+        const directory = path.join(home, signal)
+        const { ended, run, says } = start(directory, "--rate", "20")
+        assert.isTrue(await says("worker frozen"), "it gets into its stride")
+        run.kill(signal)
+        const { code, log } = await ended
+        await untilNothingRuns(directory)
+        if (signal === "SIGINT") assert.deepStrictEqual([code, /nothing left running/.test(log)], [130, true], log)
+      }
+    },
+    timeoutMs
+  )
+
+  it("says what is wrong with a flag, and exits with 2", async () => {
+    const { code, log } = await start(path.join(home, "flag"), "--minutes", "0").ended
+    assert.strictEqual(code, 2)
+    assert.match(log, /--minutes 0: give a whole number from 1 to 1440\. See npm run chaos -- --help/)
+  })
+})
