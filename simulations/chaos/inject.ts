@@ -4,7 +4,7 @@ import { Clock, Effect } from "effect"
 import { EmbeddedPostgres } from "../../src/embedded/EmbeddedPostgres.ts"
 import type { Fleet } from "./fleet.ts"
 import type { Kafka } from "./kafka.ts"
-import type { Killed } from "./Member.ts"
+import type { Killed, Member } from "./Member.ts"
 import { type Action, type Fault, nameOf, type Plan } from "./plan.ts"
 
 export type Injected = {
@@ -39,16 +39,21 @@ export const inject = Effect.fnUntraced(function* (
     (rows) => rows.filter(({ ended }) => ended).length
   )
 
+  /** Who is meant; null: a store. While the stores are up there is always an engine that repairs; later that is for the drain. */
+  const targetOf = Effect.fnUntraced(function* (action: Action, phase: Fault["phase"]) {
+    if (!("role" in action)) return null
+    if (action.role === "engine" && phase === "kills") yield* fleet.settled
+    return yield* fleet.up(action.role, action.member)
+  })
+
   /** Done when what was broken is whole again, or at least on its way. */
-  const act = Effect.fnUntraced(function* (action: Action, phase: Fault["phase"]) {
+  const act = Effect.fnUntraced(function* (action: Action, member: Member | null) {
     switch (action._tag) {
       case "Kill":
       case "KillTwice":
       case "Pause":
       case "Stop": {
-        // While the stores are up there is always an engine that repairs; later that is for the drain.
-        if (action.role === "engine" && phase === "kills") yield* fleet.settled
-        const member = yield* fleet.up(action.role, action.member)
+        if (member === null) return yield* Effect.die(new Error(`${nameOf(action)} without a process`))
         if (action._tag === "Pause") {
           yield* member.pause(action.pauseMs)
           return once
@@ -95,12 +100,13 @@ export const inject = Effect.fnUntraced(function* (
       faults,
       Effect.fnUntraced(function* ({ action, atMs: plannedAtMs, phase }) {
         yield* Effect.sleep(Math.max(0, plannedAtMs - (yield* sinceBeganMs)))
+        const member = yield* targetOf(action, phase)
         const atMs = yield* sinceBeganMs
         // A lane that ran late: the next phase has other rules.
         if (atMs > plan.phases[phase].untilMs) return
         const what = nameOf(action)
         tell(what)
-        const done = yield* act(action, phase)
+        const done = yield* act(action, member)
         injected.push({ what, phase, atMs, tookMs: (yield* sinceBeganMs) - atMs, ...done })
       }),
       { discard: true }
