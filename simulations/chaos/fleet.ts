@@ -26,7 +26,8 @@ export const startFleet = Effect.fnUntraced(function* (options: {
   const clock = yield* Clock.Clock
   const env = {
     DUETIME_DATABASE_URL: options.databaseUrl,
-    DUETIME_DATABASE_CONNECTIONS: "3",
+    // Transactions of handlers hold one for as long as they work.
+    DUETIME_DATABASE_CONNECTIONS: "10",
     DUETIME_LEASE: `${leaseMs} millis`,
     DUETIME_KAFKA_BROKERS: options.brokers,
     DUETIME_KAFKA_PARTITIONS: String(partitions),

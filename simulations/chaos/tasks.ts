@@ -28,12 +28,11 @@ const blocked = new Int32Array(new SharedArrayBuffer(4))
 
 export const tasks = Layer.mergeAll(
   Commit.handle((payload, attempt) =>
-    Effect.andThen(
-      work(payload, attempt.number),
-      attempt.commit((sql) =>
-        Effect.asVoid(
-          sql`INSERT INTO chaos.effect (task_id, attempt) VALUES (${attempt.taskId}::uuid, ${attempt.number}::int4)`
-        )
+    // The work lies inside the transaction, against all advice: kills and freezes shall meet a row that is written and not committed.
+    attempt.commit((sql) =>
+      Effect.andThen(
+        sql`INSERT INTO chaos.effect (task_id, attempt) VALUES (${attempt.taskId}::uuid, ${attempt.number}::int4)`,
+        work(payload, attempt.number)
       )
     )
   ),
