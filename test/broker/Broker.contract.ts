@@ -270,8 +270,8 @@ export const dispatchOf = (fields: {
     queue: fields.queue,
     priority: fields.priority ?? "normal",
     dueAtMs: fields.dueAtMs ?? 1_700_000_000_000,
-    // Near the present, since a broker may skip what is stale.
-    dispatchedAtMs: fields.dispatchedAtMs ?? Date.now() + 0.5,
+    // An estimate of the database's clock has fractions, and they must travel.
+    dispatchedAtMs: fields.dispatchedAtMs ?? 1_700_000_000_000.5,
     repeat: fields.repeat ?? 0
   }
 }

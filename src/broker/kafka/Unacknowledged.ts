@@ -6,7 +6,7 @@
 import type { Priority } from "../../core/Priority.ts"
 import type { PartitionOffsets } from "./TopicAdmin.ts"
 
-/** `next`: the group's next message to handle; `end`: of the next one to be published. */
+/** A message, with how many dispatches are in it. */
 type Sent = { readonly partition: number; readonly offset: number; readonly dispatches: number }
 
 /**

@@ -19,7 +19,7 @@ import type { Dispatch } from "../Broker.ts"
 import { hexOf, uuidAt } from "./uuidHex.ts"
 
 /** Raised when older code would misread what newer code writes. */
-export const format = 1
+const format = 1
 
 /** A message then has at most 30 kB, with the longest names of kinds. */
 export const dispatchesPerMessageMax = 64
