@@ -11,7 +11,7 @@ import * as path from "node:path"
 import { EmbeddedPostgres } from "../../src/embedded/EmbeddedPostgres.ts"
 import { startChild } from "../demo/child.ts"
 import type { RunFolder } from "../demo/runFolder.ts"
-import { startKafka } from "./kafka.ts"
+import * as RestartableKafka from "../../src/embedded/RestartableKafka.ts"
 import { Member } from "./Member.ts"
 
 /** Partitions of each topic; one worker per queue would do with one. */
@@ -23,7 +23,7 @@ const lookIntervalMs = 200
 const queues = ["email", "payments", "reports"] as const
 
 export type Cluster = {
-  readonly kafka: Effect.Success<ReturnType<typeof startKafka>>
+  readonly kafka: Effect.Success<ReturnType<typeof RestartableKafka.make>>
   readonly engines: readonly [Member, Member]
   readonly workers: Readonly<Record<(typeof queues)[number], Member>>
   readonly members: ReadonlyArray<Member>
@@ -35,7 +35,7 @@ export const startCluster = Effect.fnUntraced(function* (
   onPhase: (phase: "starting the services") => void
 ) {
   const { url } = yield* EmbeddedPostgres
-  const kafka = yield* startKafka(folder.kafka)
+  const kafka = yield* RestartableKafka.make({ dataDirectory: folder.kafka })
   onPhase("starting the services")
   const smtpPort = yield* startChild("smtpSink.ts", [folder.emails])
   const paymentsPort = yield* startChild("paymentsApi.ts", [folder.charges, String(folder.plan.seed)])
