@@ -130,11 +130,18 @@ const make = Effect.gen(function* () {
   })
 })
 
+/**
+ * V8 doubles its young generation whenever more survives in it, up to a limit taken from the machine's memory. Above this
+ * limit the growth of a process would be that of V8's own buffers and not of what the process keeps (docs/guide/deploying.md).
+ */
+const semiSpaceMiB = 16
+
 const spawnRole = (role: Role, url: string, broker: string | undefined): ChildProcess => {
   const { DUETIME_BENCH_PROFILE: folder, DUETIME_KAFKA_BROKERS: _, ...env } = process.env
   return spawn(
     process.execPath,
     [
+      `--max-semi-space-size=${semiSpaceMiB}`,
       ...(folder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${folder}`]),
       new URL("./roleProcess.ts", import.meta.url).pathname,
       JSON.stringify(role)
