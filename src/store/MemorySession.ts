@@ -7,7 +7,8 @@ import { renewalsPerLease, type Session } from "./Session.ts"
 /**
  * Opens a session on the memory database and renews it from a fiber of the scope. The row's lease runs on the
  * database's clock; what this process may assume (`isAlive`) runs on its own monotonic clock from before the
- * renewal was asked for, and so always ends first. A renewal that comes too late opens a new session.
+ * renewal was asked for, and so always ends first. A renewal that comes when a supervisor
+ * has ended the session opens a new one.
  */
 export const make = (
   database: MemoryDatabase,
@@ -24,7 +25,7 @@ export const make = (
     const renew = () => {
       const askedAtMs = monotonicMs()
       const nowMs = database.now()
-      if (!database.sessions.renew(id, nowMs, nowMs + leaseMs)) {
+      if (!database.sessions.renew(id, nowMs + leaseMs)) {
         id = database.sessions.open(nowMs + leaseMs)
         database.sessions.serve(id, policies)
       }

@@ -5,15 +5,19 @@ import type { StoreUnavailable } from "./StoreError.ts"
 /**
  * The lease of this process. One row, renewed apart from the event loop, carries the right to move every task the
  * process has claimed or started; when it runs out, a supervisor anywhere gives them to others. A session that
- * was lost (a long database gap, a frozen process) is replaced by a new one with a new id, and everything held
- * under the old id is somebody else's.
+ * was ended by a supervisor (its process was frozen or cut off) is replaced by a new one with a new id, and everything held
+ * under the old id is somebody else's. A lease that ran out in an outage of the database is renewed afterwards: nobody
+ * else could take anything meanwhile, and supervisors then wait for a whole lease.
  */
 export class Session extends Context.Service<
   Session,
   {
     /** Id of the current session; changes when the session had to be opened anew. */
     readonly id: () => number
-    /** Whether the lease surely still lasts, by the monotonic clock since the last renewal was asked for. */
+    /**
+     * Whether the lease surely still lasts, by the monotonic clock since the last renewal was asked for. May be false for
+     * a while and true again under the same id.
+     */
     readonly isAlive: () => boolean
     readonly leaseMs: number
     /** Announces the kinds this process's worker handles, with their policies. Replaces the previous announcement. */

@@ -1,7 +1,7 @@
-import { Clock, Effect, Exit, type Fiber, Schedule, type Scope } from "effect"
+import { Cause, Clock, Effect, Exit, type Fiber, Schedule, type Scope } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { Outcome } from "../core/TaskCommand.ts"
-import type { Json } from "../core/TaskEvent.ts"
+import type { Json, ReleaseReason } from "../core/TaskEvent.ts"
 import type { Stage } from "../core/TaskState.ts"
 import { CommitUnsupported } from "../DuetimeError.ts"
 import { attemptsStuck } from "../DuetimeMetrics.ts"
@@ -84,8 +84,11 @@ export const makeAttemptRunner: (
     const deadlines = yield* makeDeadlines<Running>((attempt) => overdue(attempt))
 
     const run: AttemptRunner["run"] = (started, handler, sessionId, sentAtMs) => {
-      // Without the lease somebody else may have the task by now; the supervisor charges the start and tries again.
-      if (!session.isAlive() || session.id() !== sessionId) return slots.give(1)
+      // Without the lease somebody else may have the task by now; if nobody has, it is given back, since no handler was called.
+      if (!session.isAlive() || session.id() !== sessionId) {
+        const request = { started, eventId: eventId(), outcome: unbegun, policy: handler.policy }
+        return recorder.record(request, () => slots.give(1))
+      }
       const attempt: Running = {
         started,
         handler,
@@ -120,8 +123,10 @@ export const makeAttemptRunner: (
           return Effect.fail(new LeaseLost({ taskId: started.taskId, attempt: started.attempt }))
         }
         const ids = { started, eventId: eventId(), policy: handler.policy }
-        // An outage is no failure of the handler: its transaction is rolled back, or had been committed with this event.
-        const mayRepeat = (error: E | CommitFailure) => isOutage(error) && !attempt.isSettled && session.isAlive()
+        // An outage is no failure of the handler: its transaction is rolled back, or had been committed with this event. It may
+        // last longer than the lease, since nobody is given the task before a lease of quiet time; and if somebody is, the
+        // fence tells.
+        const mayRepeat = (error: E | CommitFailure) => isOutage(error) && !attempt.isSettled
         // An interruption between the commit and the note of it would record an attempt that has succeeded as released.
         return Effect.uninterruptibleMask((restore) =>
           restore(
@@ -140,10 +145,12 @@ export const makeAttemptRunner: (
       setStuck(attempt, false)
       attempt.hasEnded = true
       if (attempt.isSettled) return giveSlot(attempt)
+      // The lease ended in an outage, or for good: then the fence has gone and nothing is recorded. No fault of the handler.
+      if (isLeaseLost(exit, attempt.started.taskId)) return giveBack(attempt, "session-lost")
       if (!attempt.isDraining || Exit.isSuccess(exit)) {
         return settle(attempt, outcomeOf(exit) ?? outcomeOfFailure(new AttemptInterrupted()))
       }
-      giveBack(attempt)
+      giveBack(attempt, "drained")
     }
 
     const overdue = (attempt: Running) => {
@@ -154,14 +161,14 @@ export const makeAttemptRunner: (
       }
       attempt.isDraining = true
       attempt.fiber?.interruptUnsafe()
-      if (!attempt.isSettled) giveBack(attempt)
+      if (!attempt.isSettled) giveBack(attempt, "drained")
       giveSlot(attempt)
     }
 
-    const giveBack = (attempt: Running) =>
+    const giveBack = (attempt: Running, reason: ReleaseReason) =>
       attempt.handler.policy.onInterrupted === "park"
         ? done(attempt, null)
-        : settle(attempt, { _tag: "Release", reason: "drained" })
+        : settle(attempt, { _tag: "Release", reason })
 
     const settle = (attempt: Running, outcome: Outcome) => {
       const { handler, started } = attempt
@@ -217,7 +224,7 @@ export const makeAttemptRunner: (
           if (attempt.hasEnded || !isMeant(attempt.handler)) continue
           setStuck(attempt, true)
           if (attempt.isSettled) giveSlot(attempt)
-          else giveBack(attempt)
+          else giveBack(attempt, "drained")
         }
       },
       count: (isMeant) => {
@@ -238,6 +245,15 @@ const failureLine = (started: Started, outcome: Outcome, stage: Stage | "lost"):
   const { attempt, kind, taskId } = started
   return Effect.annotateLogs(line, { taskId, kind, attempt })
 }
+
+/** Of an attempt whose handler was not called: it cannot have acted, whatever the policy says of interruptions. */
+const unbegun: Outcome = { _tag: "Release", reason: "session-lost" }
+
+const isLeaseLost = (exit: Exit.Exit<Json, unknown>, taskId: string): boolean =>
+  Exit.isFailure(exit) &&
+  exit.cause.reasons.some(
+    (reason) => Cause.isFailReason(reason) && reason.error instanceof LeaseLost && reason.error.taskId === taskId
+  )
 
 const repeats = Schedule.min([Schedule.exponential(retryWaitMsMin), Schedule.spaced(retryWaitMsMax)])
 

@@ -103,6 +103,26 @@ describe("a memory process", () => {
       })
   )
 
+  it.effect("that was cut off for longer than its lease keeps its session, if nobody has ended it", () =>
+    Effect.gen(function* () {
+      const database = yield* MemoryDatabase.make()
+      const process = yield* openProcess(database)
+      const { control, session } = process
+      const id = session.id()
+      const { taskId } = yield* schedule(process, 0)
+      yield* claim(process)
+      yield* control.cutOff(true)
+      yield* TestClock.adjust(leaseMsDefault * 2)
+      assert.isFalse(session.isAlive())
+      yield* control.cutOff(false)
+      yield* TestClock.adjust(leaseMsDefault / 2)
+      assert.isTrue(session.isAlive())
+      assert.strictEqual(session.id(), id)
+      assert.deepStrictEqual(yield* process.store.expire(10), [])
+      assert.strictEqual((yield* process.store.claimedBy(id, 1, 10))[0]?.taskId, taskId)
+    })
+  )
+
   it.effect("that crashes says nothing more, and its attempts go to others when its lease has run out", () =>
     Effect.gen(function* () {
       const database = yield* MemoryDatabase.make()

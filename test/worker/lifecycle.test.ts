@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Scope } from "effect"
 import { Broker, type Dispatch } from "../../src/broker/Broker.ts"
 import * as MemoryBroker from "../../src/broker/MemoryBroker.ts"
 import { Duetime } from "../../src/Duetime.ts"
@@ -153,13 +153,73 @@ describe("starting", () => {
       yield* passMs(0)
       yield* control.cutOff(true)
       yield* passMs(session.leaseMs + 1)
+      yield* control.killSession(session.id())
       yield* control.cutOff(false)
       yield* passMs(10_000)
       assert.strictEqual(calls, 0)
-      assert.deepStrictEqual(yield* tagsOf(dispatch.taskId), ["TaskScheduled", "TaskClaimed", "AttemptStarted"])
+      // Nobody has taken it yet, so it is given back rather than left to a supervisor, who would charge the start.
+      const tags = ["TaskScheduled", "TaskClaimed", "AttemptStarted", "AttemptReleased"]
+      assert.deepStrictEqual(yield* tagsOf(dispatch.taskId), tags)
       assert.strictEqual((yield* Worker).status().inFlight, 0)
     }).pipe(Effect.scoped, Effect.andThen(audited), Effect.provide(worker))
   )
+
+  itRuns(
+    "an attempt whose start is answered after the end of the lease is given back, at no cost and not called",
+    () => {
+      const answered = Deferred.makeUnsafe<void>()
+      const calls: Array<number> = []
+      return {
+        handlers: Work.handle((_, attempt) => Effect.sync(() => void calls.push(attempt.number))),
+        options: {
+          store: (real) => ({
+            ...real,
+            start: (sessionId, batch) => Effect.tap(real.start(sessionId, batch), () => Deferred.await(answered))
+          })
+        },
+        test: Effect.gen(function* () {
+          const control = yield* MemoryControl
+          const session = yield* Session
+          const id = session.id()
+          const { id: taskId } = yield* Work.schedule({})
+          yield* passMs(1_000)
+          yield* control.cutOff(true)
+          yield* passMs(session.leaseMs + 1)
+          yield* Deferred.succeed(answered, undefined)
+          yield* passMs(10)
+          yield* control.cutOff(false)
+          yield* passMs(10_000)
+          const history = yield* Duetime.use((duetime) => duetime.history(taskId))
+          const released = history.find(({ _tag }) => _tag === "AttemptReleased")
+          assert.strictEqual(released?._tag === "AttemptReleased" && released.reason, "session-lost")
+          assert.deepStrictEqual(calls, [2])
+          assert.strictEqual((yield* get(taskId)).stage, "succeeded")
+          assert.strictEqual(session.id(), id)
+        })
+      }
+    }
+  )
+
+  itRuns("an outage longer than the lease costs a running attempt nothing", () => ({
+    handlers: Work.handle(() => Effect.sleep("9 seconds")),
+    test: Effect.gen(function* () {
+      const control = yield* MemoryControl
+      const session = yield* Session
+      const { id: taskId } = yield* Work.schedule({})
+      yield* passMs(1_000)
+      yield* control.cutOff(true)
+      yield* passMs(session.leaseMs + 1_000)
+      assert.isFalse(session.isAlive())
+      yield* control.cutOff(false)
+      yield* passMs(60_000)
+      assert.deepStrictEqual(yield* tagsOf(taskId), [
+        "TaskScheduled",
+        "TaskClaimed",
+        "AttemptStarted",
+        "AttemptSucceeded"
+      ])
+    })
+  }))
 })
 
 describe("stopping", () => {

@@ -187,6 +187,7 @@ export class MemoryDatabase {
   expire(limit: number, eventId: () => EventId): ReadonlyArray<Expired> {
     const atMs = this.now()
     const expired: Array<Expired> = []
+    this.sessions.endPassed(atMs)
     for (const sessionId of Array.from(this.streams.holders())) {
       if (this.sessions.isAlive(sessionId, atMs)) continue
       for (const held of this.streams.heldBy(sessionId).slice(0, limit - expired.length)) {

@@ -17,12 +17,19 @@ export class Sessions {
     return this.#lastId
   }
 
-  /** False if the lease has passed: it cannot be revived, because somebody may have acted on its end. */
-  renew(sessionId: number, nowMs: number, leaseUntilMs: number): boolean {
+  /** False if the session has been ended; a lease that passed and that nobody has acted on yet goes on. */
+  renew(sessionId: number, leaseUntilMs: number): boolean {
     const session = this.#sessions.get(sessionId)
-    if (session === undefined || session.leaseUntilMs <= nowMs) return false
+    if (session === undefined) return false
     session.leaseUntilMs = leaseUntilMs
     return true
+  }
+
+  /** Ends the sessions whose lease has passed. */
+  endPassed(nowMs: number): void {
+    for (const [sessionId, { leaseUntilMs }] of this.#sessions) {
+      if (leaseUntilMs <= nowMs) this.#sessions.delete(sessionId)
+    }
   }
 
   close(sessionId: number): void {

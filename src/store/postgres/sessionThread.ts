@@ -1,5 +1,7 @@
 /**
- * Runs in a worker thread: opens the session, renews its lease, opens a new one when the lease was lost, and closes it.
+ * Runs in a worker thread: opens the session, renews its lease, opens a new one when the session was ended, and closes it.
+ * A lease that ran out is renewed like any other as long as nobody has ended the session: no task was taken from it yet, and
+ * after an outage supervisors leave a whole lease of quiet time for just that.
  * Memory shared with the main thread: [0] the session's id, [1] the monotonic nanosecond until which the lease surely
  * lasts, counted from before the renewal was sent, so that it is never longer than the database's.
  */
@@ -71,11 +73,11 @@ const run = Effect.fnUntraced(function* (data: SessionThreadData, port: NonNulla
     const askedNanos = clock.monotonicTimeNanosUnsafe()
     const rows = yield* sql.unsafe(
       `UPDATE duetime.session SET lease_until = ${lease}
-       WHERE session_id = $2::int4 AND ended_at IS NULL AND lease_until > clock_timestamp() RETURNING session_id`,
+       WHERE session_id = $2::int4 AND ended_at IS NULL RETURNING session_id`,
       [float8(data.leaseMs), int4(id)]
     )
     if (rows.length === 1) return trust(id, askedNanos)
-    // Somebody has given our tasks away, or may do so at any moment: everything held under the old id is lost.
+    // A supervisor has ended the session: everything held under the old id is somebody else's, or will be in a moment.
     Atomics.store(cells, 1, 0n)
     sessionId = null
   })

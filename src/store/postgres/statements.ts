@@ -247,18 +247,21 @@ export const confirmSql = `SELECT w.event_id, e.type FROM unnest($1::uuid[], $2:
   ) e`
 
 /**
- * A lease that has run out is over for good; the condition is checked again on the locked row, so a renewal that came
- * first keeps its session.
+ * A session that has been ended is over for good; the condition is checked again on the locked row, so a renewal that came
+ * first keeps its session, however late it was.
  */
 export const endSessionsSql = `UPDATE duetime.session SET ended_at = clock_timestamp()
   WHERE ended_at IS NULL AND lease_until <= clock_timestamp() RETURNING session_id`
 
-/** Claims and attempts whose session is over, and attempts past their deadline; locked against their own outcome. $1 limit. */
+/**
+ * Claims and attempts whose session has been ended, and attempts past their deadline; locked against their own outcome. A lease
+ * that ran out since the sessions were ended may still be renewed, and is none of them. $1 limit.
+ */
 export const expiredSql = `SELECT p.task_id, p.fence_id, p.fence_version, p.version, p.kind_id, p.priority, p.status, p.attempt, p.charged,
     p.cancel_requested, p.session_id, ${msOf("p.due_at")} AS due_at_ms, ${msOf("p.deadline_at")} AS deadline_at_ms,
     ${msOf("clock_timestamp()")} AS now_ms, s.session_id IS NULL AS session_lost
   FROM duetime.in_progress p
-  LEFT JOIN duetime.session s ON s.session_id = p.session_id AND s.ended_at IS NULL AND s.lease_until > clock_timestamp()
+  LEFT JOIN duetime.session s ON s.session_id = p.session_id AND s.ended_at IS NULL
   WHERE s.session_id IS NULL OR p.deadline_at <= clock_timestamp()
   ORDER BY p.task_id
   LIMIT $1::int4

@@ -1,0 +1,52 @@
+/** The lease of a process against a real database: what a lease that ran out can still do, and what not. */
+import { assert, layer } from "@effect/vitest"
+import { PgClient } from "@effect/sql-pg"
+import { Effect, Schedule } from "effect"
+import { Session } from "../../../src/store/Session.ts"
+import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { assertAuditIsGreen, claimed, servedKind, stateOf } from "../contract/world.ts"
+import { StoreControl } from "../TaskStore.contract.ts"
+import { pgWorld } from "./world.ts"
+
+/** Two leases: the next renewal comes within a quarter of one. */
+const looks = Schedule.spaced("50 millis").pipe(Schedule.upTo({ times: 200 }))
+
+const untilRenewed = (sessionId: number) =>
+  PgClient.PgClient.use((sql) =>
+    sql<{ readonly lives: boolean }>`SELECT lease_until > clock_timestamp() AND ended_at IS NULL AS lives
+      FROM duetime.session WHERE session_id = ${sessionId}`.pipe(
+      Effect.repeat({ schedule: looks, until: ([row]) => row?.lives === true }),
+      Effect.map(([row]) => row?.lives)
+    )
+  )
+
+layer(pgWorld("embedded"), { excludeTestServices: true })("a session", (it) => {
+  it.effect("a lease that ran out is renewed by its own process as long as nobody has ended the session", () =>
+    Effect.gen(function* () {
+      const session = yield* Session
+      const id = session.id()
+      const { taskId } = yield* claimed(yield* servedKind())
+      yield* (yield* StoreControl).killSession(id)
+      assert.isTrue(yield* untilRenewed(id))
+      assert.deepStrictEqual(yield* (yield* TaskStore).expire(10), [])
+      assert.strictEqual(session.id(), id)
+      assert.strictEqual((yield* stateOf(taskId)).stage, "claimed")
+      yield* assertAuditIsGreen
+    })
+  )
+
+  it.effect("a lease whose session a supervisor has ended is lost: the process goes on with another one", () =>
+    Effect.gen(function* () {
+      const session = yield* Session
+      const id = session.id()
+      const { taskId } = yield* claimed(yield* servedKind())
+      yield* (yield* StoreControl).killSession(id)
+      const expired = yield* (yield* TaskStore).expire(10)
+      assert.deepInclude(expired, { taskId, from: "claimed", stage: "pending" })
+      yield* Effect.sync(() => session.id()).pipe(Effect.repeat({ schedule: looks, until: (now) => now !== id }))
+      assert.notStrictEqual(session.id(), id)
+      assert.isTrue(session.isAlive())
+      yield* assertAuditIsGreen
+    })
+  )
+})
