@@ -15,6 +15,7 @@ export {
   ServerTooOld,
   StoreUnavailable,
   TaskNotFound,
+  TimeZonesOutdated,
   UnsafeDurability
 } from "./store/StoreError.ts"
 

@@ -38,6 +38,7 @@ import type {
   SchemaOutdated,
   ServerTooOld,
   StoreUnavailable,
+  TimeZonesOutdated,
   UnsafeDurability
 } from "./store/StoreError.ts"
 import type { TaskStore } from "./store/TaskStore.ts"
@@ -45,7 +46,13 @@ import { CommitSql } from "./worker/CommitSql.ts"
 
 /** What engines, workers and clients stand on. */
 export type Ground = Duetime | TaskStore | Session | Broker
-export type StoreFailure = StoreUnavailable | ServerTooOld | SchemaOutdated | SchemaNewer | UnsafeDurability
+export type StoreFailure =
+  | StoreUnavailable
+  | ServerTooOld
+  | SchemaOutdated
+  | SchemaNewer
+  | UnsafeDurability
+  | TimeZonesOutdated
 export type BrokerFailure = BrokerUnavailable | BrokerRefused
 export { KafkaTopics } from "./broker/kafka/KafkaTopics.ts"
 

@@ -62,6 +62,23 @@ export class ServerTooOld extends Schema.TaggedError<ServerTooOld>("duetime/Serv
   }
 }
 
+/** The runtime's time zone data miss rules that are in force; nothing was started. */
+export class TimeZonesOutdated extends Schema.TaggedError<TimeZonesOutdated>("duetime/TimeZonesOutdated")(
+  "TimeZonesOutdated",
+  {
+    /** The release of the data, as the runtime names it. */
+    found: Schema.String,
+    needed: Schema.String,
+    /** A zone whose offset is wrong. */
+    zone: Schema.String
+  }
+) {
+  override readonly [Runtime.errorExitCode] = 3
+  override get message(): string {
+    return `TimeZonesOutdated: the time zone data of this Node (${this.found}) are wrong for ${this.zone}; duetime needs those of ${this.needed} or newer. Unset NODE_ICU_DATA and ICU_TIMEZONE_FILES_DIR, or use a newer Node; nothing was started.`
+  }
+}
+
 /** The database's tables are older than this code needs. */
 export class SchemaOutdated extends Schema.TaggedError<SchemaOutdated>("duetime/SchemaOutdated")("SchemaOutdated", {
   found: Schema.Int,

@@ -48,6 +48,7 @@ const examples = [
     wayOut: 'Run "duetime topics ensure --queue emails", or lower DUETIME_KAFKA_PARTITIONS.'
   }),
   new DuetimeError.ServerTooOld({ found: "13.4", needed: 15 }),
+  new DuetimeError.TimeZonesOutdated({ found: "2022a", needed: "2025a", zone: "America/Mexico_City" }),
   new DuetimeError.SchemaOutdated({ found: 1, needed: 2 }),
   new DuetimeError.SchemaNewer({ found: 3, known: 2 }),
   new DuetimeError.UnsafeDurability({ setting: "fsync", value: "off" })

@@ -4,8 +4,16 @@ import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { leaseMsDefault, Session } from "../Session.ts"
-import type { SchemaNewer, SchemaOutdated, ServerTooOld, StoreUnavailable, UnsafeDurability } from "../StoreError.ts"
+import type {
+  SchemaNewer,
+  SchemaOutdated,
+  ServerTooOld,
+  StoreUnavailable,
+  TimeZonesOutdated,
+  UnsafeDurability
+} from "../StoreError.ts"
 import { TaskStore } from "../TaskStore.ts"
+import { checkTimeZones } from "../timeZones.ts"
 import { make as makeAct } from "./act.ts"
 import { dayMs } from "./byDay.ts"
 import { make as makeClaim } from "./claim.ts"
@@ -50,9 +58,10 @@ const connectionsMaxDefault = 6
 /** No statement of the hot path takes a second; one that does is stuck. */
 const statementTimeoutMs = 30_000
 
-type BuildError = StoreUnavailable | ServerTooOld | SchemaOutdated | SchemaNewer | UnsafeDurability
+type BuildError = StoreUnavailable | ServerTooOld | SchemaOutdated | SchemaNewer | UnsafeDurability | TimeZonesOutdated
 
 const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
+  yield* checkTimeZones
   const ambient = yield* PgClient.PgClient
   yield* (options.migrate === true ? Migrations.migrate : Migrations.check).pipe(
     Effect.provideService(SqlClient, ambient)
