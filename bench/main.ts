@@ -3,7 +3,7 @@
  * [--concurrency N] [--rounds N] [--outage-seconds N]`. Reports go to stdout, progress to stderr; the exit code is 0 only if every floor of
  * the scenario holds.
  *
- * In one process: drift, throughput, claim, engines; the layout decision has a program of its own (bench/layout). With engines,
+ * In one process: drift, throughput, transactional, claim, engines; the layout decision has a program of its own (bench/layout). With engines,
  * workers and a real Kafka in processes of their own (bench/kafka): kafka-drift, kafka-throughput, priority,
  * stopped-service, kafka-faults. `DUETIME_BENCH_PROFILE=<folder>` leaves a CPU
  * profile of each engine and worker there.
@@ -25,6 +25,7 @@ import { seeded } from "./random.ts"
 import { commit, type Floor, machine, type Report, text } from "./report.ts"
 import { postgresSettings } from "./server.ts"
 import { throughput } from "./throughput.ts"
+import { transactional } from "./transactional.ts"
 
 const { positionals, values: flags } = parseArgs({
   allowPositionals: true,
@@ -61,6 +62,15 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       random
     }),
   throughput: () => throughput({ tasks: tasks(50_000), concurrency: Number(flags.concurrency) }),
+  transactional: () =>
+    transactional({
+      tasks: tasks(10_000),
+      rounds: Number(flags.rounds),
+      concurrency: Number(flags.concurrency),
+      ratePerSecond: rate(200),
+      seconds: seconds(20),
+      random
+    }),
   engines: () => engines({ engines: [2, 4], tasks: tasks(20_000) }),
   claim: () => claim({ futureTasks: [10_000, 100_000, 1_000_000] }),
   "kafka-drift": () =>
