@@ -10,6 +10,7 @@ import {
   timeoutMsDefault,
   timeoutMsMax
 } from "./core/KindPolicy.ts"
+import { deathsMaxDefault, deathsMaxLimit } from "./core/deaths.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
 import { defaultRetryPolicy, type RetryPolicy } from "./core/RetryPolicy.ts"
 import { toStorableText } from "./core/storable.ts"
@@ -112,6 +113,12 @@ export type DefineOptions<Payload, Output> = {
    */
   readonly onInterrupted?: "retry" | "park"
   /**
+   * Attempts in a row whose worker's process died, after which the task is a dead letter with the reason `quarantined`, whatever
+   * attempts are left. 1 to 1,000; default 3. With less, tasks that merely ran beside the one that kills are taken for it. Nothing
+   * is quarantined with `onInterrupted: "park"`.
+   */
+  readonly deathsMax?: number
+  /**
    * Limits of the kind over the whole fleet; default none. `concurrency`: tasks claimed or running at once, 1 to 100,000.
    * `perSecond`: starts per second, 0.01 to 100,000. What is over them waits in the database, by priority and due time.
    */
@@ -206,10 +213,18 @@ const checkReconciler = ({ kind, onInterrupted }: KindPolicy, reconcile: unknown
 }
 
 const policyOf = (kind: string, options: DefineOptions<unknown, unknown>): KindPolicy => {
-  const { onInterrupted = "retry", priority = "normal", retry = defaultRetryPolicy } = options
+  const {
+    deathsMax = deathsMaxDefault,
+    onInterrupted = "retry",
+    priority = "normal",
+    retry = defaultRetryPolicy
+  } = options
   if (!isPriority(priority)) throw rejected("priority", priority, `Give one of ${priorities.join(", ")}`)
   if (onInterrupted !== "retry" && onInterrupted !== "park") {
     throw rejected("onInterrupted", onInterrupted, 'Give "retry" or "park"')
+  }
+  if (!(Number.isInteger(deathsMax) && isWithin(deathsMax, 1, deathsMaxLimit))) {
+    throw rejected("deathsMax", deathsMax, `Give a whole number from 1 to ${deathsMaxLimit}, or leave it out`)
   }
   return {
     kind: Result.getOrThrow(nameOf("kind", kind)),
@@ -221,6 +236,7 @@ const policyOf = (kind: string, options: DefineOptions<unknown, unknown>): KindP
     ),
     dueJitter: options.dueJitter === undefined ? null : jitterOf(options.dueJitter),
     onInterrupted,
+    deathsMax,
     caps: options.caps === undefined ? null : capsOf(options.caps)
   }
 }

@@ -12,16 +12,18 @@ const payload = {
   failures: Schema.Finite
 }
 
+/** More deaths than kills can give to one task: they hit tasks that are not to blame. */
+const deathsMax = 100
 /** More attempts than kills can take from one task. */
 const persistent = RetryPolicy.exponential({ base: "100 millis", cap: "2 seconds", attemptsMax: 100 })
 const queue = "chaos"
 const timeout = "4 seconds"
 
 /** Writes a row in the transaction of its outcome. */
-export const Commit = Task.define("chaos.commit", { payload, queue, timeout, retry: persistent })
+export const Commit = Task.define("chaos.commit", { payload, queue, timeout, retry: persistent, deathsMax })
 
 /** Calls the outside, with the key and the fence. */
-export const Call = Task.define("chaos.call", { payload, queue, timeout, retry: persistent })
+export const Call = Task.define("chaos.call", { payload, queue, timeout, retry: persistent, deathsMax })
 
 /** As `Call`, and after an interruption a person has to look. */
 export const CallOnce = Task.define("chaos.call-once", {
@@ -29,19 +31,27 @@ export const CallOnce = Task.define("chaos.call-once", {
   queue,
   timeout,
   retry: persistent,
+  deathsMax,
   onInterrupted: "park"
 })
 
-export const Plain = Task.define("chaos.plain", { payload, queue, timeout, retry: persistent })
+export const Plain = Task.define("chaos.plain", { payload, queue, timeout, retry: persistent, deathsMax })
 
 /** Holds its worker's event loop all the time, beyond the lease. */
-export const Block = Task.define("chaos.block", { payload, queue, timeout: "30 seconds", retry: persistent })
+export const Block = Task.define("chaos.block", {
+  payload,
+  queue,
+  timeout: "30 seconds",
+  retry: persistent,
+  deathsMax
+})
 
 /** Fails until it is a dead letter. */
 export const Doomed = Task.define("chaos.doomed", {
   payload,
   queue,
   timeout,
+  deathsMax,
   retry: RetryPolicy.fixed({ delay: "300 millis", attemptsMax: 3 })
 })
 

@@ -46,6 +46,8 @@ export type Dispatch = {
   readonly dispatchedAtMs: number
   /** How often the same claim was published before: a repeated hint must not take the way on which the first was lost. */
   readonly repeat: number
+  /** As of the claim: a worker that runs a suspect lets others go. */
+  readonly isSuspect: boolean
   /** W3C trace context of the publishing engine, so that a trace goes on in the worker. */
   readonly traceparent?: string
 }

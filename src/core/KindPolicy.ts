@@ -1,3 +1,4 @@
+import { deathsMaxDefault } from "./deaths.ts"
 import type { Priority } from "./Priority.ts"
 import { defaultRetryPolicy, type RetryPolicy } from "./RetryPolicy.ts"
 import { fractionOf, type TaskId } from "./TaskId.ts"
@@ -25,6 +26,11 @@ export type KindPolicy = {
   readonly dueJitter: DueJitter | null
   /** What happens to an attempt whose worker died or ran past its deadline: try again, or wait for a reconciler or a person. */
   readonly onInterrupted: "retry" | "park"
+  /**
+   * Deaths in a row after which a task is a dead letter, whatever attempts are left; without meaning where interrupted attempts
+   * are parked. 1 to 1,000.
+   */
+  readonly deathsMax: number
   readonly caps: KindCaps | null
 }
 
@@ -45,6 +51,7 @@ export const defaultKindPolicy = (kind: string): KindPolicy => ({
   timeoutMs: timeoutMsDefault,
   dueJitter: null,
   onInterrupted: "retry",
+  deathsMax: deathsMaxDefault,
   caps: null
 })
 

@@ -7,9 +7,14 @@ export type Json = null | boolean | number | string | ReadonlyArray<Json> | { re
 /** What a handler's failure leaves in the history; texts are truncated by the worker. */
 export type AttemptError = { readonly name: string; readonly message: string; readonly stack?: string }
 
-export type DeadReason = "exhausted" | "not-retryable" | "discarded"
+/** `quarantined`: the processes of as many attempts in a row as the policy allows have died. */
+export type DeadReason = "exhausted" | "not-retryable" | "discarded" | "quarantined"
 export type ReleaseReason = "drained" | "session-lost" | "unserved" | "paused"
-export type ExpiryReason = "session-lost" | "deadline"
+/**
+ * `session-lost`: the worker's process let its session run out, and nobody has heard of it: it died, or froze.
+ * `session-left`: the process stopped in order, and left the attempt where it was.
+ */
+export type ExpiryReason = "session-lost" | "session-left" | "deadline"
 /** A person asked for it, or the outside said that the interrupted attempt has done nothing. */
 export type ResumeReason = "run-now" | "not-done"
 

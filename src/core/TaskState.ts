@@ -47,6 +47,8 @@ export type TaskState = {
   readonly attempt: number
   /** Attempts that count towards the policy's limit. Snoozes and drains give theirs back. */
   readonly charged: number
+  /** Deaths in a row, the last attempt's included (`deaths.ts`). */
+  readonly deaths: number
   readonly deadlineAtMs: number | null
   readonly cancelRequested: boolean
 }

@@ -1,8 +1,9 @@
 import { Result } from "effect"
+import { deathsAfter } from "./deaths.ts"
 import { guards, machine } from "./machine.ts"
 import { delayMsAfter } from "./RetryPolicy.ts"
 import type { Rejection, TaskCommand } from "./TaskCommand.ts"
-import type { AttemptError, EventBody, EventTag } from "./TaskEvent.ts"
+import type { AttemptError, EventBody, EventTag, ExpiryReason } from "./TaskEvent.ts"
 import type { Stage, TaskState } from "./TaskState.ts"
 
 /**
@@ -124,7 +125,9 @@ const expiryBody = (
       return { _tag: "AttemptExpired", attempt, reason: command.reason, dueAtMs: Math.ceil(command.atMs + delayMs) }
     }
     default:
-      return { _tag: "TaskDeadLettered", attempt, reason: "exhausted", error: interrupted(command.reason) }
+      return state !== null && guards.quarantines(state, command)
+        ? { _tag: "TaskDeadLettered", attempt, reason: "quarantined", error: diedWith(deathsAfter(state.deaths)) }
+        : { _tag: "TaskDeadLettered", attempt, reason: "exhausted", error: interrupted(command.reason) }
   }
 }
 
@@ -153,7 +156,15 @@ const nothingDone: AttemptError = {
   message: "the attempt was interrupted and, as its reconciler found, has done nothing"
 }
 
-const interrupted = (reason: "session-lost" | "deadline"): AttemptError => ({
+const interrupted = (reason: ExpiryReason): AttemptError => ({
   name: "AttemptExpired",
   message: reason === "deadline" ? "the attempt ran past its deadline" : "the worker's session ended during the attempt"
+})
+
+const diedWith = (deaths: number): AttemptError => ({
+  name: "AttemptExpired",
+  message:
+    deaths === 1
+      ? "the worker's process died during the attempt"
+      : `the worker's process died during each of the last ${deaths} attempts`
 })

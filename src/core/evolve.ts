@@ -1,3 +1,4 @@
+import { deathsAfter } from "./deaths.ts"
 import type { TaskEvent } from "./TaskEvent.ts"
 import type { Stage, TaskState } from "./TaskState.ts"
 
@@ -21,16 +22,17 @@ export const evolve = (state: TaskState | null, event: TaskEvent): TaskState => 
     case "ClaimReleased":
       return settled(next, "pending")
     case "AttemptFailed":
+      return settled({ ...next, dueAtMs: event.dueAtMs, deaths: 0 }, "pending")
     case "AttemptExpired":
-      return settled({ ...next, dueAtMs: event.dueAtMs }, "pending")
+      return settled({ ...next, dueAtMs: event.dueAtMs, deaths: deathsWith(state, event) }, "pending")
     case "AttemptSnoozed":
     case "AttemptReleased":
-      return settled({ ...next, dueAtMs: event.dueAtMs, charged: Math.max(0, state.charged - 1) }, "pending")
+      return settled({ ...next, dueAtMs: event.dueAtMs, charged: Math.max(0, state.charged - 1), deaths: 0 }, "pending")
     case "TaskRescheduled":
     case "TaskResumed":
       return settled({ ...next, dueAtMs: event.dueAtMs }, "pending")
     case "TaskRedriven":
-      return settled({ ...next, dueAtMs: event.dueAtMs, charged: 0 }, "pending")
+      return settled({ ...next, dueAtMs: event.dueAtMs, charged: 0, deaths: 0 }, "pending")
     case "TaskReprioritised": {
       const reprioritised = { ...next, priority: event.priority }
       return state.stage === "running" ? reprioritised : settled(reprioritised, "pending")
@@ -39,14 +41,15 @@ export const evolve = (state: TaskState | null, event: TaskEvent): TaskState => 
       return { ...next, cancelRequested: true }
     case "TaskParked":
       // Nobody holds it; the fence is the parking's, so that an answer about an earlier one changes nothing.
-      return { ...settled(next, "parked"), fence: fenceOf(event) }
+      return { ...settled(next, "parked"), fence: fenceOf(event), deaths: deathsWith(state, event) }
     case "AttemptSucceeded":
     case "TaskReconciled":
-      return settled(next, "succeeded")
+      return settled({ ...next, deaths: 0 }, "succeeded")
     case "TaskDeadLettered":
-      return settled(next, "dead")
+      // Its reason says what has become of the count; a redrive begins anew.
+      return settled({ ...next, deaths: 0 }, "dead")
     case "TaskCancelled":
-      return settled(next, "cancelled")
+      return settled({ ...next, deaths: 0 }, "cancelled")
   }
 }
 
@@ -56,6 +59,11 @@ export const fold = (events: Iterable<TaskEvent>): TaskState | null => {
   for (const event of events) state = evolve(state, event)
   return state
 }
+
+const deathsWith = (
+  state: TaskState,
+  event: Extract<TaskEvent, { readonly _tag: "AttemptExpired" | "TaskParked" }>
+): number => (event.reason === "session-lost" ? deathsAfter(state.deaths) : 0)
 
 const fenceOf = (event: TaskEvent) => ({ version: event.version, eventId: event.eventId })
 
@@ -81,6 +89,7 @@ const born = (event: TaskEvent): TaskState => ({
   sessionId: null,
   attempt: 0,
   charged: 0,
+  deaths: 0,
   deadlineAtMs: null,
   cancelRequested: false
 })

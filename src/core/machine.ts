@@ -1,3 +1,4 @@
+import { deathsAfter, isQuarantined } from "./deaths.ts"
 import type { CommandTag, TaskCommand } from "./TaskCommand.ts"
 import type { EventTag } from "./TaskEvent.ts"
 import { isExhausted } from "./RetryPolicy.ts"
@@ -38,6 +39,7 @@ export const machine: ReadonlyArray<Row> = [
   ["running", "Release", "always", "AttemptReleased", "pending"],
   ["running", "Expire", "parks", "TaskParked", "parked"],
   ["running", "Expire", "cancelRequested", "TaskCancelled", "cancelled"],
+  ["running", "Expire", "quarantines", "TaskDeadLettered", "dead"],
   ["running", "Expire", "mayRetry", "AttemptExpired", "pending"],
   ["running", "Expire", "always", "TaskDeadLettered", "dead"],
 
@@ -71,7 +73,15 @@ export const machine: ReadonlyArray<Row> = [
   ["dead", "Redrive", "always", "TaskRedriven", "pending"]
 ]
 
-type Guard = "always" | "cancelRequested" | "mayRetry" | "parks" | "wasDone" | "samePriority" | "alreadyDue"
+type Guard =
+  | "always"
+  | "cancelRequested"
+  | "mayRetry"
+  | "parks"
+  | "quarantines"
+  | "wasDone"
+  | "samePriority"
+  | "alreadyDue"
 
 export const guards: Record<Guard, (state: TaskState, command: TaskCommand) => boolean> = {
   always: () => true,
@@ -82,6 +92,11 @@ export const guards: Record<Guard, (state: TaskState, command: TaskCommand) => b
     ((command._tag === "Expire" || command._tag === "Reconcile") && !isExhausted(command.policy.retry, state.charged)),
   /** An interrupted attempt whose effects are unknown: asking comes before cancelling, too. */
   parks: (_, command) => command._tag === "Expire" && command.policy.onInterrupted === "park",
+  /** A death, and the last one that the policy allows. */
+  quarantines: (state, command) =>
+    command._tag === "Expire" &&
+    command.reason === "session-lost" &&
+    isQuarantined(command.policy.deathsMax, deathsAfter(state.deaths)),
   /** What has happened in the outside is true whatever was asked for since. */
   wasDone: (_, command) => command._tag === "Reconcile" && command.answer._tag === "Done",
   samePriority: (state, command) => command._tag === "Reprioritise" && command.priority === state.priority,

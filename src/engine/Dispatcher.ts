@@ -193,7 +193,8 @@ const dispatchOf = ({ load, repeat = 0, task }: Armed, dispatchedAtMs: number): 
   priority: task.priority,
   dueAtMs: task.dueAtMs,
   dispatchedAtMs,
-  repeat
+  repeat,
+  isSuspect: task.isSuspect
 })
 
 /** Two publishes may be under way at once, one of critical tasks alone: those never wait for hundreds of others to be stored. */

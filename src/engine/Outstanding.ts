@@ -87,6 +87,8 @@ const ofFleet = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return<Out
   }
 
   const published = ({ load, task }: Armed) => {
+    // It waits for the one place that a worker has for suspects, and must not close the window to all others meanwhile.
+    if (task.isSuspect) return
     const publishedAtMs = monotonicMsOf(clock)
     const before = entries.get(task.fence.eventId)
     if (before !== undefined) {

@@ -41,7 +41,7 @@ export const make = (
     )
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
-        if (!process.isCrashed) database.sessions.close(id)
+        if (!process.isCrashed) database.sessions.leave(id)
       })
     )
 

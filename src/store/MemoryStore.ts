@@ -42,8 +42,10 @@ export class MemoryControl extends Context.Service<
     readonly failNext: (fault: Fault, times?: number) => Effect.Effect<void>
     /** Cuts this process off from the database, or connects it again. */
     readonly cutOff: (isCutOff: boolean) => Effect.Effect<void>
-    /** Ends the lease of any session at once. */
+    /** Ends the lease of any session at once, as when its process dies. */
     readonly killSession: (sessionId: number) => Effect.Effect<void>
+    /** Ends it as a process does that stops in order. */
+    readonly leaveSession: (sessionId: number) => Effect.Effect<void>
     /** Makes the next ask about a parked task due at once, if there is one. */
     readonly hastenAsk: (taskId: string) => Effect.Effect<void>
     /** One more session, alive for an hour unless killed. */
@@ -65,7 +67,8 @@ const makeControl = (database: Database.MemoryDatabase, process: MemoryProcess):
     Effect.sync(() => {
       process.isCutOff = isCutOff
     }),
-  killSession: (sessionId) => Effect.sync(() => database.sessions.close(sessionId)),
+  killSession: (sessionId) => Effect.sync(() => database.sessions.end(sessionId)),
+  leaveSession: (sessionId) => Effect.sync(() => database.sessions.leave(sessionId)),
   hastenAsk: (taskId) =>
     Effect.sync(() => {
       const parking = database.streams.parked.get(taskId)
@@ -73,7 +76,7 @@ const makeControl = (database: Database.MemoryDatabase, process: MemoryProcess):
     }),
   openSession: Effect.acquireRelease(
     Effect.sync(() => database.sessions.open(database.now() + openSessionLeaseMs)),
-    (sessionId) => Effect.sync(() => database.sessions.close(sessionId))
+    (sessionId) => Effect.sync(() => database.sessions.end(sessionId))
   )
 })
 

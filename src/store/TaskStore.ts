@@ -72,7 +72,10 @@ export class TaskStore extends Context.Service<
       request: (value: A) => FinishRequest
     ) => Effect.Effect<A, E | LeaseLost | StoreUnavailable, R>
 
-    /** Ends the claims and attempts of dead sessions and of attempts past their deadline. */
+    /**
+     * Ends the claims and attempts of dead sessions and of attempts past their deadline. Whether a process has died, or
+     * has left its session in order, is told in the event.
+     */
     readonly expire: (limit: number) => Effect.Effect<ReadonlyArray<Expired>, StoreUnavailable>
 
     /**
@@ -181,6 +184,8 @@ export type ClaimedTask = {
   readonly priority: Priority
   readonly dueAtMs: number
   readonly fence: Fence
+  /** Its last attempts have died with their processes (`core/deaths.ts`): a worker runs one such task at a time. */
+  readonly isSuspect: boolean
 }
 
 export type PullRequest = {
@@ -190,6 +195,8 @@ export type PullRequest = {
   readonly limit: number
   /** So many of the limit are taken from the least urgent end, that no lane starves; the others most urgent first. */
   readonly fromLowest: number
+  /** Suspects among them at most, the most urgent first. */
+  readonly suspectsMax: number
 }
 
 export type PauseTarget =

@@ -19,7 +19,7 @@ import type { Handler } from "./Handlers.ts"
 import { retryWaitMsMax, retryWaitMsMin } from "./Outage.ts"
 import { outcomeOf, outcomeOfFailure } from "./Outcome.ts"
 import type { OutcomeRecorder } from "./OutcomeRecorder.ts"
-import type { Slots } from "./Slots.ts"
+import type { Slots, SlotTaker } from "./Slots.ts"
 
 /**
  * One started attempt, step by step: check the own lease, call the handler in a fiber, watch its deadline, turn its
@@ -33,7 +33,7 @@ import type { Slots } from "./Slots.ts"
  */
 export type AttemptRunner = {
   /** `sentAtMs` is the monotonic time before the start was sent: the timeout counts from there. */
-  readonly run: (started: Started, handler: Handler, sessionId: number, sentAtMs: number) => void
+  readonly run: (started: Started, candidate: Startable, sessionId: number, sentAtMs: number) => void
   /** Interrupts the attempts of these handlers, to be given back. */
   readonly interrupt: (isMeant: HandlerFilter) => void
   /** Gives attempts back whose handlers have not stopped when they were interrupted. */
@@ -46,9 +46,13 @@ export type AttemptRunner = {
 
 export type HandlerFilter = (handler: Handler) => boolean
 
+/** What of a claim outlives its start. */
+export type Startable = { readonly task: SlotTaker; readonly handler: Handler }
+
 type Running = {
   readonly started: Started
   readonly handler: Handler
+  readonly isSuspect: boolean
   readonly deadlineMonotonicMs: number
   fiber: Fiber.Fiber<Json, unknown> | null
   isDraining: boolean
@@ -83,15 +87,16 @@ export const makeAttemptRunner: (
     }
     const deadlines = yield* makeDeadlines<Running>((attempt) => overdue(attempt))
 
-    const run: AttemptRunner["run"] = (started, handler, sessionId, sentAtMs) => {
+    const run: AttemptRunner["run"] = (started, { handler, task }, sessionId, sentAtMs) => {
       // Without the lease somebody else may have the task by now; if nobody has, it is given back, since no handler was called.
       if (!session.isAlive() || session.id() !== sessionId) {
         const request = { started, eventId: eventId(), outcome: unbegun, policy: handler.policy }
-        return recorder.record(request, () => slots.give(1))
+        return recorder.record(request, () => slots.give([task]))
       }
       const attempt: Running = {
         started,
         handler,
+        isSuspect: task.isSuspect,
         deadlineMonotonicMs: sentAtMs + handler.policy.timeoutMs,
         fiber: null,
         isDraining: false,
@@ -199,7 +204,7 @@ export const makeAttemptRunner: (
       if (!attempt.hasSlot || !attempt.isDone || !isLetGo) return
       attempt.hasSlot = false
       running.delete(attempt)
-      slots.give(1)
+      slots.give([attempt])
     }
 
     const notify = (callback: () => void) => {

@@ -19,7 +19,8 @@ export const staleAfterMs = 60_000
 /**
  * Takes the dispatches of one queue while there are free slots, for ever. Several queues share the slots, so more may
  * arrive than there is room for: the rest waits a moment for a slot and is then declined. It was a hint, and must
- * neither hold up the broker nor stand behind the next one when a slot is free again.
+ * neither hold up the broker nor stand behind the next one when a slot is free again. A suspect that comes while another
+ * one runs here is not waited with: who knows for how long.
  */
 export const takeFrom = Effect.fnUntraced(function* (
   queue: string,
@@ -64,19 +65,21 @@ export const takeFrom = Effect.fnUntraced(function* (
 
   const admit = Effect.fnUntraced(function* (subscription: Subscription, dispatches: ReadonlyArray<Dispatch>) {
     const freshMs = nowMs() - staleAfterMs
+    let suspectsLeft = slots.openToSuspects()
+    const others: Array<Dispatch> = []
     let rest = dispatches.flatMap((dispatch): ReadonlyArray<Candidate> => {
       // A kind that another version of this service handles is left to a worker that has it.
       const handler = dispatch.dispatchedAtMs < freshMs ? undefined : handlerOf(dispatch.kind)
-      return handler === undefined ? [] : [{ task: dispatch, dispatched: { dispatch, subscription }, handler }]
+      if (handler !== undefined && (!dispatch.isSuspect || suspectsLeft-- > 0)) {
+        return [{ task: dispatch, dispatched: { dispatch, subscription }, handler }]
+      }
+      others.push(dispatch)
+      return []
     })
-    if (rest.length < dispatches.length) {
-      const meant = new Set(rest.map(({ task }) => task))
-      const others = dispatches.filter((dispatch) => !meant.has(dispatch))
-      yield* outage.outlast(subscription.acknowledge(others), () => true)
-    }
+    if (others.length > 0) yield* outage.outlast(subscription.acknowledge(others), () => true)
     while (rest.length > 0) {
       const admitted = admittedOf(rest, slots)
-      slots.take(admitted.length)
+      slots.take(admitted.map(({ task }) => task))
       starter.start(admitted)
       if (admitted.length === rest.length) break
       const isAdmitted = new Set(admitted)
@@ -105,8 +108,10 @@ const roomOf = (slots: Slots): Room => ({
 export const admittedOf = (candidates: ReadonlyArray<Candidate>, slots: Slots): ReadonlyArray<Candidate> => {
   let free = slots.free()
   let open = slots.open()
+  let suspects = slots.openToSuspects()
   return candidates.filter(({ task }) => {
     if (free <= 0 || (task.priority !== "critical" && open <= 0)) return false
+    if (task.isSuspect && suspects-- <= 0) return false
     free--
     open--
     return true

@@ -19,7 +19,8 @@ import type { Candidate, Starter } from "./Starter.ts"
  *   that waits, decided in the store.
  * Otherwise it would take from under the broker's hands what is just being delivered.
  *
- * What it finds goes by priority, with one of ten from the least urgent end.
+ * What it finds goes by priority, with one of ten from the least urgent end. Of suspects it asks for one, and for none while
+ * one runs here.
  */
 export const pullForEver = Effect.fnUntraced(function* (parts: {
   readonly store: TaskStore["Service"]
@@ -47,7 +48,8 @@ export const pullForEver = Effect.fnUntraced(function* (parts: {
       kinds: [...handlers.keys()],
       overdueMs: isBehind ? holdMsMax : isTheWay() ? silentOverdueMs : overdueMs,
       limit,
-      fromLowest: fromLowestOf(limit, clock)
+      fromLowest: fromLowestOf(limit, clock),
+      suspectsMax: slots.openToSuspects()
     })
     const candidates = tasks.flatMap((task): ReadonlyArray<Candidate> => {
       const handler = handlers.get(task.kind)
@@ -55,7 +57,7 @@ export const pullForEver = Effect.fnUntraced(function* (parts: {
     })
     // Slots may have been taken while the store was asked.
     const admitted = admittedOf(candidates, slots)
-    slots.take(admitted.length)
+    slots.take(admitted.map(({ task }) => task))
     starter.start(admitted)
     return admitted.length
   })

@@ -86,23 +86,23 @@ export const makeStarter: (
 
       const early: Array<Entry> = []
       let earlyDueInMs = 0
-      let lostCount = 0
+      const lost: Array<ClaimedTask> = []
       const started: Array<EventId> = []
       for (const [index, entry] of batch.entries()) {
         const answer = answers[index]
         if (answer?._tag === "Started") {
           started.push(entry.task.fence.eventId)
-          runner.run(answer, entry.handler, sessionId, sentAtMs)
+          runner.run(answer, entry, sessionId, sentAtMs)
         } else if (answer?._tag === "TooEarly" && entry.tries < tooEarlyTriesMax) {
           early.push(entry)
           earlyDueInMs = Math.max(earlyDueInMs, answer.dueInMs)
-        } else lostCount++
+        } else lost.push(entry.task)
       }
       if (started.length > 0) onStarted(started)
       if (early.length > 0) yield* Effect.forkIn(startLater(early, earlyDueInMs), scope)
-      if (lostCount === 0) return
-      lostStartsTotal.updateUnsafe(lostCount, context)
-      slots.give(lostCount)
+      if (lost.length === 0) return
+      lostStartsTotal.updateUnsafe(lost.length, context)
+      slots.give(lost)
     })
 
     /** The engine's estimate of the database's clock ran ahead: waits as long as the database says, for the last of them. */
@@ -131,7 +131,7 @@ export const makeStarter: (
 
     const drop = Effect.fnUntraced(function* (batch: ReadonlyArray<Entry>) {
       yield* acknowledge(batch)
-      slots.give(batch.length)
+      slots.give(batch.map(({ task }) => task))
     })
 
     /** One try: a dispatch that comes again is lost at its fence. */
@@ -156,7 +156,7 @@ export const makeStarter: (
         yield* startBatch(batch)
         underWay.delete(batch)
         // Wakes a drain that waits for the count to fall.
-        slots.give(0)
+        slots.changed()
       }
     })
     for (let fiber = 0; fiber < batchesInParallel; fiber++) yield* Effect.forkScoped(loop)

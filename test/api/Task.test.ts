@@ -17,6 +17,7 @@ describe("a kind's policy", () => {
       timeoutMs: 60_000,
       dueJitter: null,
       onInterrupted: "retry",
+      deathsMax: 3,
       caps: null
     })
   })
@@ -30,6 +31,7 @@ describe("a kind's policy", () => {
       priority: "critical",
       dueJitter: { from: "1 second", to: "5 seconds" },
       onInterrupted: "park",
+      deathsMax: 5,
       caps: { concurrency: 10, perSecond: 0.5 }
     })
     assert.deepStrictEqual(kind.policy, {
@@ -40,6 +42,7 @@ describe("a kind's policy", () => {
       timeoutMs: 300_000,
       dueJitter: { fromMs: 1_000, toMs: 5_000 },
       onInterrupted: "park",
+      deathsMax: 5,
       caps: { concurrencyMax: 10, startsPerSecondMax: 0.5 }
     })
   })
@@ -54,6 +57,10 @@ describe("a kind's policy", () => {
     ["queue is 'a/b'", () => Task.define("a", { payload: {}, queue: "a/b" })],
     ["priority is 'urgent'", () => Task.define("a", { payload: {}, ...unread('{"priority":"urgent"}') })],
     ["onInterrupted is 'skip'", () => Task.define("a", { payload: {}, ...unread('{"onInterrupted":"skip"}') })],
+    ["deathsMax is 0", () => Task.define("a", { payload: {}, deathsMax: 0 })],
+    ["deathsMax is 1001", () => Task.define("a", { payload: {}, deathsMax: 1_001 })],
+    ["deathsMax is 2.5", () => Task.define("a", { payload: {}, deathsMax: 2.5 })],
+    ["deathsMax is '3'", () => Task.define("a", { payload: {}, ...unread('{"deathsMax":"3"}') })],
     ["timeout is 0", () => Task.define("a", { payload: {}, timeout: 0 })],
     ["timeout is '2 days'", () => Task.define("a", { payload: {}, timeout: "2 days" })],
     ["timeout is NaN", () => Task.define("a", { payload: {}, timeout: Number.NaN })],

@@ -272,7 +272,8 @@ export const dispatchOf = (fields: {
     dueAtMs: fields.dueAtMs ?? 1_700_000_000_000,
     // An estimate of the database's clock has fractions, and they must travel.
     dispatchedAtMs: fields.dispatchedAtMs ?? 1_700_000_000_000.5,
-    repeat: fields.repeat ?? 0
+    repeat: fields.repeat ?? 0,
+    isSuspect: dispatchCount % 2 === 0
   }
 }
 

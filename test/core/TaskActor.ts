@@ -109,6 +109,8 @@ export const snooze: Intent = { _tag: "Snooze", inMs: 0 }
 export const discard: Intent = { _tag: "Discard", reason: "too late" }
 export const release: Intent = { _tag: "Release", reason: "drained" }
 export const expire: Intent = { _tag: "Expire", reason: "session-lost" }
+/** As `expire`, and the process lives on. */
+export const expireLeft: Intent = { _tag: "Expire", reason: "session-left" }
 export const wasDone: Intent = { _tag: "Reconcile", answer: { _tag: "Done", result: { charge: 1 } } }
 export const wasNotDone: Intent = { _tag: "Reconcile", answer: { _tag: "NotDone" } }
 export const cancel: Intent = { _tag: "Cancel", reason: null }

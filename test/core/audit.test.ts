@@ -37,7 +37,7 @@ import {
 } from "./TaskActor.ts"
 
 const retry: RetryPolicy = { attemptsMax: 2, delay: { _tag: "Fixed", delayMs: 5 }, jitter: "none" }
-const actor = () => new TaskActor({ retry })
+const actor = () => new TaskActor({ retry, deathsMax: 2 })
 const parking = () => new TaskActor({ retry, onInterrupted: "park" })
 
 const histories: Readonly<Record<string, () => AuditedStream>> = {
@@ -214,6 +214,7 @@ const mutants: ReadonlyArray<Mutant> = [
   ["S10", "a row with another due time", "pending", (stream) => editRow(stream, { dueAtMs: startMs + 1 })],
   ["S10", "a row of another attempt", "running", (stream) => editRow(stream, { attempt: 2 })],
   ["S10", "a row charged otherwise", "parked", (stream) => editRow(stream, { charged: 0 })],
+  ["S10", "a row without its death", "parked", (stream) => editRow(stream, { deaths: 0 })],
   [
     "S10",
     "a row with another fence",
@@ -270,6 +271,13 @@ const mutants: ReadonlyArray<Mutant> = [
     (stream) => edit(stream, 8, { reason: "not-done" })
   ],
   ["S11", "exhausted before the limit", "dead", (stream) => edit(stream, 3, { reason: "exhausted" })],
+  ["S11", "quarantined before the limit", "dead", (stream) => edit(stream, 3, { reason: "quarantined" })],
+  [
+    "S11",
+    "quarantined though an attempt has survived in between",
+    "expired twice",
+    (stream) => edit(stream, 3, { reason: "session-left" })
+  ],
 
   [
     "S12",
@@ -380,6 +388,22 @@ describe("the auditor", () => {
       auditStream(life.lives(claim, start).stream).map(({ invariant }) => invariant),
       ["S11"]
     )
+  })
+
+  it("holds deaths in a row against the policy: quarantined neither before its limit nor after it", () => {
+    const manyAttempts = { ...retry, attemptsMax: 9 }
+    const messagesOf = (deathsMax: number, audited: number) => {
+      const life = new TaskActor({ retry: manyAttempts, deathsMax }).lives(schedule())
+      for (let death = 0; death < deathsMax; death++) life.lives(claim, start, expire)
+      const policy = { ...life.policy, deathsMax: audited }
+      return auditStream(life.stream, { policyOf: () => policy }).map(({ invariant, message }) => [invariant, message])
+    }
+    assert.deepStrictEqual(messagesOf(3, 3), [])
+    assert.deepStrictEqual(messagesOf(3, 4), [["S11", "quarantined after 3 of 4 deaths"]])
+    assert.deepStrictEqual(messagesOf(3, 2), [
+      ["S11", "to be tried again after 2 of 2 deaths"],
+      ["S11", "quarantined after 3 of 2 deaths"]
+    ])
   })
 
   it("finds an event id that two streams share", () => {

@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { decide } from "../../src/core/decide.ts"
+import { deathsMaxLimit } from "../../src/core/deaths.ts"
+import type { KindPolicy } from "../../src/core/KindPolicy.ts"
+import type { RetryPolicy } from "../../src/core/RetryPolicy.ts"
 import { machine } from "../../src/core/machine.ts"
 import type { EventTag } from "../../src/core/TaskEvent.ts"
 import type { TaskState } from "../../src/core/TaskState.ts"
@@ -8,12 +11,15 @@ import { atOnce, intents, reached } from "./situations.ts"
 import {
   cancel,
   claim,
+  discard,
   expire,
+  expireLeft,
   fail,
   fencedTags,
   noFence,
   redrive,
   release,
+  releaseClaim,
   reprioritise,
   runNow,
   schedule,
@@ -83,6 +89,18 @@ const expected: Readonly<Record<string, Readonly<Record<string, EventTag | "alre
   "running last attempt": {
     Succeed: "AttemptSucceeded",
     Fail: "TaskDeadLettered",
+    "Fail for good": "TaskDeadLettered",
+    Snooze: "AttemptSnoozed",
+    Discard: "TaskDeadLettered",
+    Release: "AttemptReleased",
+    Expire: "TaskDeadLettered",
+    Cancel: "CancelRequested",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so"
+  },
+  "running last death": {
+    Succeed: "AttemptSucceeded",
+    Fail: "AttemptFailed",
     "Fail for good": "TaskDeadLettered",
     Snooze: "AttemptSnoozed",
     Discard: "TaskDeadLettered",
@@ -293,6 +311,66 @@ describe("what the outside says of a parked attempt", () => {
       reasons.map((event) => event?._tag === "TaskResumed" && event.reason),
       ["not-done", "run-now"]
     )
+  })
+})
+
+describe("deaths", () => {
+  const retry: RetryPolicy = { attemptsMax: 1_000, delay: { _tag: "Fixed", delayMs: 0 }, jitter: "none" }
+  const died = [claim, start, expire]
+  const of = (policy: Partial<KindPolicy>, ...life: ReadonlyArray<Intent>) =>
+    new TaskActor({ retry, ...policy }).lives(schedule(), ...life)
+
+  it("are counted in a row: any other end of an attempt begins anew, a claim or a wish does not", () => {
+    const deathsAfter = (...life: ReadonlyArray<Intent>) => of({}, ...died, ...died, ...life).state?.deaths
+    assert.strictEqual(deathsAfter(), 2)
+    const survived = [fail, snooze, release, expireLeft, { _tag: "Expire", reason: "deadline" }] as const
+    for (const end of survived) assert.strictEqual(deathsAfter(claim, start, end), 0, end._tag)
+    assert.strictEqual(deathsAfter(claim, releaseClaim), 2)
+    assert.strictEqual(deathsAfter(claim, expire), 2)
+    assert.strictEqual(deathsAfter(claim, start, reprioritise), 2)
+    assert.strictEqual(deathsAfter(claim, start, fail, ...died), 1)
+  })
+
+  it("make a dead letter at exactly the policy's limit, whatever attempts are left, and say why", () => {
+    for (const deathsMax of [1, 3, 1_000]) {
+      const actor = of({ deathsMax })
+      for (let death = 1; death < deathsMax; death++) assert.strictEqual(actor.lives(...died).state?.stage, "pending")
+      const event = actor.lives(...died).events.at(-1)
+      assert.deepStrictEqual(event?._tag === "TaskDeadLettered" && [event.reason, event.attempt, event.error.name], [
+        "quarantined",
+        deathsMax,
+        "AttemptExpired"
+      ])
+    }
+  })
+
+  it("are the reason also where they use up the last attempt, and not where another end does", () => {
+    const reasonOf = ({ events }: TaskActor) => {
+      const event = events.at(-1)
+      return event?._tag === "TaskDeadLettered" ? event.reason : event?._tag
+    }
+    const two = { retry: { ...retry, attemptsMax: 2 }, deathsMax: 2 }
+    assert.strictEqual(reasonOf(of(two, ...died, ...died)), "quarantined")
+    assert.strictEqual(reasonOf(of(two, ...died, claim, start, expireLeft)), "exhausted")
+    assert.strictEqual(reasonOf(of(two, ...died, claim, start, fail)), "exhausted")
+    assert.strictEqual(reasonOf(of(two, ...died, claim, start, discard)), "discarded")
+  })
+
+  it("are forgiven by a redrive", () => {
+    const actor = of({ deathsMax: 2 }, ...died, ...died, redrive, ...died)
+    assert.deepStrictEqual([actor.state?.stage, actor.state?.deaths], ["pending", 1])
+  })
+
+  it("are counted of what parks, too, and end nothing there", () => {
+    const actor = of({ onInterrupted: "park", deathsMax: 2 }, ...died, runNow, ...died, wasNotDone, ...died)
+    assert.deepStrictEqual([actor.state?.stage, actor.state?.deaths], ["parked", 3])
+    assert.strictEqual(actor.lives(runNow, claim, start, fail).state?.deaths, 0)
+  })
+
+  it("are counted up to the largest limit that a policy may have", () => {
+    const actor = of({ onInterrupted: "park" })
+    for (let death = 0; death < deathsMaxLimit + 5; death++) actor.lives(...died, runNow)
+    assert.strictEqual(actor.state?.deaths, deathsMaxLimit)
   })
 })
 

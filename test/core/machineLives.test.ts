@@ -4,17 +4,18 @@ import { audit } from "../../src/core/audit.ts"
 import { evolve, fold } from "../../src/core/evolve.ts"
 import { isEnded, stages, type TaskState } from "../../src/core/TaskState.ts"
 import { intents } from "./situations.ts"
-import { claim, noFence, schedule, start, startMs, TaskActor, type Intent } from "./TaskActor.ts"
+import { claim, expireLeft, noFence, schedule, start, startMs, TaskActor, type Intent } from "./TaskActor.ts"
 
 describe("any sequence of commands", () => {
   const anyIntent: fc.Arbitrary<Intent> = fc.oneof(
     { weight: 3, arbitrary: fc.constantFrom(claim, start, schedule()) },
-    fc.constantFrom(...intents),
+    fc.constantFrom(...intents, expireLeft),
     fc.record({ _tag: fc.constant("Snooze" as const), inMs: fc.integer({ min: 0, max: 50 }) }),
     fc.record({ _tag: fc.constant("Reschedule" as const), dueAtMs: fc.integer({ min: startMs, max: startMs + 200 }) })
   )
   const anyLife = fc.record({
     attemptsMax: fc.integer({ min: 1, max: 3 }),
+    deathsMax: fc.integer({ min: 1, max: 4 }),
     onInterrupted: fc.constantFrom("retry" as const, "park" as const),
     delayMs: fc.integer({ min: 0, max: 30 }),
     jitter: fc.constantFrom("full" as const, "none" as const),
@@ -24,6 +25,7 @@ describe("any sequence of commands", () => {
   const live = ({
     attemptsMax,
     commands,
+    deathsMax,
     delayMs,
     jitter,
     onInterrupted
@@ -33,7 +35,7 @@ describe("any sequence of commands", () => {
       delay: { _tag: "Exponential", baseMs: delayMs, factor: 2, capMs: 100 },
       jitter
     } as const
-    const actor = new TaskActor({ retry, onInterrupted }).lives(schedule())
+    const actor = new TaskActor({ retry, onInterrupted, deathsMax }).lives(schedule())
     for (const [intent, hasOldFence] of commands) actor.does(intent, hasOldFence ? noFence : undefined)
     return actor
   }

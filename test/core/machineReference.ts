@@ -70,7 +70,7 @@ const meaningOfStage: Record<(typeof stages)[number], string> = {
   claimed: "an engine holds it until its due time and dispatches it",
   running: "a worker runs its handler",
   parked: "its attempt was interrupted and must not be repeated without a person or a reconciler",
-  dead: "a dead letter: out of attempts, not retryable or discarded; kept until a person redrives it",
+  dead: "a dead letter: out of attempts, not retryable, discarded or quarantined; kept until a person redrives it",
   succeeded: "its handler succeeded",
   cancelled: "somebody cancelled it"
 }
@@ -79,6 +79,7 @@ const meaningOfGuard: Record<(typeof machine)[number][2], string> = {
   always: "",
   cancelRequested: "a cancel was requested during the attempt",
   mayRetry: "the failure may be retried and charged attempts are left",
+  quarantines: "the worker's process has died, and it is the last death in a row that the policy allows",
   parks: 'the kind says `onInterrupted: "park"`',
   wasDone: "the outside says that the attempt has done its work",
   samePriority: "it has that priority",

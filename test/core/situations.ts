@@ -38,6 +38,7 @@ export const reached: ReadonlyArray<readonly [Stage | "none", string, () => Task
   ["claimed", "not due", () => new TaskActor(atOnce).lives(schedule({ dueAtMs: startMs + hourMs }), claim)],
   ["running", "first attempt", () => new TaskActor(atOnce).lives(schedule(), claim, start)],
   ["running", "last attempt", () => new TaskActor(atOnce).lives(schedule(), claim, start, fail, claim, start)],
+  ["running", "last death", () => new TaskActor({ ...atOnce, deathsMax: 1 }).lives(schedule(), claim, start)],
   ["running", "cancel requested", () => new TaskActor(atOnce).lives(schedule(), claim, start, cancel)],
   ["running", "parks", () => parking().lives(schedule(), claim, start)],
   ["running", "parks, cancel requested", () => parking().lives(schedule(), claim, start, cancel)],

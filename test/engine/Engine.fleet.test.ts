@@ -73,7 +73,13 @@ describe("An engine among processes", () => {
       yield* TestClock.adjust("1 second")
       let startedCount = 0
       for (let round = 0; round < 40; round++) {
-        const tasks = yield* process.store.pull({ kinds: ["reminder.email"], overdueMs: 0, limit: 50, fromLowest: 0 })
+        const tasks = yield* process.store.pull({
+          kinds: ["reminder.email"],
+          overdueMs: 0,
+          limit: 50,
+          fromLowest: 0,
+          suspectsMax: 1
+        })
         const answers = yield* process.store.start(
           process.session.id(),
           tasks.map(({ fence, taskId }, index) => ({

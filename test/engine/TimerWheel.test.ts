@@ -304,5 +304,12 @@ let claimsCount = 0
 
 const armedOf = (load: QueueLoad, taskId: string, dueAtMs: number, priority: Priority = "normal"): Armed => ({
   load,
-  task: { taskId, kind: "reminder.email", priority, dueAtMs, fence: { version: 2, eventId: `claim-${claimsCount++}` } }
+  task: {
+    taskId,
+    kind: "reminder.email",
+    priority,
+    dueAtMs,
+    fence: { version: 2, eventId: `claim-${claimsCount++}` },
+    isSuspect: false
+  }
 })

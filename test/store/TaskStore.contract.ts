@@ -9,6 +9,7 @@ import { describe } from "vitest"
 import { actLaws } from "./contract/actLaws.ts"
 import { capLaws } from "./contract/capLaws.ts"
 import { claimLaws } from "./contract/claimLaws.ts"
+import { deathLaws } from "./contract/deathLaws.ts"
 import { deadLaws } from "./contract/deadLaws.ts"
 import { expireLaws } from "./contract/expireLaws.ts"
 import { faultLaws } from "./contract/faultLaws.ts"
@@ -30,6 +31,7 @@ const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["finish", finishLaws],
   ["finishWith", finishWithLaws],
   ["expire", expireLaws],
+  ["deaths", deathLaws],
   ["reconcile", reconcileLaws],
   ["act", actLaws],
   ["pause", pauseLaws],

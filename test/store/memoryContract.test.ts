@@ -4,10 +4,11 @@ import { StoreControl, taskStoreContract } from "./TaskStore.contract.ts"
 
 const control = Layer.effect(
   StoreControl,
-  Effect.map(MemoryStore.MemoryControl, ({ failNext, hastenAsk, killSession, openSession }) => ({
+  Effect.map(MemoryStore.MemoryControl, ({ failNext, hastenAsk, killSession, leaveSession, openSession }) => ({
     failNext: (fault) => failNext(fault),
     hastenAsk,
     killSession,
+    leaveSession,
     secondSession: openSession,
     auditRows: Effect.succeed([])
   }))

@@ -115,10 +115,12 @@ const actions = {
     )
   },
   pull: (world: World, { store }: Process, pick: number) =>
-    store.pull({ kinds, overdueMs: pick % 50, limit: 1 + (pick % 4), fromLowest: pick % 2 }).pipe(
-      Effect.map((tasks) => world.claimed.push(...tasks)),
-      Effect.ignore
-    ),
+    store
+      .pull({ kinds, overdueMs: pick % 50, limit: 1 + (pick % 4), fromLowest: pick % 2, suspectsMax: pick % 2 })
+      .pipe(
+        Effect.map((tasks) => world.claimed.push(...tasks)),
+        Effect.ignore
+      ),
   pause: (world: World, process: Process, pick: number) => {
     const target = pick % 5 === 0 ? ({ _tag: "Queue", queue: "default" } as const) : kindOf(pick)
     return world.ask(process, process.store.pause(target, pick % 3 === 0), () => {})

@@ -143,6 +143,29 @@ describe("a memory process", () => {
     })
   )
 
+  it.effect(
+    "that stops in order leaves an attempt that has not died with it, one that crashes an attempt that has",
+    () =>
+      Effect.gen(function* () {
+        const database = yield* MemoryDatabase.make()
+        const [stopping, crashing] = [yield* openProcess(database), yield* openProcess(database)]
+        const { store } = yield* openProcess(database)
+        for (const process of [stopping, crashing]) {
+          yield* schedule(process, 0)
+          yield* start(process, yield* claim(process))
+        }
+        yield* stopping.end
+        yield* crashing.control.crash
+        yield* TestClock.adjust(leaseMsDefault)
+        const reasons: Array<unknown> = []
+        for (const { taskId } of yield* store.expire(10)) {
+          const event = (yield* store.history(taskId)).at(-1)
+          reasons.push(event?._tag === "AttemptExpired" ? event.reason : event?._tag)
+        }
+        assert.deepStrictEqual(reasons, ["session-left", "session-lost"])
+      })
+  )
+
   it.effect("that ends in order gives its session back at once", () =>
     Effect.gen(function* () {
       const database = yield* MemoryDatabase.make()

@@ -9,8 +9,8 @@
  *  1 byte   format
  *  2 bytes  length of the trace context (W3C traceparent), and the trace context
  *  1 byte   number of kinds, and for each the length of its name (2) and its name
- *  the rest 54 bytes for each hint: task id (16), claim's event id (16), claim's version (4), kind (1), repeat (1),
- *           due time (8), dispatched at (8; both ms since 1970, IEEE 754)
+ *  the rest 54 bytes for each hint: task id (16), claim's event id (16), claim's version (4), kind (1), repeat (1, its
+ *           highest bit: a suspect), due time (8), dispatched at (8; both ms since 1970, IEEE 754)
  * ```
  */
 import { isTaskId, slotOfKey } from "../../core/TaskId.ts"
@@ -45,11 +45,11 @@ export const encode = (dispatches: ReadonlyArray<Dispatch>, traceparent = ""): B
     at = buffer.writeUInt16BE(text.length, at)
     at += text.copy(buffer, at)
   }
-  for (const { dispatchedAtMs, dueAtMs, fence, kind, repeat, taskId } of dispatches) {
+  for (const { dispatchedAtMs, dueAtMs, fence, isSuspect, kind, repeat, taskId } of dispatches) {
     at += buffer.write(hexOf(taskId) + hexOf(fence.eventId), at, "hex")
     at = buffer.writeUInt32BE(fence.version, at)
     at = buffer.writeUInt8(kinds.indexOf(kind), at)
-    at = buffer.writeUInt8(Math.min(repeat, repeatMax), at)
+    at = buffer.writeUInt8(Math.min(repeat, repeatMax) | (isSuspect ? suspectBit : 0), at)
     at = buffer.writeDoubleBE(dueAtMs, at)
     at = buffer.writeDoubleBE(dispatchedAtMs, at)
   }
@@ -75,6 +75,7 @@ export const decode = (
     const ids = bytes.toString("hex", at, at + 32)
     const taskId = uuidAt(ids, 0)
     const kind = kinds[bytes.readUInt8(at + 36)]
+    const repeat = bytes.readUInt8(at + 37)
     const dueAtMs = bytes.readDoubleBE(at + 38)
     const dispatchedAtMs = bytes.readDoubleBE(at + 46)
     if (!isTaskId(taskId) || kind === undefined || !Number.isFinite(dueAtMs)) return "malformed"
@@ -87,7 +88,8 @@ export const decode = (
       priority: way.priority,
       dueAtMs,
       dispatchedAtMs,
-      repeat: bytes.readUInt8(at + 37)
+      repeat: repeat & repeatMax,
+      isSuspect: (repeat & suspectBit) !== 0
     }
     dispatches.push(traceparent === undefined ? dispatch : { ...dispatch, traceparent })
   }
@@ -99,8 +101,10 @@ export const placeOf = (dispatch: Dispatch): number => slotOfKey(dispatch.fence.
 
 const magic = "dt"
 const hintLength = 54
-/** Whoever repeats more often repeats for hours. */
-const repeatMax = 255
+/** Whoever repeats more often repeats for minutes. */
+const repeatMax = 127
+/** Older code takes it for many repetitions, which costs nothing. */
+const suspectBit = 128
 const traceparentPattern = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 type Head = { readonly kinds: ReadonlyArray<string>; readonly traceparent: string | undefined; readonly from: number }

@@ -1,3 +1,4 @@
+import { deathsAfter, isQuarantined } from "../deaths.ts"
 import { attemptsMaxLimit, delayCeilingMs, isExhausted } from "../RetryPolicy.ts"
 import type { TaskEvent } from "../TaskEvent.ts"
 import { instantPrecisionMs, type Finding, type Invariant, type Walk } from "./AuditedStream.ts"
@@ -55,7 +56,8 @@ function* leasesNeverOverlap({ stream }: Walk): Iterable<Finding> {
 
 /**
  * Never more charged attempts than the policy allows, and one more for each time a person resumed a parked task; a task
- * is exhausted only at that limit, and not retried there. Where the policy is not known, no more than any policy allows.
+ * is exhausted only at that limit, and not retried there. The same of deaths in a row: quarantined exactly at their limit. Where the
+ * policy is not known, no more attempts than any policy allows.
  */
 function* attemptsStayWithinPolicy(walk: Walk): Iterable<Finding> {
   const { steps } = walk
@@ -63,14 +65,22 @@ function* attemptsStayWithinPolicy(walk: Walk): Iterable<Finding> {
   for (const { after, before, event } of steps) {
     if (event._tag === "TaskResumed" && event.reason === "run-now") resumedCount++
     if (event._tag === "TaskRedriven") resumedCount = 0
-    const retry = policyOf(walk, after.kind)?.retry
+    const policy = policyOf(walk, after.kind)
+    const retry = policy?.retry
     const { version } = event
     const charged = before?.charged ?? 0
     const limit = (retry?.attemptsMax ?? attemptsMaxLimit) + resumedCount
     if (event._tag === "AttemptStarted" && after.charged > limit) {
       yield { version, message: `attempt ${after.charged} is charged, the policy allows ${limit}` }
     }
-    if (retry === undefined) continue
+    if (policy === undefined || retry === undefined) continue
+    const deaths = deathsAfter(before?.deaths ?? 0)
+    if (event._tag === "TaskDeadLettered" && event.reason === "quarantined" && deaths !== policy.deathsMax) {
+      yield { version, message: `quarantined after ${deaths} of ${policy.deathsMax} deaths` }
+    }
+    if (event._tag === "AttemptExpired" && event.reason === "session-lost" && isQuarantined(policy.deathsMax, deaths)) {
+      yield { version, message: `to be tried again after ${deaths} of ${policy.deathsMax} deaths` }
+    }
     if (event._tag === "TaskDeadLettered" && event.reason === "exhausted" && !isExhausted(retry, charged)) {
       yield { version, message: `exhausted after ${charged} of ${retry.attemptsMax} attempts` }
     }
@@ -113,7 +123,11 @@ function* nothingStartsBeforeDue({ steps }: Walk): Iterable<Finding> {
 export const attemptInvariants: ReadonlyArray<Invariant> = [
   { id: "S4", sentence: "An attempt has one start and at most one outcome.", check: attemptsStartAndEndOnce },
   { id: "S5", sentence: "At most one attempt of a task holds a live lease.", check: leasesNeverOverlap },
-  { id: "S11", sentence: "Charged attempts stay within the policy's limit.", check: attemptsStayWithinPolicy },
+  {
+    id: "S11",
+    sentence: "Charged attempts and deaths stay within the policy's limits.",
+    check: attemptsStayWithinPolicy
+  },
   { id: "S12", sentence: "A retry's delay lies between 0 and its ceiling.", check: retriesStayWithinBounds },
   { id: "S13", sentence: "No attempt starts before the task is due.", check: nothingStartsBeforeDue }
 ]

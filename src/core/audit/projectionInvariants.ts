@@ -80,6 +80,7 @@ const fields = [
   "dueAtMs",
   "attempt",
   "charged",
+  "deaths",
   "fence",
   "sessionId",
   "deadlineAtMs",

@@ -1,8 +1,10 @@
 import { type Clock, Effect, Queue, Result } from "effect"
 import { askWaitsMs } from "../../core/asks.ts"
+import { isSuspect } from "../../core/deaths.ts"
 import { decide } from "../../core/decide.ts"
 import { priorities, rankOf } from "../../core/Priority.ts"
 import type { TaskCommand } from "../../core/TaskCommand.ts"
+import type { ExpiryReason } from "../../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../../core/TaskId.ts"
 import type { TaskState } from "../../core/TaskState.ts"
 import { parkingOf } from "../parkingOf.ts"
@@ -120,13 +122,15 @@ export class MemoryDatabase {
       .flatMap(claimedTaskOf)
   }
 
-  pull({ fromLowest, kinds, limit, overdueMs }: PullRequest): ReadonlyArray<ClaimedTask> {
+  pull({ fromLowest, kinds, limit, overdueMs, suspectsMax }: PullRequest): ReadonlyArray<ClaimedTask> {
     const served = new Set(kinds.filter((kind) => !this.sessions.isPaused(kind)))
     const dueByMs = this.now() - overdueMs
+    let suspectsLeft = suspectsMax
     const overdue = this.streams
       .inProgress()
       .filter((state) => state.stage === "claimed" && served.has(state.kind) && state.dueAtMs <= dueByMs)
       .toSorted(urgentFirst)
+      .filter((state) => !isSuspect(state.deaths) || suspectsLeft-- > 0)
     const first = overdue.slice(0, Math.max(0, limit - fromLowest))
     const lowest = overdue.slice(first.length).toSorted(leastUrgentFirst)
     return [...first, ...lowest.slice(0, limit - first.length)].flatMap(claimedTaskOf)
@@ -190,8 +194,9 @@ export class MemoryDatabase {
     this.sessions.endPassed(atMs)
     for (const sessionId of Array.from(this.streams.holders())) {
       if (this.sessions.isAlive(sessionId, atMs)) continue
+      const reason = this.sessions.hasLeft(sessionId) ? "session-left" : "session-lost"
       for (const held of this.streams.heldBy(sessionId).slice(0, limit - expired.length)) {
-        expired.push(...this.#expire(held, "session-lost", atMs, eventId()))
+        expired.push(...this.#expire(held, reason, atMs, eventId()))
       }
     }
     for (const overdue of this.streams.overdue(atMs, limit - expired.length)) {
@@ -292,12 +297,7 @@ export class MemoryDatabase {
     return state
   }
 
-  #expire(
-    held: TaskState,
-    reason: "session-lost" | "deadline",
-    atMs: number,
-    eventId: EventId
-  ): ReadonlyArray<Expired> {
+  #expire(held: TaskState, reason: ExpiryReason, atMs: number, eventId: EventId): ReadonlyArray<Expired> {
     const { fence, kind, stage: from, taskId } = held
     if (fence === null || (from !== "claimed" && from !== "running")) return []
     const policy = this.sessions.policyOf(kind)
@@ -346,5 +346,5 @@ const leastUrgentFirst = (one: TaskState, other: TaskState): number =>
 const oldestFirst = (one: TaskState, other: TaskState): number =>
   one.dueAtMs - other.dueAtMs || (one.taskId < other.taskId ? -1 : 1)
 
-const claimedTaskOf = ({ dueAtMs, fence, kind, priority, taskId }: TaskState): ReadonlyArray<ClaimedTask> =>
-  fence === null ? [] : [{ taskId, kind, priority, dueAtMs, fence }]
+const claimedTaskOf = ({ deaths, dueAtMs, fence, kind, priority, taskId }: TaskState): ReadonlyArray<ClaimedTask> =>
+  fence === null ? [] : [{ taskId, kind, priority, dueAtMs, fence, isSuspect: isSuspect(deaths) }]

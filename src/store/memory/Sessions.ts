@@ -4,6 +4,8 @@ import type { KindRecord, PauseTarget } from "../TaskStore.ts"
 /** The `session`, `kind` and `paused_queue` tables: who is alive, what each serves, the policy everybody decides by, what is paused. */
 export class Sessions {
   readonly #sessions = new Map<number, SessionRow>()
+  /** Sessions that their processes have closed in order. */
+  readonly #left = new Set<number>()
   readonly #policies = new Map<string, KindPolicy>()
   readonly #pausedKinds = new Set<string>()
   readonly #pausedQueues = new Set<string>()
@@ -32,8 +34,19 @@ export class Sessions {
     }
   }
 
-  close(sessionId: number): void {
+  /** Ends it at once, as if its lease had passed. */
+  end(sessionId: number): void {
     this.#sessions.delete(sessionId)
+  }
+
+  /** Said by its process, which stops in order. */
+  leave(sessionId: number): void {
+    this.#sessions.delete(sessionId)
+    this.#left.add(sessionId)
+  }
+
+  hasLeft(sessionId: number): boolean {
+    return this.#left.has(sessionId)
   }
 
   isAlive(sessionId: number, nowMs: number): boolean {

@@ -73,9 +73,9 @@ export const make = (options: {
     const place = { kind_id: kindId, priority: rankOf(after.priority), due_at: after.dueAtMs }
     switch (after.stage) {
       case "pending":
-        yield* sql`INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged)
+        yield* sql`INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged, deaths)
           VALUES (${place.kind_id}, ${place.priority}::int2, to_timestamp(${place.due_at}::float8 / 1000.0), ${after.taskId}::uuid,
-            ${after.version}, ${after.attempt}, ${after.charged})`
+            ${after.version}, ${after.attempt}, ${after.charged}, ${after.deaths}::int2)`
         return true
       case "cancelled":
       case "succeeded":

@@ -27,6 +27,7 @@ export type ProjectionRow = {
   readonly version: number
   readonly attempt: number
   readonly charged: number
+  readonly deaths: number | null
   readonly fence_id: string | null
   readonly fence_version: number | null
   readonly session_id: number | null
@@ -48,14 +49,14 @@ const notHeld = `NULL::uuid AS fence_id, NULL::int4 AS fence_version, NULL::int4
 
 /** The rows of each table in the same columns. */
 export const selectRows = {
-  due: `SELECT 'pending' AS stage, ${common}, ${notHeld}, NULL::bool AS cancel_requested, NULL::float8 AS since_ms, NULL::jsonb AS data
+  due: `SELECT 'pending' AS stage, ${common}, deaths, ${notHeld}, NULL::bool AS cancel_requested, NULL::float8 AS since_ms, NULL::jsonb AS data
     FROM duetime.due`,
-  in_progress: `SELECT CASE status WHEN 1 THEN 'claimed' ELSE 'running' END AS stage, ${common}, fence_id, fence_version, session_id,
+  in_progress: `SELECT CASE status WHEN 1 THEN 'claimed' ELSE 'running' END AS stage, ${common}, deaths, fence_id, fence_version, session_id,
       ${msOf("deadline_at")} AS deadline_at_ms, cancel_requested, NULL::float8 AS since_ms, NULL::jsonb AS data
     FROM duetime.in_progress`,
-  parked: `SELECT 'parked' AS stage, ${common}, ${notHeld}, cancel_requested, ${msOf("parked_at")} AS since_ms, NULL::jsonb AS data
+  parked: `SELECT 'parked' AS stage, ${common}, deaths, ${notHeld}, cancel_requested, ${msOf("parked_at")} AS since_ms, NULL::jsonb AS data
     FROM duetime.parked`,
-  dead_letter: `SELECT 'dead' AS stage, ${common}, ${notHeld}, NULL::bool AS cancel_requested, ${msOf("dead_at")} AS since_ms, data
+  dead_letter: `SELECT 'dead' AS stage, ${common}, NULL::int2 AS deaths, ${notHeld}, NULL::bool AS cancel_requested, ${msOf("dead_at")} AS since_ms, data
     FROM duetime.dead_letter`
 } as const
 
@@ -137,6 +138,7 @@ export const projectionOf = (row: ProjectionRow, kinds: Kinds): AuditedProjectio
     version: row.version,
     attempt: row.attempt,
     charged: row.charged,
+    ...(row.deaths === null ? {} : { deaths: row.deaths }),
     ...(isHeld ? { fence, sessionId: row.session_id, deadlineAtMs: row.deadline_at_ms } : {}),
     ...(row.cancel_requested === null ? {} : { cancelRequested: row.cancel_requested }),
     ...(row.since_ms === null ? {} : { sinceMs: row.since_ms }),

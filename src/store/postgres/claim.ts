@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
+import { isSuspect } from "../../core/deaths.ts"
 import { priorities, priorityOf, rankOf } from "../../core/Priority.ts"
 import type { StoreUnavailable } from "../StoreError.ts"
 import type { Claimed, ClaimedTask, ClaimRequest } from "../TaskStore.ts"
@@ -18,6 +19,7 @@ export type ClaimRow = {
   readonly due_at_ms: number
   readonly version: number
   readonly event_id: string
+  readonly deaths: number
 }
 
 /** One for each that was claimed, or one without a task: how many were picked is told even when none was deleted. */
@@ -138,5 +140,6 @@ export const claimedTask = (row: ClaimRow, kinds: Kinds): ClaimedTask => ({
   kind: kinds.nameOf(row.kind_id),
   priority: priorityOf(row.priority),
   dueAtMs: row.due_at_ms,
-  fence: { version: row.version, eventId: row.event_id }
+  fence: { version: row.version, eventId: row.event_id },
+  isSuspect: isSuspect(row.deaths)
 })

@@ -203,14 +203,14 @@ const bodyOf = (row: EventRow, kindName: (kindId: number) => string): EventBody 
 
 /** Of a `TaskDeadLettered` and of the row in `dead_letter`. */
 export const deathOf = (data: Json): { readonly reason: DeadReason; readonly error: AttemptError } => ({
-  reason: wordOf<DeadReason>(fieldOf(data, "reason"), "exhausted", ["not-retryable", "discarded"]),
+  reason: wordOf<DeadReason>(fieldOf(data, "reason"), "exhausted", ["not-retryable", "discarded", "quarantined"]),
   error: errorOf(fieldOf(data, "error"))
 })
 
 const wordOf = <A extends string>(data: Json | undefined, fallback: A, others: ReadonlyArray<A>): A =>
   others.find((word) => word === data) ?? fallback
 
-const expiryOf = (data: Json): ExpiryReason => (data === "deadline" ? "deadline" : "session-lost")
+const expiryOf = (data: Json): ExpiryReason => wordOf<ExpiryReason>(data, "session-lost", ["session-left", "deadline"])
 
 const fieldOf = (data: Json | undefined, field: string): Json | undefined =>
   typeof data === "object" && data !== null && !Array.isArray(data) && Object.hasOwn(data, field)

@@ -21,11 +21,13 @@ type ExpiredRow = {
   readonly status: number
   readonly attempt: number
   readonly charged: number
+  readonly deaths: number
   readonly cancel_requested: boolean
   readonly session_id: number
   readonly due_at_ms: number
   readonly deadline_at_ms: number | null
-  readonly session_lost: boolean
+  readonly session_over: boolean
+  readonly session_left: boolean
 }
 
 /**
@@ -52,7 +54,7 @@ export const make = (options: {
             const state = stateOf(row, kinds.nameOf(row.kind_id))
             const policy = policies.get(row.kind_id) ?? defaultKindPolicy(state.kind)
             const fence = { version: row.fence_version, eventId: row.fence_id }
-            const reason = row.session_lost ? "session-lost" : "deadline"
+            const reason = row.session_over ? (row.session_left ? "session-left" : "session-lost") : "deadline"
             return ofCommand({ _tag: "Expire", atMs: 0, eventId: ids.eventId(), fence, reason, policy }, state, fence)
           })
           const { now } = yield* settle(settlements)
@@ -79,6 +81,7 @@ const stateOf = (row: ExpiredRow, kind: string): TaskState => ({
   sessionId: row.session_id,
   attempt: row.attempt,
   charged: row.charged,
+  deaths: row.deaths,
   deadlineAtMs: row.deadline_at_ms,
   cancelRequested: row.cancel_requested
 })

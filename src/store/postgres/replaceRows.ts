@@ -109,6 +109,7 @@ const rowOf = ({ kindId, state }: FoundStream) => {
       version: state.version,
       attempt: state.attempt,
       charged: state.charged,
+      deaths: state.deaths,
       fence_id: state.fence?.eventId ?? null,
       fence_version: state.fence?.version ?? null,
       session_id: state.sessionId,
@@ -125,21 +126,21 @@ const removeDueSql = `DELETE FROM duetime.due d
   RETURNING d.task_id`
 
 const arrivedAt = (table: string): string => `jsonb_to_recordset($1::text::jsonb) AS r (
-    in_table text, task_id uuid, kind_id int4, priority int2, due_at_ms float8, version int4, attempt int4, charged int4, fence_id uuid,
+    in_table text, task_id uuid, kind_id int4, priority int2, due_at_ms float8, version int4, attempt int4, charged int4, deaths int2, fence_id uuid,
     fence_version int4, session_id int4, deadline_at_ms float8, status int2, cancel_requested bool
   ) JOIN duetime.event e ON e.task_id = r.task_id AND e.version = r.version WHERE r.in_table = '${table}'`
 
 const dueAt = "to_timestamp(r.due_at_ms / 1000.0)"
 
 const insertStatements = [
-  `INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged)
-   SELECT r.kind_id, r.priority, ${dueAt}, r.task_id, r.version, r.attempt, r.charged FROM ${arrivedAt("due")}`,
+  `INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged, deaths)
+   SELECT r.kind_id, r.priority, ${dueAt}, r.task_id, r.version, r.attempt, r.charged, r.deaths FROM ${arrivedAt("due")}`,
   `INSERT INTO duetime.in_progress (due_at, deadline_at, task_id, fence_id, kind_id, session_id, version, fence_version, attempt,
-     charged, priority, status, cancel_requested)
+     charged, deaths, priority, status, cancel_requested)
    SELECT ${dueAt}, to_timestamp(r.deadline_at_ms / 1000.0), r.task_id, r.fence_id, r.kind_id, r.session_id, r.version,
-     r.fence_version, r.attempt, r.charged, r.priority, r.status, r.cancel_requested FROM ${arrivedAt("in_progress")}`,
-  `INSERT INTO duetime.parked (due_at, parked_at, task_id, kind_id, version, attempt, charged, priority, cancel_requested)
-   SELECT ${dueAt}, e.at, r.task_id, r.kind_id, r.version, r.attempt, r.charged, r.priority, r.cancel_requested
+     r.fence_version, r.attempt, r.charged, r.deaths, r.priority, r.status, r.cancel_requested FROM ${arrivedAt("in_progress")}`,
+  `INSERT INTO duetime.parked (due_at, parked_at, task_id, kind_id, version, attempt, charged, deaths, priority, cancel_requested)
+   SELECT ${dueAt}, e.at, r.task_id, r.kind_id, r.version, r.attempt, r.charged, r.deaths, r.priority, r.cancel_requested
    FROM ${arrivedAt("parked")}`,
   // What the world was told is no event: it is kept for a letter whose row is of this very death.
   `INSERT INTO duetime.dead_letter AS l (due_at, dead_at, task_id, kind_id, version, attempt, charged, priority, data)

@@ -206,6 +206,8 @@ const runningState = (started: FinishRequest["started"]): TaskState => ({
   sessionId: null,
   attempt: started.attempt,
   charged: started.charged,
+  // No outcome of a process that lives looks at them.
+  deaths: 0,
   deadlineAtMs: started.deadlineAtMs,
   cancelRequested: false
 })

@@ -1,3 +1,4 @@
+import { deathsMaxLimit } from "../../core/deaths.ts"
 import { eventCodes } from "../../core/TaskEvent.ts"
 import { msFromNow, msOf } from "./parameters.ts"
 import { isNotPaused, pausedKinds } from "./pause.ts"
@@ -118,13 +119,13 @@ export const claimSql = (dueTables: DueTables): string => `WITH candidate AS MAT
     ${dueTables.map((_, index) => `SELECT * FROM gone_${index}`).join(" UNION ALL ")}
   ), moved AS (
     INSERT INTO duetime.in_progress
-      (task_id, fence_id, fence_version, version, kind_id, priority, due_at, session_id, attempt, charged, status)
-    SELECT task_id, event_id, version, version, kind_id, priority, due_at, $6::int4, attempt, charged, 1 FROM gone
+      (task_id, fence_id, fence_version, version, kind_id, priority, due_at, session_id, attempt, charged, deaths, status)
+    SELECT task_id, event_id, version, version, kind_id, priority, due_at, $6::int4, attempt, charged, deaths, 1 FROM gone
   ), appended AS (
     INSERT INTO duetime.event (task_id, version, type, event_id, at, session_id)
     SELECT task_id, version, ${TaskClaimed}, event_id, (SELECT clock_timestamp()), $6::int4 FROM gone
   )
-  SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, version, event_id, p.count AS picked
+  SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, version, event_id, deaths, p.count AS picked
   FROM (SELECT count(*)::int4 FROM picked) p LEFT JOIN gone ON true
   ORDER BY priority, due_at, task_id`
 
@@ -135,7 +136,7 @@ const goneOf = (table: string, index: number): string => `gone_${index} AS (
         ? "d.tableoid = p.in_table AND d.due_at >= $3::timestamptz AND d.due_at <= $4::timestamptz"
         : `p.in_table = '${table}'::regclass`
     }
-    RETURNING d.kind_id, d.priority, d.due_at, d.task_id, d.version + 1 AS version, d.attempt, d.charged, p.event_id
+    RETURNING d.kind_id, d.priority, d.due_at, d.task_id, d.version + 1 AS version, d.attempt, d.charged, d.deaths, p.event_id
   )`
 
 /** The earliest due time behind the horizon, within the far bound. $1 kind ids, $2 priorities, $3 horizon, $4 far bound. */
@@ -150,7 +151,7 @@ export const nextDueSql = `SELECT ${msOf("min(d.due_at)")} AS next_due_at_ms, ${
   WHERE ${isNotPaused("lane.kind_id")}`
 
 /** $1 session, $2 due before, $3 limit. */
-export const claimedBySql = `SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, fence_version AS version, fence_id AS event_id
+export const claimedBySql = `SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, fence_version AS version, fence_id AS event_id, deaths
   FROM duetime.in_progress
   WHERE session_id = $1::int4 AND status = 1 AND due_at < $2::timestamptz
   ORDER BY priority, due_at LIMIT $3::int4`
@@ -202,7 +203,7 @@ export const startedBeforeSql = `SELECT p.task_id, p.fence_version AS version, p
  * Ends claims and attempts: outcomes, releases and expiries alike. The type and data are what `decide` said without a
  * cancel request; if one stands, everything but a success of a running task becomes TaskCancelled. A due time in ms from
  * now makes the task pending again; null with a pending type keeps the old due time. Only a claim can be released, and only
- * an attempt has an outcome.
+ * an attempt has an outcome. A death is one more, and any other end of an attempt begins their count anew.
  * $1 task ids, $2 fence ids, $3 fence versions, $4 event ids, $5 types, $6 due in ms, $7 data, $8 data if cancelled.
  */
 export const settleSql = `WITH ${now}, wanted AS (
@@ -214,6 +215,9 @@ export const settleSql = `WITH ${now}, wanted AS (
       AND (p.status = 1) = (w.type = ${ClaimReleased})
     RETURNING p.task_id, p.version + 1 AS version, p.kind_id, p.priority, p.attempt, p.charged, p.cancel_requested, w.event_id, w.cancelled_data,
       CASE WHEN p.cancel_requested AND w.type NOT IN (${AttemptSucceeded}, ${TaskParked}) THEN ${TaskCancelled} ELSE w.type END AS type, w.data,
+      CASE WHEN w.type = ${ClaimReleased} THEN p.deaths
+        WHEN w.type IN (${AttemptExpired}, ${TaskParked}) AND w.data = '"session-lost"' THEN least(p.deaths + 1, ${deathsMaxLimit})
+        ELSE 0 END AS deaths,
       CASE WHEN w.due_in_ms IS NULL THEN p.due_at ELSE ${msFromNow("w.due_in_ms")} END AS due_at, w.due_in_ms IS NOT NULL AS due_changed
   ), appended AS (
     INSERT INTO duetime.event (task_id, version, type, event_id, at, attempt, due_at, data)
@@ -223,17 +227,17 @@ export const settleSql = `WITH ${now}, wanted AS (
       (CASE WHEN type = ${TaskCancelled} THEN cancelled_data ELSE data END)::jsonb
     FROM gone
   ), waiting AS (
-    INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged)
+    INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged, deaths)
     SELECT kind_id, priority, due_at, task_id, version, attempt,
-      CASE WHEN type IN (${AttemptSnoozed}, ${AttemptReleased}) THEN greatest(charged - 1, 0) ELSE charged END
+      CASE WHEN type IN (${AttemptSnoozed}, ${AttemptReleased}) THEN greatest(charged - 1, 0) ELSE charged END, deaths
     FROM gone WHERE type IN (${ClaimReleased}, ${AttemptFailed}, ${AttemptSnoozed}, ${AttemptReleased}, ${AttemptExpired})
   ), dead AS (
     INSERT INTO duetime.dead_letter (task_id, kind_id, priority, due_at, dead_at, version, attempt, charged, data)
     SELECT task_id, kind_id, priority, due_at, (SELECT at FROM now), version, attempt, charged, data::jsonb
     FROM gone WHERE type = ${TaskDeadLettered}
   ), stopped AS (
-    INSERT INTO duetime.parked (task_id, kind_id, priority, due_at, parked_at, version, attempt, charged, cancel_requested)
-    SELECT task_id, kind_id, priority, due_at, (SELECT at FROM now), version, attempt, charged, cancel_requested
+    INSERT INTO duetime.parked (task_id, kind_id, priority, due_at, parked_at, version, attempt, charged, deaths, cancel_requested)
+    SELECT task_id, kind_id, priority, due_at, (SELECT at FROM now), version, attempt, charged, deaths, cancel_requested
     FROM gone WHERE type = ${TaskParked}
   )
   SELECT event_id, type, ${msOf("due_at")} AS due_at_ms FROM gone`
@@ -255,11 +259,13 @@ export const endSessionsSql = `UPDATE duetime.session SET ended_at = clock_times
 
 /**
  * Claims and attempts whose session has been ended, and attempts past their deadline; locked against their own outcome. A lease
- * that ran out since the sessions were ended may still be renewed, and is none of them. $1 limit.
+ * that ran out since the sessions were ended may still be renewed, and is none of them. A session that ended before its lease did was
+ * left by its process in order. $1 limit.
  */
-export const expiredSql = `SELECT p.task_id, p.fence_id, p.fence_version, p.version, p.kind_id, p.priority, p.status, p.attempt, p.charged,
+export const expiredSql = `SELECT p.task_id, p.fence_id, p.fence_version, p.version, p.kind_id, p.priority, p.status, p.attempt, p.charged, p.deaths,
     p.cancel_requested, p.session_id, ${msOf("p.due_at")} AS due_at_ms, ${msOf("p.deadline_at")} AS deadline_at_ms,
-    ${msOf("clock_timestamp()")} AS now_ms, s.session_id IS NULL AS session_lost
+    ${msOf("clock_timestamp()")} AS now_ms, s.session_id IS NULL AS session_over,
+    EXISTS (SELECT FROM duetime.session l WHERE l.session_id = p.session_id AND l.ended_at < l.lease_until) AS session_left
   FROM duetime.in_progress p
   LEFT JOIN duetime.session s ON s.session_id = p.session_id AND s.ended_at IS NULL
   WHERE s.session_id IS NULL OR p.deadline_at <= clock_timestamp()

@@ -29,7 +29,8 @@ const dispatches: fc.Arbitrary<Dispatch> = fc
       priority: fc.constant(way.priority),
       dueAtMs: fc.double({ noNaN: true, noDefaultInfinity: true, min: 0, max: 1e15 }),
       dispatchedAtMs: fc.double({ noNaN: true, min: nowMs - 60_000, max: nowMs + 60_000 }),
-      repeat: fc.nat({ max: 255 })
+      repeat: fc.nat({ max: 127 }),
+      isSuspect: fc.boolean()
     },
     { noNullPrototype: true }
   )
@@ -43,7 +44,8 @@ const one: Dispatch = {
   ...way,
   dueAtMs: nowMs,
   dispatchedAtMs: nowMs,
-  repeat: 0
+  repeat: 0,
+  isSuspect: false
 }
 
 const read = (bytes: Uint8Array) => decode(bytes, way)
@@ -84,7 +86,10 @@ describe("the envelope of dispatches", () => {
   })
 
   it("counts a repetition up to what it has room for", () => {
-    assert.deepStrictEqual(read(encode([{ ...one, repeat: 1_000 }])), [{ ...one, repeat: 255 }])
+    for (const isSuspect of [false, true]) {
+      const sent = { ...one, isSuspect }
+      assert.deepStrictEqual(read(encode([{ ...sent, repeat: 1_000 }])), [{ ...sent, repeat: 127 }])
+    }
   })
 
   it("is dispatches or a reason for any bytes, and never throws", () => {

@@ -36,7 +36,8 @@ export const claimLaws = (law: Law): void => {
         kind,
         priority: "high",
         dueAtMs,
-        fence: { version: 2, eventId: state.eventId }
+        fence: { version: 2, eventId: state.eventId },
+        isSuspect: false
       })
       assert.deepStrictEqual([state.stage, state.sessionId], ["claimed", session.id()])
       assert.deepStrictEqual((yield* claim([kind])).tasks, [])

@@ -51,7 +51,7 @@ export const pauseLaws = (law: Law): void => {
         assert.isNull((yield* claim([kind])).nextDueAtMs)
         assert.strictEqual((yield* start(held))._tag, "Lost")
         assert.strictEqual((yield* start(only(during.tasks)))._tag, "Started")
-        const request = { kinds: [kind], overdueMs: 0, limit: 10, fromLowest: 5 }
+        const request = { kinds: [kind], overdueMs: 0, limit: 10, fromLowest: 5, suspectsMax: 1 }
         assert.deepStrictEqual(yield* store.pull(request), [])
         assert.deepStrictEqual(yield* tagsOf(held.taskId), ["TaskScheduled", "TaskClaimed"])
         yield* store.pause(target(kind), false)

@@ -68,5 +68,12 @@ export const pullLaws = (law: Law): void => {
 }
 
 const pull = Effect.fnUntraced(function* (kinds: ReadonlyArray<string>, request: Partial<PullRequest> = {}) {
-  return yield* (yield* TaskStore).pull({ kinds, overdueMs: 500, limit: 100, fromLowest: 0, ...request })
+  return yield* (yield* TaskStore).pull({
+    kinds,
+    overdueMs: 500,
+    limit: 100,
+    fromLowest: 0,
+    suspectsMax: 1,
+    ...request
+  })
 })

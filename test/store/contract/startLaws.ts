@@ -238,7 +238,7 @@ export const startLaws = (law: Law): void => {
     Effect.gen(function* () {
       const kind = yield* servedKind()
       const { dueAtMs, eventId, priority, taskId } = yield* scheduled(kind)
-      const asIfClaimed = { taskId, kind, priority, dueAtMs, fence: { version: 1, eventId } }
+      const asIfClaimed = { taskId, kind, priority, dueAtMs, fence: { version: 1, eventId }, isSuspect: false }
       assert.strictEqual((yield* start(asIfClaimed))._tag, "Lost")
       assert.deepStrictEqual(yield* tagsOf(taskId), ["TaskScheduled"])
     })

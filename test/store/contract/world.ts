@@ -24,6 +24,8 @@ export class StoreControl extends Context.Service<
   {
     /** Ends the lease of a session at once, as if it had passed. */
     readonly killSession: (sessionId: number) => Effect.Effect<void>
+    /** Ends it as a process does that stops in order. */
+    readonly leaveSession: (sessionId: number) => Effect.Effect<void>
     /** Makes the next ask about a parked task due at once, if there is one. */
     readonly hastenAsk: (taskId: string) => Effect.Effect<void>
     /** One more live session that nobody renews, with a lease longer than any test. */

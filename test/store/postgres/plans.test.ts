@@ -145,7 +145,7 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
     it.effect("a pull reads what is in progress once, and the paused kinds are found by key", () =>
       Effect.gen(function* () {
         const { id } = yield* loaded
-        const pull = [int4s([id]), float8(500), int4(limit), int4(limit)]
+        const pull = [int4s([id]), float8(500), int4(limit), int4(limit), int4(1)]
         const free = yield* planned(pullSql, pull)
         assertNoKindIsRead(free)
         assert.strictEqual(free.filter((node) => node.relation === "in_progress").length, 1)

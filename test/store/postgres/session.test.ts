@@ -1,10 +1,11 @@
 /** The lease of a process against a real database: what a lease that ran out can still do, and what not. */
 import { assert, layer } from "@effect/vitest"
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Schedule } from "effect"
+import { Context, Effect, Exit, Layer, Schedule, Scope } from "effect"
+import * as PgTaskStore from "../../../src/store/postgres/PgTaskStore.ts"
 import { Session } from "../../../src/store/Session.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
-import { assertAuditIsGreen, claimed, servedKind, stateOf } from "../contract/world.ts"
+import { assertAuditIsGreen, claimed, servedKind, start, startedOf, stateOf } from "../contract/world.ts"
 import { StoreControl } from "../TaskStore.contract.ts"
 import { pgWorld } from "./world.ts"
 
@@ -46,6 +47,25 @@ layer(pgWorld("embedded"), { excludeTestServices: true })("a session", (it) => {
       yield* Effect.sync(() => session.id()).pipe(Effect.repeat({ schedule: looks, until: (now) => now !== id }))
       assert.notStrictEqual(session.id(), id)
       assert.isTrue(session.isAlive())
+      yield* assertAuditIsGreen
+    })
+  )
+
+  it.effect("a process that stops in order has not died, whatever it leaves running", () =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      const kind = yield* servedKind()
+      const scope = yield* Scope.make()
+      const stopping = yield* Layer.build(Layer.fresh(PgTaskStore.layer({ unsafeDurability: true }))).pipe(
+        Scope.provide(scope)
+      )
+      const sessionId = Context.get(stopping, Session).id()
+      const { taskId } = startedOf(yield* start(yield* claimed(kind), { sessionId }))
+      yield* Scope.close(scope, Exit.void)
+      assert.deepInclude(yield* store.expire(10), { taskId, from: "running", stage: "pending" })
+      const event = (yield* store.history(taskId)).at(-1)
+      assert.strictEqual(event?._tag === "AttemptExpired" && event.reason, "session-left")
+      assert.strictEqual((yield* stateOf(taskId)).deaths, 0)
       yield* assertAuditIsGreen
     })
   )

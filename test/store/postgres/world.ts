@@ -84,6 +84,10 @@ export const pgWorld = (server: ServerKind) =>
               Effect.orDie(
                 sql`UPDATE duetime.session SET lease_until = clock_timestamp() - interval '1 ms' WHERE session_id = ${sessionId}`
               ),
+            leaveSession: (sessionId) =>
+              Effect.orDie(
+                sql`UPDATE duetime.session SET ended_at = clock_timestamp() WHERE session_id = ${sessionId}`
+              ),
             hastenAsk: (taskId) =>
               Effect.orDie(
                 sql`UPDATE duetime.parked SET ask_at = clock_timestamp() WHERE task_id = ${taskId}::uuid AND ask_at IS NOT NULL`
