@@ -5,7 +5,7 @@
  * chance to renew: after a database outage, a frozen machine or a step of a clock all leases look ended at once, and
  * expiring them would repeat every running attempt of a healthy fleet. Hence the rule of quiet time: nothing expires until
  * this supervisor has seen the database without a gap for one whole lease, by its monotonic clock. A failed look, a pause
- * between two looks of more than half a lease, and a step of the clock offset begin the quiet time anew.
+ * between two looks of more than half a lease, and a step of the database's clock begin the quiet time anew.
  *
  * Any number of supervisors may run: each expiry is a compare-and-set, and whoever loses it has nothing to do.
  */
@@ -27,6 +27,11 @@ export const make = Effect.fnUntraced(function* (parts: {
   const { session, store } = parts
   const clock = yield* Clock.Clock
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  /** The database's clock minus monotonic time: a step of this node's own clock is none of it. */
+  const databaseAheadMs = () => {
+    const nodeMs = Number(clock.currentTimeNanosUnsafe()) / 1e6
+    return nodeMs + store.clockOffsetMs() - monotonicMs()
+  }
   const quietTime = new QuietTime(session.leaseMs)
   const storeOutage = new Outage("The store (expire)", monotonicMs)
   const maintainOutage = new Outage("The store (maintain)", monotonicMs)
@@ -37,7 +42,7 @@ export const make = Effect.fnUntraced(function* (parts: {
   const tick = Effect.gen(function* () {
     // The cheapest question to the database that there is: no claim was due before 1970.
     yield* store.claimedBy(session.id(), 0, 1)
-    if (quietTime.looked(monotonicMs(), store.clockOffsetMs())) yield* expire
+    if (quietTime.looked(monotonicMs(), databaseAheadMs())) yield* expire
   })
 
   const expire = Effect.gen(function* () {
@@ -88,7 +93,7 @@ export class QuietTime {
   readonly #leaseMs: number
   #sinceMs: number | undefined
   #lookedAtMs = 0
-  #offsetMs = 0
+  #databaseAheadMs = 0
 
   constructor(leaseMs: number) {
     this.#leaseMs = leaseMs
@@ -98,16 +103,17 @@ export class QuietTime {
    * The database has answered.
    *
    * @param atMs monotonic
+   * @param databaseAheadMs the database's clock minus monotonic time, as estimated
    * @returns whether leases may be believed
    */
-  looked(atMs: number, clockOffsetMs: number): boolean {
+  looked(atMs: number, databaseAheadMs: number): boolean {
     const isBroken =
       this.#sinceMs === undefined ||
       atMs - this.#lookedAtMs > this.#leaseMs / 2 ||
-      Math.abs(clockOffsetMs - this.#offsetMs) > clockStepMsMax
+      Math.abs(databaseAheadMs - this.#databaseAheadMs) > clockStepMsMax
     if (isBroken) this.#sinceMs = atMs
     this.#lookedAtMs = atMs
-    this.#offsetMs = clockOffsetMs
+    this.#databaseAheadMs = databaseAheadMs
     return atMs - (this.#sinceMs ?? atMs) >= this.#leaseMs
   }
 
@@ -121,6 +127,6 @@ const tickMsMax = 1_000
 const expireBatchSizeMax = 500
 /** 10,000 per tick: a storm of expiries must not hold up its own repair, nor everybody else. */
 const expireBatchesMax = 20
-/** A larger change of the clock offset between two looks is a step of one of the clocks, not a slow answer. */
+/** A larger change between two looks is a step of the database's clock, not a slow answer. */
 const clockStepMsMax = 500
 const maintainMs = 60_000

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Ref } from "effect"
+import { Clock, Effect, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { QuietTime } from "../../src/engine/Supervisor.ts"
@@ -119,6 +119,37 @@ describe("A supervisor", () => {
       assert.strictEqual(yield* Ref.get(expiries), before)
       yield* TestClock.adjust("2 seconds")
       assert.isAbove(yield* Ref.get(expiries), before)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("goes on with it when the clock of its own node is set, which is no step of the database's", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      const aheadMs = yield* Ref.make(0)
+      const node: Clock.Clock = Object.assign(Object.create(clock), {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + Ref.getUnsafe(aheadMs),
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe() + BigInt(Ref.getUnsafe(aheadMs)) * 1_000_000n
+      })
+      const expiries = yield* Ref.make(0)
+      yield* startProcess(yield* MemoryDatabase.make(), {
+        policies: [],
+        store: (store) => ({
+          ...store,
+          clockOffsetMs: () => -Ref.getUnsafe(aheadMs),
+          expire: (limit) =>
+            Effect.andThen(
+              Ref.update(expiries, (count) => count + 1),
+              store.expire(limit)
+            )
+        })
+      }).pipe(Effect.provideService(Clock.Clock, node))
+      yield* TestClock.adjust("10 seconds")
+      for (const jumpMs of [86_400_000, -3_600_000, 0]) {
+        yield* Ref.set(aheadMs, jumpMs)
+        const before = yield* Ref.get(expiries)
+        yield* TestClock.adjust("2 seconds")
+        assert.isAbove(yield* Ref.get(expiries), before)
+      }
     }).pipe(Effect.scoped)
   )
 

@@ -81,6 +81,23 @@ layer(database(), { excludeTestServices: true })("a node whose clock is wrong", 
     return warnings
   })
 
+  it.effect("knows the database's time as before when it is set, to and fro", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const clock = yield* Clock.Clock
+      let aheadMs = 0
+      const set: Clock.Clock = Object.assign(Object.create(clock), {
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe() + BigInt(aheadMs) * 1_000_000n
+      })
+      const database = yield* makeClock(sql).pipe(Effect.provideService(Clock.Clock, set))
+      const offsetMs = database.offsetMs()
+      for (aheadMs of [86_400_000, -86_400_000, 0]) {
+        assert.approximately(database.nowMs(), Number(clock.currentTimeNanosUnsafe()) / 1e6 + offsetMs, 100)
+        assert.approximately(database.offsetMs(), offsetMs - aheadMs, 100)
+      }
+    })
+  )
+
   it.effect("is told so above a limit, with how far and which way, and works on by the database's", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* warningsAt(0), [])
