@@ -25,6 +25,7 @@ import {
 } from "./embedded/EmbeddedPostgres.ts"
 import * as EngineConfig from "./engine/EngineConfig.ts"
 import * as MemoryStore from "./store/MemoryStore.ts"
+import { keepAliveMs } from "./store/postgres/keepAlive.ts"
 import * as Migrations from "./store/postgres/Migrations.ts"
 import { retentionDaysDefault, retentionDaysMax } from "./store/postgres/partitionPlan.ts"
 import * as PgProjections from "./store/postgres/PgProjections.ts"
@@ -114,9 +115,13 @@ const client = (
   url: Redacted.Redacted,
   maxConnections: number
 ): Layer.Layer<PgClient.PgClient | SqlClient, StoreUnavailable> =>
-  PgClient.layer({ url, maxConnections, connectTimeout: connectTimeoutMs, applicationName: "duetime-app" }).pipe(
-    Layer.catchTag("SqlError", (error) => Layer.effectContext(Effect.fail(unavailable("connect", error))))
-  )
+  PgClient.layer({
+    url,
+    maxConnections,
+    connectTimeout: connectTimeoutMs,
+    keepAlive: keepAliveMs,
+    applicationName: "duetime-app"
+  }).pipe(Layer.catchTag("SqlError", (error) => Layer.effectContext(Effect.fail(unavailable("connect", error)))))
 
 /** Waits until the database answers, and says so once when it has to. */
 const reachable = (

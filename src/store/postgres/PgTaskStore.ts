@@ -19,6 +19,7 @@ import { dayMs } from "./byDay.ts"
 import { make as makeClaim } from "./claim.ts"
 import { make as makeClock } from "./DatabaseClock.ts"
 import { make as makeExpire } from "./expire.ts"
+import { keepAliveMs } from "./keepAlive.ts"
 import { make as makeKinds } from "./Kinds.ts"
 import * as Migrations from "./Migrations.ts"
 import { retentionDaysDefault } from "./partitionPlan.ts"
@@ -138,6 +139,7 @@ export const ownClient = (
 ): Effect.Effect<PgClient.PgClient, SqlError, Scope.Scope> =>
   PgClient.make({
     ...ambient.config,
+    keepAlive: ambient.config.keepAlive ?? keepAliveMs,
     applicationName: "duetime",
     multiplex: false,
     maxConnections,

@@ -6,9 +6,10 @@
  * lasts, counted from before the renewal was sent, so that it is never longer than the database's.
  */
 import { PgClient } from "@effect/sql-pg"
-import { Clock, Effect, Layer, Redacted } from "effect"
+import { Clock, Effect, Exit, Fiber, Layer, Option, Redacted } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { parentPort, workerData } from "node:worker_threads"
+import { keepAliveMs } from "./keepAlive.ts"
 import { float8, int4, int4s, text } from "./parameters.ts"
 
 export type SessionThreadData = {
@@ -34,6 +35,7 @@ export type FromSessionThread = { readonly _tag: "Opened"; readonly sessionId: n
 
 /** Pause after a failure: short against the lease, so that a blip of the database costs no session. */
 const retryDelayMs = 100
+const connectionsMax = 3
 
 const run = Effect.fnUntraced(function* (data: SessionThreadData, port: NonNullable<typeof parentPort>) {
   const cells = new BigInt64Array(data.shared)
@@ -91,10 +93,19 @@ const run = Effect.fnUntraced(function* (data: SessionThreadData, port: NonNulla
       })
     )
 
+  /**
+   * A network that has forgotten a connection says so to nobody: without an answer for half a lease the next try has another
+   * connection, and time left. The driver takes seconds to end one that is dead; nobody waits for that.
+   */
+  const succeeds = Effect.fnUntraced(function* <E>(beat: Effect.Effect<void, E>) {
+    const asked = yield* Effect.forkChild(beat)
+    const answer = yield* Fiber.await(asked).pipe(Effect.timeoutOption(data.leaseMs / 2))
+    if (Option.isNone(answer)) asked.interruptUnsafe()
+    return Option.isSome(answer) && Exit.isSuccess(answer.value)
+  })
+
   while (!state.closing) {
-    const beat = sessionId === null ? open : renew(sessionId)
-    const failed = yield* Effect.isFailure(beat)
-    if (failed) yield* pause(retryDelayMs)
+    if (!(yield* succeeds(sessionId === null ? open : renew(sessionId)))) yield* pause(retryDelayMs)
     else if (sessionId !== null) yield* pause(data.renewIntervalMs)
   }
   if (sessionId !== null) {
@@ -121,8 +132,10 @@ if (port !== null && isThreadData(data)) {
       ...(url === undefined ? {} : { url: Redacted.make(url) }),
       ...(password === undefined ? {} : { password: Redacted.make(password) }),
       applicationName: "duetime-session",
-      maxConnections: 1,
-      connectTimeout: data.leaseMs,
+      // One, and another one while a dead one is ended.
+      maxConnections: connectionsMax,
+      connectTimeout: data.leaseMs / 2,
+      keepAlive: keepAliveMs,
       // A renewal that hangs longer than this is of no use any more.
       startupParameters: { statement_timeout: String(data.leaseMs), lock_timeout: String(data.renewIntervalMs) }
     })
