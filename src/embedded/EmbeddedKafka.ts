@@ -17,7 +17,7 @@ import * as KafkaArchive from "./KafkaArchive.ts"
 import * as KafkaDirectory from "./KafkaDirectory.ts"
 import * as KafkaProgram from "./KafkaProgram.ts"
 import * as KafkaServer from "./KafkaServer.ts"
-import type { SaslUser, Settings } from "./KafkaSettings.ts"
+import type { ProxiedPort, SaslUser, Settings } from "./KafkaSettings.ts"
 import * as Owner from "./Owner.ts"
 import * as RunDirectory from "./RunDirectory.ts"
 import { ours } from "./ServerAccount.ts"
@@ -39,6 +39,11 @@ export interface EmbeddedKafkaOptions {
   readonly settings?: Settings
   /** Opens a second listener, `saslBrokers`, that takes only this user (SASL_PLAINTEXT, mechanism PLAIN). */
   readonly sasl?: SaslUser
+  /**
+   * Ports of 127.0.0.1 where proxies listen that stand before this Kafka. For each it opens a listener whose clients are told to come
+   * to that proxy; `proxiedPorts` says where the proxy finds it.
+   */
+  readonly proxyPorts?: ReadonlyArray<number>
   /** Of `java`, stronger than ours: `-XX:TieredStopAtLevel=4` starts slower and then runs faster, for measurements. */
   readonly jvmOptions?: ReadonlyArray<string>
 }
@@ -49,6 +54,8 @@ export interface RunningKafka {
   readonly port: number
   /** Of the listener that asks for a name and a password; undefined without `sasl`. */
   readonly saslBrokers: string | undefined
+  /** Of the listeners behind proxies, in the order of `proxyPorts`. Another start may choose others. */
+  readonly proxiedPorts: ReadonlyArray<number>
   readonly dataDirectory: string
   readonly logFile: string
   /** Of Java. */
@@ -112,6 +119,7 @@ const run = Effect.fnUntraced(function* (options: EmbeddedKafkaOptions) {
     brokers: `127.0.0.1:${ports.plain}`,
     port: ports.plain,
     saslBrokers: options.sasl === undefined ? undefined : `127.0.0.1:${ports.sasl}`,
+    proxiedPorts: ports.proxied.map(({ port }) => port),
     dataDirectory,
     logFile,
     processId,
@@ -133,7 +141,7 @@ const own = Effect.fnUntraced(
   Effect.mapError(({ message }) => new EmbeddedKafkaFailed({ step: "own", message: `${message} Else, ${wayOut}` }))
 )
 
-const choosePorts = Effect.fnUntraced(function* ({ port }: EmbeddedKafkaOptions) {
+const choosePorts = Effect.fnUntraced(function* ({ port, proxyPorts = [] }: EmbeddedKafkaOptions) {
   if (port !== undefined && !(yield* FreePort.isFree(port))) {
     return yield* new FreePort.NoFreePort({
       message: `Port ${port} of 127.0.0.1 is in use. Stop what listens on it, or choose another port.`
@@ -142,5 +150,12 @@ const choosePorts = Effect.fnUntraced(function* ({ port }: EmbeddedKafkaOptions)
   const plain = port ?? (yield* FreePort.choose([]))
   const controller = yield* FreePort.choose([plain])
   const sasl = yield* FreePort.choose([plain, controller])
-  return { plain, controller, sasl }
+  const taken = [plain, controller, sasl]
+  const proxied: Array<ProxiedPort> = []
+  for (const proxyPort of proxyPorts) {
+    const port = yield* FreePort.choose(taken)
+    taken.push(port)
+    proxied.push({ port, proxyPort })
+  }
+  return { plain, controller, sasl, proxied }
 })

@@ -48,7 +48,7 @@ const write = Effect.fnUntraced(function* (program: KafkaProgram, archive: strin
       yield* KafkaServer.start({
         program,
         dataDirectory,
-        ports: { plain, controller, sasl: 0 },
+        ports: { plain, controller, sasl: 0, proxied: [] },
         sasl: undefined,
         settings: {},
         heapMb: 384,

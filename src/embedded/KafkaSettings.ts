@@ -4,6 +4,14 @@ export interface KafkaPorts {
   readonly controller: number
   /** Of the listener that asks for a name and a password; only with `sasl`. */
   readonly sasl: number
+  /** Of further listeners, for clients that reach this node through a proxy. */
+  readonly proxied: ReadonlyArray<ProxiedPort>
+}
+
+export interface ProxiedPort {
+  readonly port: number
+  /** Where the proxy listens: clients of this listener are told to come there. */
+  readonly proxyPort: number
 }
 
 export interface SaslUser {
@@ -21,15 +29,17 @@ export const settingsOf = (server: {
 }): Settings => {
   const { ports, sasl } = server
   const plain = `PLAINTEXT://127.0.0.1:${ports.plain}${sasl === undefined ? "" : `,SASL://127.0.0.1:${ports.sasl}`}`
+  const proxied = (portOf: (ports: ProxiedPort) => number) =>
+    ports.proxied.map((proxied, index) => `,PROXIED${index}://127.0.0.1:${portOf(proxied)}`).join("")
   return {
     "process.roles": "broker,controller",
     "node.id": 1,
     "controller.quorum.voters": `1@127.0.0.1:${ports.controller}`,
-    listeners: `${plain},CONTROLLER://127.0.0.1:${ports.controller}`,
-    "advertised.listeners": plain,
+    listeners: `${plain}${proxied(({ port }) => port)},CONTROLLER://127.0.0.1:${ports.controller}`,
+    "advertised.listeners": `${plain}${proxied(({ proxyPort }) => proxyPort)}`,
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
+    "listener.security.protocol.map": `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT${ports.proxied.map((_, index) => `,PROXIED${index}:PLAINTEXT`).join("")}`,
     ...(sasl === undefined ? {} : saslSettings(sasl)),
     "log.dirs": server.data,
     "auto.create.topics.enable": false,

@@ -19,6 +19,10 @@ export const make = Effect.fnUntraced(function* (
   const { brokers, port } = current.running
   return {
     brokers,
+    /** As of now. */
+    get proxiedPorts() {
+      return current.running.proxiedPorts
+    },
     /** SIGKILL: nothing is written any more, nobody is told. */
     kill: Effect.suspend(() => {
       process.kill(current.running.processId, "SIGKILL")

@@ -7,6 +7,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
+import { Line } from "../../simulations/chaos/Line.ts"
 import * as EmbeddedKafka from "../../src/embedded/EmbeddedKafka.ts"
 import * as KafkaDirectory from "../../src/embedded/KafkaDirectory.ts"
 import * as KafkaProgram from "../../src/embedded/KafkaProgram.ts"
@@ -98,17 +99,26 @@ const holder = (dataDirectory: string) =>
 
 onKafka("the embedded Kafka", () => {
   it.live(
-    "keeps to this machine, takes the one user of its second listener only, and leaves nothing when its scope closes",
+    "keeps to this machine, tells who comes through a proxy to come there, takes one user only, and leaves nothing when its scope closes",
     () =>
       Effect.gen(function* () {
         const sasl = { username: "duetime", password: 'a "quoted" \\ secret' }
         const kafka = yield* Effect.scoped(
           Effect.gen(function* () {
-            const running = yield* EmbeddedKafka.make({ sasl })
+            let proxied: ReadonlyArray<number> = []
+            const proxy = yield* Line.open(() => ({ host: "127.0.0.1", port: proxied[0] ?? 0 }))
+            const running = yield* EmbeddedKafka.make({ sasl, proxyPorts: [proxy.port] })
+            proxied = running.proxiedPorts
             const cluster = yield* administer(client(running.brokers), (admin) => admin.describeCluster())
             assert.deepStrictEqual(
               cluster.brokers.map(({ host, port }) => `${host}:${port}`),
               [running.brokers]
+            )
+            const throughProxy = `127.0.0.1:${proxy.port}`
+            const seen = yield* administer(client(throughProxy), (admin) => admin.describeCluster())
+            assert.deepStrictEqual(
+              seen.brokers.map(({ host, port }) => `${host}:${port}`),
+              [throughProxy]
             )
             for (const address of outsideAddresses()) assert.isFalse(yield* takesConnections(running.port, address))
 
