@@ -3,7 +3,8 @@ import { type Clock, Effect } from "effect"
 import { type ChildProcess, fork, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Role } from "./plan.ts"
+import type { Role } from "./Action.ts"
+import type { ShiftClock } from "./shiftedClock.ts"
 
 export type MemberOptions = {
   readonly name: string
@@ -29,7 +30,10 @@ export class Member {
   #isExpectedToEnd = false
   #isPaused = false
   #startedAtMs: number | undefined
+  #clockOffsetMs = 0
   #lastLine = ""
+  /** Of all its processes so far. */
+  readonly processIds: Array<number> = []
   /** How processes ended that nobody had sent a signal. */
   readonly unasked: Array<string> = []
   /** How processes ended that were asked to, where that was not in order. */
@@ -44,6 +48,10 @@ export class Member {
 
   get isRunning(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  get processId(): number | undefined {
+    return this.isRunning ? this.#child?.pid : undefined
   }
 
   /** Whether the place is empty although nobody has emptied it. */
@@ -63,12 +71,14 @@ export class Member {
     this.#startedAtMs = undefined
     // A session of its own: a terminal's Ctrl-C reaches the harness, which then stops the fleet in order.
     const child = fork(program, [role, ...args], {
-      execArgv: ["--import", endWithHarness],
-      env: { ...process.env, ...env },
+      execArgv: ["--import", endWithHarness, "--import", shiftedClock],
+      // A process that is started anew finds the clock of its node as it is.
+      env: { ...process.env, ...env, CHAOS_CLOCK_OFFSET_MS: String(this.#clockOffsetMs) },
       detached: true,
       stdio: ["ignore", "ignore", "pipe", "ipc"]
     })
     this.#child = child
+    if (child.pid !== undefined) this.processIds.push(child.pid)
     child.once("exit", (code, signal) => {
       if (!this.#isExpectedToEnd) this.unasked.push(`${name} ended with ${code ?? signal}: ${this.#lastLine}`)
     })
@@ -80,6 +90,14 @@ export class Member {
       }
     })
   })
+
+  /** The wall clock of its node is off by so much from now on; 0: it is right again. */
+  readonly shiftClock = (clockOffsetMs: number): Effect.Effect<void> =>
+    Effect.sync(() => {
+      this.#clockOffsetMs = clockOffsetMs
+      // Nobody there to hear it: the next process is told at its start.
+      if (this.isRunning) this.#child?.send({ clockOffsetMs } satisfies ShiftClock, () => undefined)
+    })
 
   /** SIGKILL; null if it did not run. */
   readonly kill: Effect.Effect<Killed | null> = Effect.suspend(() => {
@@ -141,6 +159,7 @@ export class Member {
 
 const program = path.join(import.meta.dirname, "../../src/cli/main.ts")
 const endWithHarness = path.join(import.meta.dirname, "endWithHarness.ts")
+const shiftedClock = path.join(import.meta.dirname, "shiftedClock.ts")
 
 /** Ctrl-C of a terminal must not end it between the two. */
 const freezeAndThaw = 'trap "" INT TERM HUP; kill -STOP "$1" && sleep "$2"; kill -CONT "$1"'

@@ -1,11 +1,14 @@
 /** Engines and workers. Whoever ends by itself is told on, and replaced, so that the run shows what follows. */
 import { Clock, Effect, Schedule } from "effect"
 import * as path from "node:path"
+import { leaseMs, type Role } from "./Action.ts"
+import type { Revision } from "./kinds.ts"
 import { Member } from "./Member.ts"
-import { leaseMs, type Role } from "./plan.ts"
 
 const enginesCount = 2
+/** The last of them is of the revision before. */
 const workersCount = 3
+export const membersCount = enginesCount + workersCount
 /** Attempts at the same time in each worker. */
 const concurrency = 60
 const partitions = 6
@@ -17,31 +20,34 @@ const settledMs = leaseMs + 1_000
 export type Fleet = Effect.Success<ReturnType<typeof startFleet>>
 
 export const startFleet = Effect.fnUntraced(function* (options: {
-  readonly databaseUrl: string
-  readonly brokers: string
+  /** How the n-th member reaches the stores. */
+  readonly databaseUrl: (n: number) => string
+  readonly brokers: (n: number) => string
   readonly outsideUrl: string
   readonly log: string
   readonly compileCache: string
 }) {
   const clock = yield* Clock.Clock
-  const env = {
-    DUETIME_DATABASE_URL: options.databaseUrl,
+  const env = (n: number) => ({
+    DUETIME_DATABASE_URL: options.databaseUrl(n),
+    DUETIME_KAFKA_BROKERS: options.brokers(n),
     // Transactions of handlers hold one for as long as they work.
     DUETIME_DATABASE_CONNECTIONS: "10",
     DUETIME_LEASE: `${leaseMs} millis`,
-    DUETIME_KAFKA_BROKERS: options.brokers,
     DUETIME_KAFKA_PARTITIONS: String(partitions),
     DUETIME_KAFKA_CREATE_TOPICS: "true",
     CHAOS_OUTSIDE_URL: options.outsideUrl,
     // What is started again starts a third sooner.
     NODE_COMPILE_CACHE: options.compileCache
-  }
-  const tasks = path.join(import.meta.dirname, "tasks.ts")
-  const place = (role: Role, args: ReadonlyArray<string>) => (_: unknown, index: number) =>
-    new Member({ name: `${role} ${index + 1}`, role, args, env, log: options.log }, clock)
-  const engines = Array.from({ length: enginesCount }, place("engine", []))
-  const workerArgs = ["--tasks", tasks, "--concurrency", String(concurrency)]
-  const workers = Array.from({ length: workersCount }, place("worker", workerArgs))
+  })
+  const place = (role: Role, index: number, n: number, args: ReadonlyArray<string>) =>
+    new Member({ name: `${role} ${index + 1}`, role, args, env: env(n), log: options.log }, clock)
+  const engines = Array.from({ length: enginesCount }, (_, index) => place("engine", index, index, []))
+  const workers = Array.from({ length: workersCount }, (_, index) => {
+    const tasks = path.join(import.meta.dirname, index === workersCount - 1 ? "tasksBefore.ts" : "tasks.ts")
+    const args = ["--tasks", tasks, "--concurrency", String(concurrency)]
+    return place("worker", index, enginesCount + index, args)
+  })
   const members = [...engines, ...workers]
 
   const stop = Effect.forEach(members, (member) => member.stop, { concurrency: "unbounded", discard: true })
@@ -61,6 +67,12 @@ export const startFleet = Effect.fnUntraced(function* (options: {
   return {
     members,
     stop,
+    /** Of a process of the fleet; undefined: it is none. */
+    revisionOf: (processId: number): Revision | undefined => {
+      const member = members.find(({ processIds }) => processIds.includes(processId))
+      if (member === undefined) return undefined
+      return member === workers.at(-1) ? "before" : "present"
+    },
     /** The first of them that has started and is not frozen, from the one that was drawn; waits for one. */
     up: (role: Role, drawn: number) => {
       const places = role === "engine" ? engines : workers

@@ -2,10 +2,12 @@
 import { PgClient } from "@effect/sql-pg"
 import { Clock, Effect } from "effect"
 import { EmbeddedPostgres } from "../../src/embedded/EmbeddedPostgres.ts"
+import { type Action, nameOf } from "./Action.ts"
 import type { Fleet } from "./fleet.ts"
 import type { Kafka } from "./kafka.ts"
 import type { Killed, Member } from "./Member.ts"
-import { type Action, type Fault, nameOf, type Plan } from "./plan.ts"
+import type { Network } from "./network.ts"
+import type { Fault, Plan } from "./plan.ts"
 
 export type Injected = {
   readonly what: string
@@ -24,9 +26,14 @@ const terminatedPerTick = 3
 
 export const inject = Effect.fnUntraced(function* (
   plan: Plan,
-  world: { readonly fleet: Fleet; readonly kafka: Kafka; readonly tell: (what: string) => void }
+  world: {
+    readonly fleet: Fleet
+    readonly kafka: Kafka
+    readonly network: Network
+    readonly tell: (what: string) => void
+  }
 ) {
-  const { fleet, kafka, tell } = world
+  const { fleet, kafka, network, tell } = world
   const postgres = yield* EmbeddedPostgres
   const sql = yield* PgClient.PgClient
   const beganAtMs = yield* Clock.currentTimeMillis
@@ -42,7 +49,7 @@ export const inject = Effect.fnUntraced(function* (
   /** Who is meant; null: a store. While the stores are up there is always an engine that repairs; later that is for the drain. */
   const targetOf = Effect.fnUntraced(function* (action: Action, phase: Fault["phase"]) {
     if (!("role" in action)) return null
-    if (action.role === "engine" && phase === "kills") yield* fleet.settled
+    if (action.role === "engine" && action._tag !== "ShiftClock" && phase === "kills") yield* fleet.settled
     return yield* fleet.up(action.role, action.member)
   })
 
@@ -52,10 +59,16 @@ export const inject = Effect.fnUntraced(function* (
       case "Kill":
       case "KillTwice":
       case "Pause":
-      case "Stop": {
+      case "Stop":
+      case "ShiftClock": {
         if (member === null) return yield* Effect.die(new Error(`${nameOf(action)} without a process`))
         if (action._tag === "Pause") {
           yield* member.pause(action.pauseMs)
+          return once
+        }
+        if (action._tag === "ShiftClock") {
+          yield* member.shiftClock(action.offsetMs)
+          yield* Effect.ensuring(Effect.sleep(action.forMs), member.shiftClock(0))
           return once
         }
         if (action._tag === "Stop") yield* member.stop
@@ -89,6 +102,24 @@ export const inject = Effect.fnUntraced(function* (
         if (action._tag === "WipeKafka") yield* kafka.wipe
         yield* Effect.sleep(action.downMs)
         yield* kafka.start
+        return once
+      }
+      case "Delay": {
+        const lines = network.to(action.store, action.place)
+        lines.forEach((line) => line.slow(action.delayMs))
+        const again = Effect.sync(() => lines.forEach((line) => line.slow(0)))
+        yield* Effect.ensuring(Effect.sleep(action.forMs), again)
+        return once
+      }
+      case "Cut": {
+        network.to(action.store, action.place).forEach((line) => line.cut())
+        return once
+      }
+      case "HalfOpen": {
+        const lines = network.to(action.store, action.place)
+        lines.forEach((line) => line.darken(action.direction))
+        const again = Effect.sync(() => lines.forEach((line) => line.lighten(action.afterwards)))
+        yield* Effect.ensuring(Effect.sleep(action.forMs), again)
         return once
       }
     }

@@ -4,7 +4,8 @@
  */
 import type { TaskEvent } from "../../src/core/TaskEvent.ts"
 import type { StoredStream } from "../../src/store/TaskStore.ts"
-import { Call, CallOnce, Commit, Doomed } from "./kinds.ts"
+import { againstRevisions } from "./againstRevisions.ts"
+import { Call, CallOnce, Commit, Doomed, type Revision } from "./kinds.ts"
 import type { OutsideCall } from "./outside.ts"
 
 /** What others than duetime have seen. */
@@ -15,6 +16,8 @@ export type Witnesses = {
   readonly effects: ReadonlyMap<string, ReadonlyArray<number>>
   /** Idempotency key, which is the task's id, to the calls that arrived. */
   readonly calls: ReadonlyMap<string, ReadonlyArray<OutsideCall>>
+  /** Session id to the revision of the kinds that its process runs. */
+  readonly revisions: ReadonlyMap<number, Revision>
 }
 
 export const oracles = {
@@ -23,7 +26,8 @@ export const oracles = {
   effects: "one row per succeeded transactional task, and none of any other",
   calls: "every call has a start, and every repeated one an interruption or failure before it",
   early: "no attempt started before its due time",
-  deadLetters: "dead letters are those that fail for ever, and all of those"
+  deadLetters: "dead letters are those that fail for ever, and all of those",
+  revisions: "each revision of the kinds runs what it knows, as it knows it"
 } as const
 
 export type Oracle = keyof typeof oracles
@@ -65,6 +69,9 @@ export class Judge {
     this.#judgeEarly(taskId, events)
     this.#judgeEffects(taskId, kind, events)
     this.#judgeCalls(taskId, kind, events)
+    for (const message of againstRevisions(kind, events, this.#witnesses.revisions)) {
+      this.#find("revisions", taskId, message)
+    }
   }
 
   /** Once all streams have been seen. */

@@ -9,4 +9,5 @@ const settings = { "broker.session.timeout.ms": 2_000, "broker.heartbeat.interva
 
 export type Kafka = Effect.Success<ReturnType<typeof startKafka>>
 
-export const startKafka = (dataDirectory: string) => RestartableKafka.make({ dataDirectory, settings })
+export const startKafka = (dataDirectory: string, proxyPorts: ReadonlyArray<number>) =>
+  RestartableKafka.make({ dataDirectory, settings, proxyPorts })

@@ -4,7 +4,8 @@
  */
 import { Clock, Effect, Queue } from "effect"
 import { between, draw } from "./draw.ts"
-import { Block, Call, CallOnce, Commit, Doomed, type Kind, kinds, Plain } from "./kinds.ts"
+import { Block, Call, CallOnce, Commit, Doomed, Fresh, type Kind as PresentKind, kinds, Plain } from "./kinds.ts"
+import { PlainBefore } from "./kindsBefore.ts"
 
 const tickMs = 100
 const repeatAfterMs = 200
@@ -14,13 +15,18 @@ const blockEverySeconds = 15
 /** Beyond the lease and the deadline of what else runs there, 4 s and 2 s to record: its outcomes come when others have it. */
 const blockMs = 8_000
 
+type Kind = PresentKind | typeof PlainBefore
+
 /** Shares of 1. */
 const mix: ReadonlyArray<readonly [share: number, kind: Kind]> = [
   [0.3, Commit],
   [0.3, Call],
   [0.08, CallOnce],
-  [0.25, Plain],
-  [0.07, Doomed]
+  [0.15, Plain],
+  // Some clients are of the revision before.
+  [0.05, PlainBefore],
+  [0.06, Fresh],
+  [0.06, Doomed]
 ]
 
 /** What the client knows; its senders fill it. */
@@ -59,7 +65,7 @@ export const openClient = Effect.gen(function* () {
     }
   })
   const waiting = new Map<Kind, Queue.Queue<Entry>>()
-  for (const kind of kinds) {
+  for (const kind of [...kinds, PlainBefore]) {
     const queue = yield* Queue.unbounded<Entry>()
     waiting.set(kind, queue)
     const sendNext = Effect.flatMap(Queue.takeBetween(queue, 1, batchTasksMax), (entries) => ask(kind, entries))
@@ -80,7 +86,7 @@ type Entry = {
   readonly key: string
   readonly in: number
   readonly priority: "critical" | "high" | "normal" | "low"
-  readonly payload: { readonly workMs: number; readonly failures: number }
+  readonly payload: { readonly workMs: number; readonly failures: number; readonly note: string }
 }
 
 /** Offers for the time given, whatever becomes of it. */
@@ -105,13 +111,16 @@ const drawTask = (seed: number, n: number, ratePerSecond: number): { readonly ki
   const blocks = n % (ratePerSecond * blockEverySeconds) === ratePerSecond
   // One in ten is long enough to be met by a kill.
   const workMs = chance("long") < 0.1 ? between(chance("work"), 300, 2_500) : between(chance("work"), 2, 60)
+  const kind = blocks ? Block : kindOf(chance("kind"))
+  // A worker without `Fresh` must leave it alone, and nothing else may make one fail.
+  const failures = kind !== Fresh && chance("failures") < 0.15 ? 1 : 0
   return {
-    kind: blocks ? Block : kindOf(chance("kind")),
+    kind,
     entry: {
       key: `${seed}-${n}`,
       in: chance("now") < 0.3 ? 0 : Math.floor(between(chance("due"), 0, 4_000)),
       priority: priorityOf(chance("priority")),
-      payload: { workMs: blocks ? blockMs : Math.floor(workMs), failures: chance("failures") < 0.15 ? 1 : 0 }
+      payload: { workMs: blocks ? blockMs : Math.floor(workMs), failures, note: "given" }
     }
   }
 }

@@ -12,9 +12,10 @@ const usage = `duetime chaos: engines and workers on a real PostgreSQL and a rea
 
   npm run chaos -- [flags]
 
-  --minutes N     length of the load, 1 to 1440 (2): processes fail in the first half, stores as well in the second
+  --minutes N     length of the load, 1 to 1440 (2): processes and clocks fail in the first half,
+                  stores and network as well in the second
   --seed N        decides every task and every fault (1)
-  --rate N        tasks per second, 10 to 2000 (150)
+  --rate N        tasks per second, 10 to 2000 (170)
   --directory D   where the run lives: databases and log. Default: a temporary folder, removed unless something is wrong
   --json          one JSON document on stdout, everything else on stderr
   --help          this
@@ -34,7 +35,7 @@ const readOptions = Effect.try({
       options: {
         minutes: { type: "string", default: "2" },
         seed: { type: "string", default: "1" },
-        rate: { type: "string", default: "150" },
+        rate: { type: "string", default: "170" },
         directory: { type: "string" },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false }

@@ -1,9 +1,11 @@
 /** What a run leaves: one document, and the same as a table for people. */
+import { leaseMs, nameOf } from "./Action.ts"
+import { type Count, countsOf } from "./counts.ts"
 import type { Ledger } from "./load.ts"
 import type { Fleet } from "./fleet.ts"
 import type { Injected } from "./inject.ts"
 import { type Oracle, oracles } from "./judge.ts"
-import { leaseMs, nameOf, type Plan } from "./plan.ts"
+import type { Plan } from "./plan.ts"
 import { type Summary, summaryOf } from "./repair.ts"
 import type { Verdict } from "./verdict.ts"
 
@@ -23,6 +25,8 @@ export type Report = {
   readonly leaseMs: number
   /** How often each kind of fault was injected, also those of which there were none. */
   readonly faults: Readonly<Record<string, number>>
+  /** What half an hour is asked for, scaled to this run, and what it has gone through. */
+  readonly counts: ReadonlyArray<Count>
   readonly injected: ReadonlyArray<Injected>
   readonly figures: Readonly<Record<string, number>>
   readonly repair: { readonly attempts: Summary; readonly claims: Summary }
@@ -32,6 +36,7 @@ export type Report = {
 /** Above the lease: the supervisor's tick, and a repair that waits for its turn on a busy machine. */
 const repairMsMax = leaseMs + 2_000
 const problemsMax = 5
+const nameWidth = 52
 
 export const reportOf = (run: {
   readonly plan: Plan
@@ -41,6 +46,8 @@ export const reportOf = (run: {
   readonly fleet: Fleet
   readonly isOver: boolean
   readonly drainMs: number
+  /** Processes that have no lease although all is whole. */
+  readonly leaseless: ReadonlyArray<string>
   readonly verdict: Verdict
 }): Report => {
   const { fleet, injected, isOver, ledger, plan, verdict } = run
@@ -69,6 +76,12 @@ export const reportOf = (run: {
       `${verdict.eventsCount} events`,
       violations
     ),
+    check(
+      "every process of the fleet has come back to itself",
+      run.leaseless.length === 0,
+      "a live lease each",
+      run.leaseless.map((name) => `${name} has none`)
+    ),
     check("no process ended by itself", ended.length === 0, `${fleet.members.length} places`, ended),
     check("what was stopped in order ended in order", unclean.length === 0, "exit code 0", unclean),
     ...(["attempts", "claims"] as const).map((what) =>
@@ -95,6 +108,7 @@ export const reportOf = (run: {
         .toSorted()
         .map((what) => [what, injected.reduce((sum, fault) => (fault.what === what ? sum + fault.times : sum), 0)])
     ),
+    counts: countsOf(plan.durationMs / 60_000, injected, ledger.offeredCount),
     injected,
     figures: {
       scheduled: ledger.offeredCount,
@@ -130,12 +144,17 @@ const ms = (value: number) => (value < 1_000 ? `${Math.round(value)} ms` : `${(v
 export const textOf = (report: Report): string => {
   const rows = (title: string, values: Readonly<Record<string, number>>) =>
     Object.entries(values).map(
-      ([name, value], index) => `${(index === 0 ? title : "").padEnd(9)}${name.padEnd(34)}${value}`
+      ([name, value], index) => `${(index === 0 ? title : "").padEnd(9)}${name.padEnd(nameWidth)}${value}`
     )
   return [
     `duetime chaos  seed ${report.seed}, ${report.minutes} min, ${report.ratePerSecond} tasks/s, lease ${ms(report.leaseMs)}`,
     "",
     ...rows("faults", report.faults),
+    "",
+    ...report.counts.map(
+      ({ asked, askedPer30Minutes, done, what }, index) =>
+        `${(index === 0 ? "counts" : "").padEnd(9)}${what.padEnd(nameWidth)}${done} of ${asked} asked (${askedPer30Minutes} per 30 min)`
+    ),
     "",
     ...rows("figures", report.figures),
     "",

@@ -1,44 +1,11 @@
-/** The handlers of all workers: `duetime worker --tasks tasks.ts`. */
-import { Data, Effect, Layer } from "effect"
-import { Block, Call, CallOnce, Commit, Doomed, Plain } from "./kinds.ts"
-import { callUrl } from "./outside.ts"
-
-class Unlucky extends Data.TaggedError("Unlucky")<{ readonly message: string }> {}
-
-type Work = { readonly workMs: number; readonly failures: number }
-
-const work = ({ failures, workMs }: Work, attempt: number) =>
-  Effect.andThen(
-    Effect.sleep(workMs),
-    attempt <= failures
-      ? Effect.fail(new Unlucky({ message: `attempt ${attempt} of ${failures} that fail` }))
-      : Effect.void
-  )
-
-/** The call goes out first: whoever dies in the work after it leaves a call that will be repeated. */
-const call = (payload: Work, attempt: { idempotencyKey: string; number: number; fence: number }) =>
-  Effect.andThen(
-    Effect.tryPromise((signal) =>
-      fetch(callUrl(process.env["CHAOS_OUTSIDE_URL"] ?? "", attempt), { method: "POST", signal })
-    ),
-    work(payload, attempt.number)
-  )
-
-const blocked = new Int32Array(new SharedArrayBuffer(4))
+/** The handlers of this revision: `duetime worker --tasks tasks.ts`. */
+import { Effect, Layer } from "effect"
+import { fail, unchanged, work } from "./handlers.ts"
+import { Doomed, Fresh, Plain } from "./kinds.ts"
 
 export const tasks = Layer.mergeAll(
-  Commit.handle((payload, attempt) =>
-    // The work lies inside the transaction, against all advice: kills and freezes shall meet a row that is written and not committed.
-    attempt.commit((sql) =>
-      Effect.andThen(
-        sql`INSERT INTO chaos.effect (task_id, attempt) VALUES (${attempt.taskId}::uuid, ${attempt.number}::int4)`,
-        work(payload, attempt.number)
-      )
-    )
-  ),
-  Call.handle(call),
-  CallOnce.handle(call),
-  Plain.handle((payload, attempt) => work(payload, attempt.number)),
-  Block.handle(({ workMs }) => Effect.sync(() => void Atomics.wait(blocked, 0, 0, workMs))),
-  Doomed.handle((payload, attempt) => work({ ...payload, failures: attempt.number }, attempt.number))
+  unchanged,
+  Plain.handle((payload, attempt) => Effect.as(work(payload, attempt.number), payload.note)),
+  Fresh.handle((payload, attempt) => work(payload, attempt.number)),
+  Doomed.handle((payload, attempt) => fail(payload, attempt.number))
 )

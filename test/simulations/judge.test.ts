@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Judge, type Oracle, type Witnesses } from "../../simulations/chaos/judge.ts"
 import { collectRepairs, type Repairs, summaryOf } from "../../simulations/chaos/repair.ts"
-import type { EventBody, TaskEvent } from "../../src/core/TaskEvent.ts"
+import type { EventBody, Json, TaskEvent } from "../../src/core/TaskEvent.ts"
 
 const taskId = "01a20f2e-c1dd-73d0-918f-0daefd2379c8"
 
@@ -15,7 +15,7 @@ const scheduled = (kind: string): EventBody => ({
   priority: "normal",
   dueAtMs: 1_000,
   key: null,
-  payload: {}
+  payload: { workMs: 1, failures: 0, note: "given" }
 })
 const claimed: EventBody = { _tag: "TaskClaimed", sessionId: 1 }
 const started = (attempt: number, sessionId = 2): EventBody => ({
@@ -25,19 +25,25 @@ const started = (attempt: number, sessionId = 2): EventBody => ({
   deadlineAtMs: 9_000,
   dispatchedAtMs: null
 })
-const succeeded = (attempt: number): EventBody => ({ _tag: "AttemptSucceeded", attempt, result: null })
+const succeeded = (attempt: number, result: Json = null): EventBody => ({ _tag: "AttemptSucceeded", attempt, result })
+const failed = (attempt: number): EventBody => ({
+  _tag: "AttemptFailed",
+  attempt,
+  error: { name: "Unlucky", message: "" },
+  dueAtMs: 1_500
+})
 const expired = (attempt: number): EventBody => ({
   _tag: "AttemptExpired",
   attempt,
   reason: "session-lost",
   dueAtMs: 2_000
 })
-const dead: EventBody = {
+const dead = {
   _tag: "TaskDeadLettered",
   attempt: 1,
   reason: "exhausted",
   error: { name: "Unlucky", message: "" }
-}
+} as const satisfies EventBody
 
 /** What is held against a task of this kind, with this history and these witnesses. */
 const heldAgainst = (
@@ -49,6 +55,7 @@ const heldAgainst = (
     acknowledged: new Map([[taskId, kind]]),
     effects: new Map(),
     calls: new Map(),
+    revisions: new Map(),
     ...witnesses
   })
   judge.judge({ taskId, events: historyOf([[0, scheduled(kind)], ...bodies]), projections: [] })
@@ -92,7 +99,12 @@ describe("the judge of a chaos run", () => {
   })
 
   it("misses a task that was acknowledged and has no history, and one that never ended", () => {
-    const judge = new Judge({ acknowledged: new Map([[taskId, "chaos.plain"]]), effects: new Map(), calls: new Map() })
+    const judge = new Judge({
+      acknowledged: new Map([[taskId, "chaos.plain"]]),
+      effects: new Map(),
+      calls: new Map(),
+      revisions: new Map()
+    })
     judge.close()
     assert.deepStrictEqual(
       judge.findings.map(({ oracle }) => oracle),
@@ -119,6 +131,38 @@ describe("the judge of a chaos run", () => {
     assert.deepStrictEqual(heldAgainst("chaos.call", once), ["calls"])
     // Where the policy parks, an interrupted attempt is repeated by nobody but a person.
     assert.deepStrictEqual(heldAgainst("chaos.call-once", twice, calls([1, 3], [2, 6])), ["calls"])
+  })
+
+  it("sees what a revision of the kinds ran that it does not know, and what it ran as the other one would", () => {
+    const ranBy = (revision: "present" | "before") => ({ revisions: new Map([[2, revision]]) })
+    assert.deepStrictEqual(heldAgainst("chaos.fresh", once, ranBy("present")), [])
+    assert.deepStrictEqual(heldAgainst("chaos.fresh", once, ranBy("before")), ["revisions"])
+    const retried = [...twice.slice(0, 2), [1_100, failed(1)], ...twice.slice(3)] as typeof twice
+    assert.deepStrictEqual(heldAgainst("chaos.fresh", retried, ranBy("present")), ["revisions"])
+    const answered = (result: Json) => [...once.slice(0, 2), [1_100, succeeded(1, result)]] as typeof once
+    assert.deepStrictEqual(heldAgainst("chaos.plain", answered("given"), ranBy("present")), [])
+    assert.deepStrictEqual(heldAgainst("chaos.plain", answered("none"), ranBy("present")), ["revisions"])
+    assert.deepStrictEqual(heldAgainst("chaos.plain", answered(null), ranBy("before")), [])
+  })
+
+  it("lets each revision decide by its own policy when a failure is the last", () => {
+    /** Fails until the last attempt, which is dead; each attempt is run by the session of its number. */
+    const doomed = (attempts: number): ReadonlyArray<readonly [number, EventBody]> =>
+      Array.from({ length: attempts }, (_, index) => index + 1).flatMap((attempt) => [
+        [1_500 + attempt, claimed] as const,
+        [2_000 + attempt, started(attempt, attempt)] as const,
+        [2_001 + attempt, attempt === attempts ? { ...dead, attempt } : failed(attempt)] as const
+      ])
+    const ranBy = (...revisions: ReadonlyArray<"present" | "before">) => ({
+      revisions: new Map(revisions.map((revision, index) => [index + 1, revision]))
+    })
+    const three = ranBy("before", "present", "present")
+    assert.deepStrictEqual(heldAgainst("chaos.doomed", doomed(3), three), [])
+    assert.deepStrictEqual(heldAgainst("chaos.doomed", doomed(3), ranBy("present", "present", "before")), ["revisions"])
+    const four = ranBy("present", "present", "before", "present")
+    assert.deepStrictEqual(heldAgainst("chaos.doomed", doomed(4), four), [])
+    const past = ranBy("present", "present", "present", "before")
+    assert.deepStrictEqual(heldAgainst("chaos.doomed", doomed(4), past), ["revisions", "revisions"])
   })
 
   it("sees an early start, and a dead letter that had better succeeded", () => {
