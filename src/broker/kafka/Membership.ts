@@ -94,17 +94,20 @@ export class Membership {
           Effect.sync(() => this.#consumer()),
           (consumer) => Link.disconnect(() => onLeaving(consumer).then(() => consumer.disconnect()))
         )
-        const { CRASH, FETCH, GROUP_JOIN, REBALANCING, STOP } = consumer.events
+        const { CRASH, FETCH, GROUP_JOIN, HEARTBEAT, REBALANCING, STOP } = consumer.events
         let stoppedAtMs: number | undefined
         let isMember = false
+        let lastBeatMs: number | undefined
         consumer.on(CRASH, ({ payload }) => void Deferred.doneUnsafe(ended, Effect.fail(failureOf(payload.error))))
         // A crash stops it first, and then says why.
         consumer.on(STOP, () => void (stoppedAtMs = this.#options.monotonicMs()))
         consumer.on(FETCH, () => void (this.#lastFetchMs = this.#options.monotonicMs()))
+        consumer.on(HEARTBEAT, () => void (lastBeatMs = this.#options.monotonicMs()))
         consumer.on(REBALANCING, () => void onLeaving(consumer))
         consumer.on(GROUP_JOIN, ({ payload }) => {
           isMember = true
           this.#lastFetchMs = this.#options.monotonicMs()
+          lastBeatMs = this.#lastFetchMs
           onAssigned(payload.memberAssignment)
         })
         const join = async () => {
@@ -134,6 +137,9 @@ export class Membership {
             }
             if (nowMs - (this.#lastFetchMs ?? nowMs) > fetchSilenceMsMax) {
               return yield* failure("Silent", `it fetched nothing for ${fetchSilenceMsMax} ms`)
+            }
+            if (nowMs - (lastBeatMs ?? nowMs) > beatSilenceMsMax) {
+              return yield* failure("NoBeat", `it told the group nothing for ${beatSilenceMsMax} ms`)
             }
           }
         })
@@ -186,6 +192,11 @@ const joinMsMax = 15_000
 const watchIntervalMs = 1_000
 /** Forty fetches that did not come. */
 const fetchSilenceMsMax = 10_000
+/**
+ * The group has let go of it long ago, and it does not know. kafkajs beats by the wall clock: on a node whose clock is set back it
+ * beats no more until that time has come again, and fetches on what is others' by now.
+ */
+const beatSilenceMsMax = 10_000
 const partitionsConcurrentlyMax = 64
 const backoffMsMin = 200
 const backoffMsMax = 5_000

@@ -9,6 +9,8 @@ import { onKafka } from "../../setup/kafka.ts"
 import { settingsOf } from "./kafka.ts"
 import { OwnKafka, user } from "./ownKafka.ts"
 
+const dayMs = 86_400_000
+
 const publishes = (settings: KafkaSettings) =>
   Effect.flatMap(Broker, (broker) => broker.publish([dispatchOf({ queue: "emails" })])).pipe(
     Effect.provide(KafkaBroker.layer(settings))
@@ -125,6 +127,26 @@ onKafka("a Kafka that is killed", () => {
           Effect.asVoid(Fiber.join(taking)),
           Effect.forever(Effect.andThen(Effect.ignore(broker.publish([dispatchOf({ queue: "emails" })])), aMoment))
         )
+      }).pipe(Effect.scoped, Effect.provide(onIt())),
+    60_000
+  )
+
+  it.effect(
+    "does not hear from a consumer whose node's clock was set back, which joins again",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* Broker
+        const subscription = yield* broker.consume("emails")
+        yield* flows(subscription)
+        const rebuilt = Effect.map(KafkaTopics, (topics) => topics.status().consumers[0]?.rebuiltCount ?? 0)
+        const before = yield* rebuilt
+        const rightNowMs = Date.now
+        yield* Effect.acquireRelease(
+          Effect.sync(() => (Date.now = () => rightNowMs() - dayMs)),
+          () => Effect.sync(() => (Date.now = rightNowMs))
+        )
+        while ((yield* rebuilt) === before) yield* aMoment
+        yield* flows(subscription)
       }).pipe(Effect.scoped, Effect.provide(onIt())),
     60_000
   )
