@@ -12,7 +12,8 @@ export const membersCount = enginesCount + workersCount
 /** Attempts at the same time in each worker. */
 const concurrency = 60
 const partitions = 6
-const startTimeoutMs = 60_000
+/** Five at once take ten seconds on two idle cores. */
+const startTimeoutMs = 120_000
 const lookIntervalMs = 100
 /** An engine repairs after a whole lease of quiet time, at its next tick. */
 const settledMs = leaseMs + 1_000

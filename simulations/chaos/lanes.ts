@@ -107,20 +107,24 @@ export const lanes: ReadonlyArray<Lane> = [
     round: [kill("worker"), kill("worker"), killTwice("worker"), stop]
   },
   { phase: "kills", name: "frozen workers", everyMs: [10_000, 14_000], round: [pause("worker")] },
-  // Never both: the other one repairs, which takes a lease of quiet time (`settled` in fleet.ts). That costs some ten seconds
-  // each, so most of them are killed twice.
+  // Never both: the other one repairs, which takes a lease of quiet time (`settled` in fleet.ts), so each costs some ten seconds.
   {
     phase: "kills",
     name: "engines",
     everyMs: [10_000, 12_000],
-    round: [kill("engine"), killTwice("engine"), killTwice("engine"), pause("engine")]
+    round: [kill("engine"), killTwice("engine"), pause("engine")]
   },
   clocks("kills"),
   { phase: "stores", name: "PostgreSQL", everyMs: [5_000, 8_000], round: [crashPostgres, terminateBackends] },
   { phase: "stores", name: "Kafka", everyMs: [14_000, 19_000], round: [killKafka, wipeKafka] },
   networkTo("PostgreSQL"),
   networkTo("Kafka"),
-  { phase: "stores", name: "engines", everyMs: [6_500, 9_000], round: [kill("engine"), killTwice("engine")] },
+  {
+    phase: "stores",
+    name: "engines",
+    everyMs: [6_500, 9_000],
+    round: [kill("engine"), killTwice("engine"), killTwice("engine"), pause("engine")]
+  },
   { phase: "stores", name: "workers", everyMs: [9_000, 12_000], round: [kill("worker"), pause("worker")] },
   clocks("stores")
 ]
