@@ -21,7 +21,7 @@ export type Plan = {
 
 /** The load runs this long before the first fault. */
 const calmMs = 1_000
-/** Between the phases: a lease, two seconds of repair, and the longest restart. */
+/** Between the phases, and at the end of the load, so that not much is left to be done after it: a lease, two seconds of repair, the longest restart. */
 const repairMs = leaseMs + 4_000
 
 export const planOf = (seed: number, minutes: number): Plan => {
@@ -29,7 +29,7 @@ export const planOf = (seed: number, minutes: number): Plan => {
   const halfMs = durationMs / 2
   const phases = {
     kills: { fromMs: calmMs, untilMs: halfMs - repairMs },
-    stores: { fromMs: halfMs, untilMs: durationMs - calmMs }
+    stores: { fromMs: halfMs, untilMs: durationMs - repairMs }
   }
   const faults = lanes.flatMap((lane) => faultsOf(seed, lane, phases[lane.phase]))
   return { seed, durationMs, phases, faults: faults.toSorted((left, right) => left.atMs - right.atMs) }

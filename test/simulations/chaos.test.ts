@@ -4,7 +4,7 @@
  * tests take the processors.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -48,12 +48,18 @@ describe.concurrent("a chaos run", () => {
     home = fs.mkdtempSync(path.join(os.tmpdir(), "duetime-chaos-test-"))
     fs.chmodSync(home, 0o755)
   })
-  afterAll(() => fs.rmSync(home, { recursive: true, force: true }))
+  const runs: Array<ChildProcess> = []
+  afterAll(() => {
+    // Of a test that has run out of time; all that it has started ends with it.
+    for (const run of runs) run.kill("SIGKILL")
+    fs.rmSync(home, { recursive: true, force: true })
+  })
 
   const start = (directory: string, ...args: ReadonlyArray<string>) => {
     const run = spawn(process.execPath, ["simulations/chaos/main.ts", "--directory", directory, ...args], {
       stdio: ["ignore", "pipe", "pipe"]
     })
+    runs.push(run)
     let output = ""
     let log = ""
     run.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()))
