@@ -162,7 +162,7 @@ export class Judge {
   }
 }
 
-const endTags = new Set<TaskEvent["_tag"]>(["AttemptSucceeded", "TaskDeadLettered", "TaskCancelled"])
+const endTags = new Set<TaskEvent["_tag"]>(["AttemptSucceeded", "TaskReconciled", "TaskDeadLettered", "TaskCancelled"])
 
 const isStart = (event: TaskEvent): event is Started => event._tag === "AttemptStarted"
 

@@ -24,6 +24,13 @@ export const openOutside = Effect.gen(function* () {
         const key = searchParams.get("key") ?? ""
         const call = { attempt: Number(searchParams.get("attempt")), fence: Number(searchParams.get("fence")) }
         const known = calls.get(key)
+        // A question, and no call: a reconciler's.
+        if (request.method === "GET") {
+          const hasArrived =
+            known?.some(({ attempt, fence }) => attempt === call.attempt && fence === call.fence) === true
+          response.writeHead(hasArrived ? 200 : 404).end()
+          return
+        }
         if (known === undefined) calls.set(key, [call])
         else known.push(call)
         response.writeHead(204).end()

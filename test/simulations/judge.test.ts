@@ -83,6 +83,18 @@ const calls = (...made: ReadonlyArray<readonly [attempt: number, fence: number]>
 })
 
 describe("the judge of a chaos run", () => {
+  it("counts what the outside found done as ended", () => {
+    const parked: EventBody = { _tag: "TaskParked", attempt: 1, reason: "session-lost" }
+    const done: EventBody = { _tag: "TaskReconciled", attempt: 1, result: null }
+    const history = [
+      [500, claimed],
+      [1_000, started(1)],
+      [6_000, parked],
+      [6_100, done]
+    ] as const
+    assert.deepStrictEqual(heldAgainst("chaos.call-once", history, calls([1, 3])), [])
+  })
+
   it("holds nothing against what is as promised", () => {
     assert.deepStrictEqual(heldAgainst("chaos.plain", once), [])
     assert.deepStrictEqual(heldAgainst("chaos.commit", once, row(1)), [])
