@@ -1,0 +1,109 @@
+/** `npm run chaos:breakages -- [--json]`: what it does stands in docs/explain/crash-points.md. */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Cause, Clock, Data, Effect, Exit, Runtime } from "effect"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { parseArgs } from "node:util"
+import { type Breakage, breakages } from "./breakages.ts"
+import { type Caught, runBreakage, tableOf } from "./runBreakages.ts"
+
+const usage = `duetime breakages: the protocol is broken on purpose, in a copy of the sources, and the crash points have to show it
+
+  npm run chaos:breakages -- [flags]
+
+  --only A,B      only these of: ${breakages.map(({ name }) => name).join(", ")}
+  --seed N        of the crash points (1)
+  --json          one JSON document on stdout, everything else on stderr
+  --help          this
+
+First the same points run on the protocol as it is. It exits with 0 only if that holds and every breakage is caught by an oracle or the
+audit, and with 1 otherwise. It needs Java and Maven for Kafka.`
+
+class NotAllCaught extends Data.TaggedError("NotAllCaught") {}
+
+class UsageInvalid extends Data.TaggedError("UsageInvalid")<{ readonly message: string }> {
+  override readonly [Runtime.errorExitCode] = 2
+}
+
+const hitsOfControl = 4
+
+const readOptions = Effect.try({
+  try: () => {
+    const { values } = parseArgs({
+      options: {
+        only: { type: "string" },
+        seed: { type: "string", default: "1" },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", default: false }
+      }
+    })
+    if (!/^\d{1,9}$/.test(values.seed)) throw new Error(`--seed ${values.seed}: give a whole number.`)
+    return { ...values, seed: Number(values.seed), chosen: values.only?.split(",").map(named) ?? breakages }
+  },
+  catch: (error) => {
+    const problem = error instanceof Error ? error.message : String(error)
+    return new UsageInvalid({ message: `${problem} See npm run chaos:breakages -- --help` })
+  }
+})
+
+const named = (name: string): Breakage => {
+  const breakage = breakages.find((one) => one.name === name.trim())
+  if (breakage === undefined) throw new Error(`--only ${name}: there is no such breakage.`)
+  return breakage
+}
+
+const controlOf = (chosen: ReadonlyArray<Breakage>): Breakage => ({
+  name: "none",
+  says: "the protocol as it is",
+  replacements: [],
+  points: [...new Set(chosen.flatMap(({ points }) => points))],
+  hits: hitsOfControl
+})
+
+const program = Effect.gen(function* () {
+  const { chosen, help, json, seed } = yield* readOptions
+  if (help) {
+    process.stdout.write(`${usage}\n`)
+    return
+  }
+  const clock = yield* Clock.Clock
+  const beganAtMs = clock.currentTimeMillisUnsafe()
+  const tell = (what: string) => {
+    const seconds = ((clock.currentTimeMillisUnsafe() - beganAtMs) / 1_000).toFixed(1)
+    process.stderr.write(`breakages ${seconds.padStart(6)} s  ${what}\n`)
+  }
+  const directory = yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      const made = fs.mkdtempSync(path.join(os.tmpdir(), "duetime-breakages-"))
+      // The account of PostgreSQL's server has to pass.
+      fs.chmodSync(made, 0o755)
+      return made
+    }),
+    (made) => Effect.sync(() => fs.rmSync(made, { recursive: true, force: true }))
+  )
+  const caught: Array<Caught> = []
+  for (const breakage of [controlOf(chosen), ...chosen]) {
+    const one = yield* runBreakage(breakage, { seed, directory, tell })
+    tell(`${one.breakage}: ${one.caughtBy.join(", ") || "nothing found"}`)
+    for (const example of one.examples) tell(`  ${example}`)
+    caught.push(one)
+  }
+  const isOk = caught.every(({ breakage, caughtBy }) => (breakage === "none") === (caughtBy.length === 0))
+  ;(json ? process.stderr : process.stdout).write(`\n${tableOf(caught).join("\n")}\n`)
+  if (json) process.stdout.write(`${JSON.stringify({ ok: isOk, seed, caught }, null, 2)}\n`)
+  if (!isOk) return yield* new NotAllCaught()
+}).pipe(Effect.scoped)
+
+NodeRuntime.runMain(program, {
+  disableErrorReporting: true,
+  teardown: (exit, onExit) => {
+    if (Exit.isFailure(exit)) {
+      const error = Cause.squash(exit.cause)
+      if (Cause.hasInterruptsOnly(exit.cause)) process.stderr.write("Stopped.\n")
+      else if (error instanceof NotAllCaught) process.stderr.write("Not every breakage was caught, or none was one.\n")
+      else process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    }
+    Runtime.defaultTeardown(exit, onExit)
+  }
+})
