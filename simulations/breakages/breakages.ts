@@ -34,8 +34,8 @@ export const breakages: ReadonlyArray<Breakage> = [
       AND (p.status = 1) = (w.type = \${ClaimReleased})`
       }
     ],
-    points: ["worker-frozen-writing", "worker-frozen-done"],
-    hits: 4
+    points: ["worker-frozen-writing"],
+    hits: 3
   },
   {
     name: "no-fence-in-commit",
@@ -48,7 +48,7 @@ export const breakages: ReadonlyArray<Breakage> = [
       }
     ],
     points: ["worker-frozen-writing"],
-    hits: 4
+    hits: 3
   },
   {
     name: "no-compare-and-set-at-the-start",
@@ -62,8 +62,8 @@ export const breakages: ReadonlyArray<Breakage> = [
       AND p.due_at <= (SELECT at FROM now)`
       }
     ],
-    points: ["engine-frozen", "worker-frozen-hinted"],
-    hits: 4
+    points: ["engine-frozen"],
+    hits: 3
   },
   {
     name: "attempts-counted-at-the-end",
@@ -81,7 +81,7 @@ export const breakages: ReadonlyArray<Breakage> = [
       }
     ],
     points: ["worker-poisoned"],
-    hits: 8
+    hits: 4
   },
   {
     name: "completion-outside-the-transaction",
@@ -93,8 +93,8 @@ export const breakages: ReadonlyArray<Breakage> = [
         by: '          yield* sql.unsafe("COMMIT")\n          yield* sql.unsafe("BEGIN")\n          const outcome = request(value)\n'
       }
     ],
-    points: ["worker-writing", "worker-frozen-writing"],
-    hits: 4
+    points: ["worker-writing"],
+    hits: 3
   },
   {
     name: "the-nodes-clock",
@@ -125,6 +125,6 @@ export const breakages: ReadonlyArray<Breakage> = [
       }
     ],
     points: ["worker-commit-unanswered"],
-    hits: 4
+    hits: 3
   }
 ]

@@ -13,6 +13,7 @@ const usage = `duetime breakages: the protocol is broken on purpose, in a copy o
   npm run chaos:breakages -- [flags]
 
   --only A,B      only these of: ${breakages.map(({ name }) => name).join(", ")}
+  --broken-only   not the protocol as it is: where its points have held already
   --seed N        of the crash points (1)
   --json          one JSON document on stdout, everything else on stderr
   --help          this
@@ -26,20 +27,26 @@ class UsageInvalid extends Data.TaggedError("UsageInvalid")<{ readonly message: 
   override readonly [Runtime.errorExitCode] = 2
 }
 
-const hitsOfControl = 4
+const hitsOfControl = 3
 
 const readOptions = Effect.try({
   try: () => {
     const { values } = parseArgs({
       options: {
         only: { type: "string" },
+        "broken-only": { type: "boolean", default: false },
         seed: { type: "string", default: "1" },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false }
       }
     })
     if (!/^\d{1,9}$/.test(values.seed)) throw new Error(`--seed ${values.seed}: give a whole number.`)
-    return { ...values, seed: Number(values.seed), chosen: values.only?.split(",").map(named) ?? breakages }
+    return {
+      ...values,
+      brokenOnly: values["broken-only"],
+      seed: Number(values.seed),
+      chosen: values.only?.split(",").map(named) ?? breakages
+    }
   },
   catch: (error) => {
     const problem = error instanceof Error ? error.message : String(error)
@@ -62,7 +69,7 @@ const controlOf = (chosen: ReadonlyArray<Breakage>): Breakage => ({
 })
 
 const program = Effect.gen(function* () {
-  const { chosen, help, json, seed } = yield* readOptions
+  const { brokenOnly, chosen, help, json, seed } = yield* readOptions
   if (help) {
     process.stdout.write(`${usage}\n`)
     return
@@ -83,7 +90,7 @@ const program = Effect.gen(function* () {
     (made) => Effect.sync(() => fs.rmSync(made, { recursive: true, force: true }))
   )
   const caught: Array<Caught> = []
-  for (const breakage of [controlOf(chosen), ...chosen]) {
+  for (const breakage of brokenOnly ? chosen : [controlOf(chosen), ...chosen]) {
     const one = yield* runBreakage(breakage, { seed, directory, tell })
     tell(`${one.breakage}: ${one.caughtBy.join(", ") || "nothing found"}`)
     for (const example of one.examples) tell(`  ${example}`)

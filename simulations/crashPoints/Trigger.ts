@@ -47,8 +47,10 @@ const freezeLeases = 1.4
 const pauseLeases = 1
 /** Between two answers that are lost. */
 const losePauseMs = 200
-/** Longest wait for the others: below the 5 s in which an announcement has to be made. */
-const meetMs = 4_000
+/** Longest wait for the others: below the 10 s that an attempt has. */
+const meetMs = 9_000
+/** Below the 5 s in which an announcement has to be made. */
+const meetMsOfAnnouncement = 4_000
 /** Of a hit's record. */
 const heldMax = 20
 
@@ -87,7 +89,7 @@ export class Trigger {
       return this.#arrive(place, held)
         ? Effect.as(
             Effect.andThen(
-              Effect.sleep(meetMs),
+              Effect.sleep(this.#armed("announced").length > 0 ? meetMsOfAnnouncement : meetMs),
               Effect.sync(() => this.#crash())
             ),
             false
