@@ -1,4 +1,5 @@
 /** The client: a small and steady load for each point that is being hit, and a ledger of what was acknowledged. */
+import { PgClient } from "@effect/sql-pg"
 import { Effect, Fiber, Queue } from "effect"
 import { between, draw } from "../chaos/draw.ts"
 import { Ledger } from "../chaos/load.ts"
@@ -13,6 +14,9 @@ const ratePerSecond = 3
 const anyPerSecond = 8
 /** Dead letters per second, for whoever announces them. */
 const doomedPerSecond = 1
+/** Of one kind that are not over: more would only wait, for its processes die faster than they work. */
+const liveTasksMax = 60
+const countIntervalMs = 1_000
 /** Latest due time: beyond the look-ahead of engines, which is 1.5 s. */
 const dueMsMax = 2_500
 /** Long enough to be at work when somebody else wakes up. */
@@ -51,10 +55,24 @@ export const openClient = Effect.fnUntraced(function* (seed: number) {
     }
   })
 
+  const sql = yield* PgClient.PgClient
+  let crowded: ReadonlySet<string> = new Set()
+  const count = Effect.map(
+    sql<{ readonly kind: string }>`SELECT k.name AS kind FROM (
+      SELECT kind_id FROM duetime.due UNION ALL SELECT kind_id FROM duetime.in_progress
+      UNION ALL SELECT kind_id FROM duetime.parked) live
+      JOIN duetime.kind k USING (kind_id) GROUP BY 1 HAVING count(*) >= ${liveTasksMax}::int4`,
+    (rows) => {
+      crowded = new Set(rows.map(({ kind }) => kind))
+    }
+  )
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.ignore(count), Effect.sleep(countIntervalMs))))
+
   let n = 0
   const offer = Effect.gen(function* () {
     for (let tick = 1; ; tick++) {
-      for (const { queue, rate } of senders.values()) {
+      for (const [kind, { queue, rate }] of senders) {
+        if (crowded.has(kind)) continue
         const due = Math.floor((tick * tickMs * rate) / 1_000) - Math.floor(((tick - 1) * tickMs * rate) / 1_000)
         for (let i = 0; i < due; i++) {
           ledger.offeredCount++

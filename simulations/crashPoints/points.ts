@@ -76,6 +76,8 @@ export type Point = {
 
 const claims: ReadonlyArray<Found> = ["given back uncharged", "started"]
 const charged: ReadonlyArray<Found> = ["charged, tried again"]
+/** Its session may not have been ended on a busy machine: then it goes on, or fails for want of a lease. */
+const thawed: ReadonlyArray<Found> = ["charged, tried again", "failed, tried again", "succeeded"]
 /** Whoever comes first; a process that wakes up before the supervisor has looked may still be it. */
 const first: ReadonlyArray<Found> = ["charged, tried again", "found by its own event"]
 
@@ -179,11 +181,8 @@ export const points: ReadonlyArray<Point> = [
     ["answered by the outside", "let go on by a person"]
   ),
   worker("frozen-hinted", "freeze", "hint taken", 7, "commit", "starts a hint beyond its lease", claims),
-  worker("frozen-started", "freeze", "start answered", 12, "commit", "frozen between start and handler", charged),
-  worker("frozen-handling", "freeze", "handling", 12, "commit", "frozen in its handler, before its SQL", [
-    "charged, tried again",
-    "failed, tried again"
-  ]),
+  worker("frozen-started", "freeze", "start answered", 12, "commit", "frozen between start and handler", thawed),
+  worker("frozen-handling", "freeze", "handling", 12, "commit", "frozen in its handler, before its SQL", thawed),
   worker(
     "frozen-writing",
     "freeze",
