@@ -107,8 +107,8 @@ export const breakages: ReadonlyArray<Breakage> = [
       },
       {
         file: "src/store/postgres/DatabaseClock.ts",
-        text: "offsetMs = nowMs - (askedMs + answeredMs) / 2",
-        by: "offsetMs = 0"
+        text: "const nowMs = () => monotonicMs() + aheadMs",
+        by: "const nowMs = () => preciseMs(clock)"
       }
     ],
     points: ["engine-ahead", "worker-ahead"],

@@ -43,7 +43,8 @@ export type PointKind = ReturnType<typeof kindOf>
 /** Of a point, or of `any`: the kind and its queue are called alike. */
 export const kindOf = (name: string, family: Family) => {
   const { judgedAs, onInterrupted, retry, timeout } = families[family]
-  const kind = Task.define(`points.${name}`, { payload, queue: `points.${name}`, retry, timeout, onInterrupted })
+  const queue = `points.${name}`
+  const kind = Task.define(queue, { payload, queue, retry, timeout, onInterrupted, deathsMax: chaos.deathsMax })
   return { ...kind, family, judgedAs: judgedAs.kind }
 }
 
