@@ -47,7 +47,7 @@ const freezeLeases = 1.4
 const pauseLeases = 1
 /** Between two answers that are lost. */
 const losePauseMs = 200
-/** Longest wait for the others: below the 10 s that an attempt has. */
+/** Longest wait for the others: below the 10 s after which PostgreSQL ends a transaction that does nothing. */
 const meetMs = 9_000
 /** Below the 5 s in which an announcement has to be made. */
 const meetMsOfAnnouncement = 4_000

@@ -17,23 +17,23 @@ export type Work = { readonly workMs: number; readonly againMs: number }
 const persistent = RetryPolicy.exponential({ base: "50 millis", cap: "1 second", attemptsMax: 200 })
 const few = (attemptsMax: number) => RetryPolicy.fixed({ delay: "100 millis", attemptsMax })
 
-/** By what it does, and what must be seen of it. */
+/** By what it does, and what must be seen of it. Attempts have longer than any wait at a point, so that none runs out there. */
 const families = {
   /** Writes a row in the transaction of its outcome. */
-  commit: { judgedAs: chaos.Commit, retry: persistent, timeout: "10 seconds", onInterrupted: "retry" },
+  commit: { judgedAs: chaos.Commit, retry: persistent, timeout: "30 seconds", onInterrupted: "retry" },
   /** Calls the outside, with key and fence. */
-  call: { judgedAs: chaos.Call, retry: persistent, timeout: "10 seconds", onInterrupted: "retry" },
+  call: { judgedAs: chaos.Call, retry: persistent, timeout: "30 seconds", onInterrupted: "retry" },
   /** The same; after an interruption the outside is asked what happened. */
-  ask: { judgedAs: chaos.CallOnce, retry: persistent, timeout: "10 seconds", onInterrupted: "park" },
+  ask: { judgedAs: chaos.CallOnce, retry: persistent, timeout: "30 seconds", onInterrupted: "park" },
   /** The same, and its first attempt never comes back. */
   hang: { judgedAs: chaos.CallOnce, retry: persistent, timeout: "700 millis", onInterrupted: "park" },
-  plain: { judgedAs: chaos.Plain, retry: persistent, timeout: "10 seconds", onInterrupted: "retry" },
+  plain: { judgedAs: chaos.Plain, retry: persistent, timeout: "30 seconds", onInterrupted: "retry" },
   /** Its first attempt fails. */
-  fail: { judgedAs: chaos.Plain, retry: persistent, timeout: "10 seconds", onInterrupted: "retry" },
+  fail: { judgedAs: chaos.Plain, retry: persistent, timeout: "30 seconds", onInterrupted: "retry" },
   /** Fails for ever. */
-  doomed: { judgedAs: chaos.Doomed, retry: few(2), timeout: "10 seconds", onInterrupted: "retry" },
+  doomed: { judgedAs: chaos.Doomed, retry: few(2), timeout: "30 seconds", onInterrupted: "retry" },
   /** Kills the process that handles it; two attempts, then it must be a dead letter. */
-  poison: { judgedAs: chaos.Doomed, retry: few(2), timeout: "10 seconds", onInterrupted: "retry" }
+  poison: { judgedAs: chaos.Doomed, retry: few(2), timeout: "30 seconds", onInterrupted: "retry" }
 } as const
 
 export type Family = keyof typeof families
