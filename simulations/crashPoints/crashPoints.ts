@@ -42,7 +42,7 @@ const run = Effect.fnUntraced(function* (options: CrashPointsOptions) {
   yield* sql`CREATE TABLE points.effect (task_id uuid NOT NULL, attempt int4 NOT NULL)`
   const outside = yield* openOutside
   tell("Kafka starts")
-  const kafka = yield* startKafka(path.join(directory, "kafka"))
+  const kafka = yield* startKafka(path.join(directory, "kafka"), [])
   const hits = new Hits(path.join(directory, "hits.jsonl"))
   const client = yield* openClient(seed)
   const hunted = yield* hunt({

@@ -29,7 +29,13 @@ export const verdictOf = Effect.fnUntraced(function* (
 ) {
   const store = yield* TaskStore
   const kinds = kindsOf(points)
-  const judge = new Judge({ acknowledged: ledger.acknowledged, effects: yield* readEffects, calls: outside.calls })
+  const judge = new Judge({
+    acknowledged: ledger.acknowledged,
+    effects: yield* readEffects,
+    calls: outside.calls,
+    // All are of one.
+    revisions: new Map()
+  })
   const audit = new AuditTally({ policyOf: (kind) => kinds.get(kind)?.policy })
   const violations: Array<string> = []
   const followed = new Map(
