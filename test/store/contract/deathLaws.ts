@@ -18,8 +18,7 @@ import {
   only,
   scheduled,
   servedKind,
-  start,
-  startedOf,
+  startWhenDue,
   stateOf,
   StoreControl,
   storeNowMs,
@@ -163,7 +162,7 @@ export const deathLaws = (law: Law): void => {
       }
       const task = yield* claimNext(kind)
       assert.isTrue(task.isSuspect)
-      yield* finish(startedOf(yield* start(task)), failure)
+      yield* finish(yield* startWhenDue(task), failure)
       assert.strictEqual((yield* stateOf(taskId)).deaths, 0)
     })
   )

@@ -136,13 +136,17 @@ export const claimNext = Effect.fnUntraced(function* (kind: string) {
   return only((yield* claim([kind], { lookAheadMs: 1_000 })).tasks)
 })
 
-/** Claims and starts the next attempt of a kind; for the rest of a millisecond it may be too early. */
-export const nextAttempt = Effect.fnUntraced(function* (kind: string, options?: Parameters<typeof start>[1]) {
-  const task = yield* claimNext(kind)
+/** Starts what is due by the next whole millisecond: for the rest of this one it may be too early. */
+export const startWhenDue = Effect.fnUntraced(function* (...claim: Parameters<typeof start>) {
   for (;;) {
-    const answer = yield* start(task, options)
+    const answer = yield* start(...claim)
     if (answer._tag !== "TooEarly") return startedOf(answer)
   }
+})
+
+/** Claims and starts the next attempt of a kind. */
+export const nextAttempt = Effect.fnUntraced(function* (kind: string, options?: Parameters<typeof start>[1]) {
+  return yield* startWhenDue(yield* claimNext(kind), options)
 })
 
 export const startedOf = (answer: Started | { readonly _tag: "Lost" | "TooEarly" }): Started => {
