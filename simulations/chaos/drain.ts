@@ -5,7 +5,7 @@ import { Duetime } from "../../src/index.ts"
 import type { Ledger } from "./load.ts"
 
 /** Above all leases, retries and restarts, and a backlog of minutes on a busy machine. What is not over by then will not be. */
-const drainMsMax = 180_000
+const drainMsMax = 600_000
 const lookIntervalMs = 500
 /** Parked tasks that one look lets go on. */
 const resumedMax = 500

@@ -103,10 +103,10 @@ export const lanes: ReadonlyArray<Lane> = [
   {
     phase: "kills",
     name: "workers",
-    everyMs: [3_500, 5_000],
+    everyMs: [5_000, 7_000],
     round: [kill("worker"), kill("worker"), killTwice("worker"), stop]
   },
-  { phase: "kills", name: "frozen workers", everyMs: [10_000, 14_000], round: [pause("worker")] },
+  { phase: "kills", name: "frozen workers", everyMs: [16_000, 22_000], round: [pause("worker")] },
   // Never both: the other one repairs, which takes a lease of quiet time (`settled` in fleet.ts), so each costs some ten seconds.
   {
     phase: "kills",

@@ -10,8 +10,8 @@ import { PlainBefore } from "./kindsBefore.ts"
 const tickMs = 100
 const repeatAfterMs = 200
 const batchTasksMax = 500
-/** A task that blocks its worker, one in so many seconds. */
-const blockEverySeconds = 15
+/** A task that blocks its worker, one in so many seconds: each holds a third of the fleet for eight. */
+const blockEverySeconds = 40
 /** Beyond the lease and the deadline of what else runs there, 4 s and 2 s to record: its outcomes come when others have it. */
 const blockMs = 8_000
 
