@@ -1,10 +1,10 @@
 /** `npm run chaos:breakages -- [--json]`: what it does stands in docs/explain/crash-points.md. */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Cause, Clock, Data, Effect, Exit, Runtime } from "effect"
+import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
+import { makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
 import { type Breakage, breakages } from "./breakages.ts"
 import { type Caught, runBreakage, tableOf } from "./runBreakages.ts"
 
@@ -21,12 +21,6 @@ const usage = `duetime breakages: the protocol is broken on purpose, in a copy o
 First the same points run on the protocol as it is. It exits with 0 only if that holds and every breakage is caught by an oracle or the
 audit, and with 1 otherwise. It needs Java and Maven for Kafka.`
 
-class NotAllCaught extends Data.TaggedError("NotAllCaught") {}
-
-class UsageInvalid extends Data.TaggedError("UsageInvalid")<{ readonly message: string }> {
-  override readonly [Runtime.errorExitCode] = 2
-}
-
 const hitsOfControl = 3
 
 const readOptions = Effect.try({
@@ -40,18 +34,14 @@ const readOptions = Effect.try({
         help: { type: "boolean", default: false }
       }
     })
-    if (!/^\d{1,9}$/.test(values.seed)) throw new Error(`--seed ${values.seed}: give a whole number.`)
     return {
       ...values,
       brokenOnly: values["broken-only"],
-      seed: Number(values.seed),
+      seed: numberOf("seed", values.seed, 0, 2 ** 31 - 1),
       chosen: values.only?.split(",").map(named) ?? breakages
     }
   },
-  catch: (error) => {
-    const problem = error instanceof Error ? error.message : String(error)
-    return new UsageInvalid({ message: `${problem} See npm run chaos:breakages -- --help` })
-  }
+  catch: usageInvalid("chaos:breakages")
 })
 
 const named = (name: string): Breakage => {
@@ -74,12 +64,7 @@ const program = Effect.gen(function* () {
     process.stdout.write(`${usage}\n`)
     return
   }
-  const clock = yield* Clock.Clock
-  const beganAtMs = clock.currentTimeMillisUnsafe()
-  const tell = (what: string) => {
-    const seconds = ((clock.currentTimeMillisUnsafe() - beganAtMs) / 1_000).toFixed(1)
-    process.stderr.write(`breakages ${seconds.padStart(6)} s  ${what}\n`)
-  }
+  const tell = yield* makeTell("breakages")
   const directory = yield* Effect.acquireRelease(
     Effect.sync(() => {
       const made = fs.mkdtempSync(path.join(os.tmpdir(), "duetime-breakages-"))
@@ -99,18 +84,10 @@ const program = Effect.gen(function* () {
   const isOk = caught.every(({ breakage, caughtBy }) => (breakage === "none") === (caughtBy.length === 0))
   ;(json ? process.stderr : process.stdout).write(`\n${tableOf(caught).join("\n")}\n`)
   if (json) process.stdout.write(`${JSON.stringify({ ok: isOk, seed, caught }, null, 2)}\n`)
-  if (!isOk) return yield* new NotAllCaught()
+  if (!isOk) {
+    process.stderr.write("Not every breakage was caught, or none was one.\n")
+    return yield* new PromiseBroken()
+  }
 }).pipe(Effect.scoped)
 
-NodeRuntime.runMain(program, {
-  disableErrorReporting: true,
-  teardown: (exit, onExit) => {
-    if (Exit.isFailure(exit)) {
-      const error = Cause.squash(exit.cause)
-      if (Cause.hasInterruptsOnly(exit.cause)) process.stderr.write("Stopped.\n")
-      else if (error instanceof NotAllCaught) process.stderr.write("Not every breakage was caught, or none was one.\n")
-      else process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-    }
-    Runtime.defaultTeardown(exit, onExit)
-  }
-})
+runMain(program)
