@@ -33,8 +33,8 @@ export type ChaosOptions = {
   readonly tell: (what: string) => void
 }
 
-/** Of two engines, three workers, and this process with two pools. */
-const connectionsMax = 200
+/** Of two engines, three workers, what was killed or cut off and lingers, and this process with two pools. */
+const connectionsMax = 500
 
 const run = Effect.fnUntraced(function* ({ directory, minutes, ratePerSecond, seed, tell }: ChaosOptions) {
   const plan = planOf(seed, minutes)

@@ -9,11 +9,14 @@ const enginesCount = 2
 /** The last of them is of the revision before. */
 const workersCount = 3
 export const membersCount = enginesCount + workersCount
-/**
- * Attempts at the same time in each worker. Of three workers about one is there and awake while processes are killed, frozen and
- * blocked; with 60 the fleet started 79 tasks a second of 170.
- */
+/** Attempts at the same time in each worker. Of three workers about one is there and awake while processes are killed, frozen and blocked. */
 const concurrency = 150
+/**
+ * A handler's transaction holds a connection for as long as it works, a sixth of a second in the mean. With 10 of them a worker ends
+ * 60 such tasks a second; the others wait for one in its slots, started, and it took 79 tasks a second of 170.
+ */
+const workerConnections = 60
+const engineConnections = 10
 const partitions = 6
 /** Five at once take ten seconds on two idle cores. */
 const startTimeoutMs = 120_000
@@ -32,11 +35,10 @@ export const startFleet = Effect.fnUntraced(function* (options: {
   readonly compileCache: string
 }) {
   const clock = yield* Clock.Clock
-  const env = (n: number) => ({
+  const env = (role: Role, n: number) => ({
     DUETIME_DATABASE_URL: options.databaseUrl(n),
     DUETIME_KAFKA_BROKERS: options.brokers(n),
-    // Transactions of handlers hold one for as long as they work.
-    DUETIME_DATABASE_CONNECTIONS: "10",
+    DUETIME_DATABASE_CONNECTIONS: String(role === "worker" ? workerConnections : engineConnections),
     DUETIME_LEASE: `${leaseMs} millis`,
     DUETIME_KAFKA_PARTITIONS: String(partitions),
     DUETIME_KAFKA_CREATE_TOPICS: "true",
@@ -45,7 +47,7 @@ export const startFleet = Effect.fnUntraced(function* (options: {
     NODE_COMPILE_CACHE: options.compileCache
   })
   const place = (role: Role, index: number, n: number, args: ReadonlyArray<string>) =>
-    new Member({ name: `${role} ${index + 1}`, role, args, env: env(n), log: options.log }, clock)
+    new Member({ name: `${role} ${index + 1}`, role, args, env: env(role, n), log: options.log }, clock)
   const engines = Array.from({ length: enginesCount }, (_, index) => place("engine", index, index, []))
   const workers = Array.from({ length: workersCount }, (_, index) => {
     const tasks = path.join(import.meta.dirname, index === workersCount - 1 ? "tasksBefore.ts" : "tasks.ts")

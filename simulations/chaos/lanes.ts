@@ -103,10 +103,10 @@ export const lanes: ReadonlyArray<Lane> = [
   {
     phase: "kills",
     name: "workers",
-    everyMs: [5_000, 7_000],
+    everyMs: [5_500, 7_500],
     round: [kill("worker"), kill("worker"), killTwice("worker"), stop]
   },
-  { phase: "kills", name: "frozen workers", everyMs: [16_000, 22_000], round: [pause("worker")] },
+  { phase: "kills", name: "frozen workers", everyMs: [24_000, 32_000], round: [pause("worker")] },
   // Never both: the other one repairs, which takes a lease of quiet time (`settled` in fleet.ts), so each costs some ten seconds.
   {
     phase: "kills",
@@ -115,7 +115,7 @@ export const lanes: ReadonlyArray<Lane> = [
     round: [kill("engine"), killTwice("engine"), pause("engine")]
   },
   clocks("kills"),
-  { phase: "stores", name: "PostgreSQL", everyMs: [5_000, 8_000], round: [crashPostgres, terminateBackends] },
+  { phase: "stores", name: "PostgreSQL", everyMs: [8_000, 12_000], round: [crashPostgres, terminateBackends] },
   { phase: "stores", name: "Kafka", everyMs: [14_000, 19_000], round: [killKafka, wipeKafka] },
   networkTo("PostgreSQL"),
   networkTo("Kafka"),
@@ -125,6 +125,6 @@ export const lanes: ReadonlyArray<Lane> = [
     everyMs: [6_500, 9_000],
     round: [kill("engine"), killTwice("engine"), killTwice("engine"), pause("engine")]
   },
-  { phase: "stores", name: "workers", everyMs: [9_000, 12_000], round: [kill("worker"), pause("worker")] },
+  { phase: "stores", name: "workers", everyMs: [11_000, 15_000], round: [kill("worker"), pause("worker")] },
   clocks("stores")
 ]
