@@ -1,4 +1,5 @@
 /** What a run leaves: one document, and the same as a table for people. */
+import { type Check, check, checkLines } from "../Check.ts"
 import { leaseMs, nameOf } from "./Action.ts"
 import { type Count, countsOf } from "./counts.ts"
 import type { Ledger } from "./load.ts"
@@ -8,14 +9,6 @@ import { type Oracle, oracles } from "./judge.ts"
 import type { Plan } from "./plan.ts"
 import { type Summary, summaryOf } from "./repair.ts"
 import type { Verdict } from "./verdict.ts"
-
-export type Check = {
-  readonly name: string
-  readonly ok: boolean
-  readonly detail: string
-  /** The first few of what is wrong. */
-  readonly problems: ReadonlyArray<string>
-}
 
 export type Report = {
   readonly ok: boolean
@@ -30,12 +23,11 @@ export type Report = {
   readonly injected: ReadonlyArray<Injected>
   readonly figures: Readonly<Record<string, number>>
   readonly repair: { readonly attempts: Summary; readonly claims: Summary }
-  readonly oracles: ReadonlyArray<Check>
+  readonly checks: ReadonlyArray<Check>
 }
 
 /** Above the lease: the supervisor's tick, and a repair that waits for its turn on a busy machine. */
 const repairMsMax = leaseMs + 2_000
-const problemsMax = 5
 const nameWidth = 52
 
 export const reportOf = (run: {
@@ -57,6 +49,7 @@ export const reportOf = (run: {
   const found = (oracle: Oracle): Check => {
     const own = judge.findings.filter((finding) => finding.oracle === oracle)
     return check(
+      oracle,
       oracles[oracle],
       own.length === 0,
       `${own.length} against it`,
@@ -66,32 +59,36 @@ export const reportOf = (run: {
   const ended = fleet.members.flatMap(({ unasked }) => unasked)
   const unclean = fleet.members.flatMap((member) => member.unclean)
   const checks = [
-    check("after the faults all is answered and over", isOver, `${ms(run.drainMs)}, ${unanswered} unanswered`),
+    check("over", "after the faults all is answered and over", isOver, `${ms(run.drainMs)}, ${unanswered} unanswered`),
     ...Object.keys(oracles)
       .filter((name): name is Oracle => name in oracles)
       .map(found),
     check(
+      "audit",
       "the audit of all histories finds nothing",
       violations.length === 0,
       `${verdict.eventsCount} events`,
       violations
     ),
     check(
+      "whole",
       "every process of the fleet has come back to itself",
       run.leaseless.length === 0,
       "a live lease each",
       run.leaseless.map((name) => `${name} has none`)
     ),
-    check("no process ended by itself", ended.length === 0, `${fleet.members.length} places`, ended),
-    check("what was stopped in order ended in order", unclean.length === 0, "exit code 0", unclean),
+    check("ended", "no process ended by itself", ended.length === 0, `${fleet.members.length} places`, ended),
+    check("stopped", "what was stopped in order ended in order", unclean.length === 0, "exit code 0", unclean),
     ...(["attempts", "claims"] as const).map((what) =>
       check(
+        `${what}-repaired`,
         `${what} of killed processes are repaired within lease + 2 s (p99)`,
         repair[what].p99Ms <= repairMsMax,
         `${repair[what].count}: p50 ${ms(repair[what].p50Ms)}, p99 ${ms(repair[what].p99Ms)}, max ${ms(repair[what].maxMs)}`
       )
     ),
     check(
+      "void",
       "the run is not void: half of what was scheduled succeeded",
       judge.succeededCount * 2 >= ledger.offeredCount,
       `${judge.succeededCount} of ${ledger.offeredCount}`
@@ -127,16 +124,9 @@ export const reportOf = (run: {
       "outside calls with a stale fence": judge.staleCallsCount
     },
     repair,
-    oracles: checks
+    checks
   }
 }
-
-const check = (name: string, ok: boolean, detail: string, problems: ReadonlyArray<string> = []): Check => ({
-  name,
-  ok,
-  detail,
-  problems: problems.slice(0, problemsMax)
-})
 
 const ms = (value: number) => (value < 1_000 ? `${Math.round(value)} ms` : `${(value / 1_000).toFixed(1)} s`)
 
@@ -158,12 +148,6 @@ export const textOf = (report: Report): string => {
     "",
     ...rows("figures", report.figures),
     "",
-    ...report.oracles.flatMap(({ detail, name, ok, problems }) => [
-      `${ok ? "ok  " : "FAIL"}     ${name}: ${detail}`,
-      ...problems.map((problem) => `           ${problem}`)
-    ]),
-    "",
-    report.ok ? "All of it holds." : "Not all of it holds.",
-    ""
+    ...checkLines(report.checks)
   ].join("\n")
 }

@@ -1,6 +1,7 @@
 /** What a run leaves: one document, and the same as a table for people. */
 import type { Ledger } from "../chaos/load.ts"
 import { type Oracle, oracles } from "../chaos/judge.ts"
+import { type Check, check, checkLines, problemsMax } from "../Check.ts"
 import type { Deed, Found, Point, Role } from "./points.ts"
 import { findingsOf, type Verdict } from "./verdict.ts"
 
@@ -19,16 +20,6 @@ export type PointRow = {
   readonly unexpected: ReadonlyArray<string>
 }
 
-export type Check = {
-  /** Short and lasting: what a list of breakages names it by. */
-  readonly id: string
-  readonly name: string
-  readonly ok: boolean
-  readonly detail: string
-  /** The first few of what is wrong. */
-  readonly problems: ReadonlyArray<string>
-}
-
 export type Report = {
   readonly ok: boolean
   readonly seed: number
@@ -41,8 +32,6 @@ export type Report = {
   readonly violations: Readonly<Record<string, number>>
   readonly checks: ReadonlyArray<Check>
 }
-
-const problemsMax = 5
 
 export const reportOf = (run: {
   readonly seed: number
@@ -150,14 +139,6 @@ export const reportOf = (run: {
   }
 }
 
-const check = (id: string, name: string, ok: boolean, detail: string, problems: ReadonlyArray<string> = []): Check => ({
-  id,
-  name,
-  ok,
-  detail,
-  problems: problems.slice(0, problemsMax)
-})
-
 const foundText = (found: PointRow["found"]): string =>
   Object.entries(found)
     .map(([what, count]) => `${what} ${count}`)
@@ -182,11 +163,5 @@ export const textOf = (report: Report): string =>
     "",
     ...Object.entries(report.figures).map(([name, value]) => `${name.padEnd(26)}${value}`),
     "",
-    ...report.checks.flatMap(({ detail, name, ok, problems }) => [
-      `${ok ? "ok  " : "FAIL"}     ${name}: ${detail}`,
-      ...problems.map((problem) => `           ${problem}`)
-    ]),
-    "",
-    report.ok ? "All of it holds." : "Not all of it holds.",
-    ""
+    ...checkLines(report.checks)
   ].join("\n")
