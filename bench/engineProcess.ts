@@ -4,7 +4,7 @@ import { Effect, Layer, Schema } from "effect"
 import { Engine, Task, Worker } from "../src/index.ts"
 import { layerFromEnv } from "../src/layers.ts"
 
-const Count = Task.define("bench.engines", { payload: { n: Schema.Finite } })
+const Count = Task.define("bench.engines", { payload: { workMs: Schema.Finite } })
 
 let lines: Array<string> = []
 const flush = Effect.sync(() => {
@@ -12,11 +12,10 @@ const flush = Effect.sync(() => {
   lines = []
 })
 
-const handler = Count.handle((_, attempt) =>
-  Effect.sync(() => {
-    lines.push(`${attempt.taskId} ${attempt.number}\n`)
-  })
-)
+const handler = Count.handle(({ workMs }, attempt) => {
+  lines.push(`${attempt.taskId} ${attempt.number}\n`)
+  return workMs === 0 ? Effect.void : Effect.sleep(workMs)
+})
 
 const program = Layer.mergeAll(
   handler,

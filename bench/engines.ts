@@ -1,5 +1,3 @@
-import { spawn } from "node:child_process"
-import { createInterface } from "node:readline"
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Schema } from "effect"
 import { EmbeddedPostgres } from "../src/embedded/EmbeddedPostgres.ts"
@@ -8,6 +6,7 @@ import { layerPostgres } from "../src/layers.ts"
 import { Progress } from "./progress.ts"
 import { atMost } from "./report.ts"
 import { server } from "./server.ts"
+import { spawnEngine } from "./spawnEngine.ts"
 import { violations } from "./violations.ts"
 
 /**
@@ -16,9 +15,8 @@ import { violations } from "./violations.ts"
  */
 export type EnginesOptions = { readonly engines: ReadonlyArray<number>; readonly tasks: number }
 
-const Count = Task.define("bench.engines", { payload: { n: Schema.Finite } })
+const Count = Task.define("bench.engines", { payload: { workMs: Schema.Finite } })
 const waitMsMax = 300_000
-const stopMsMax = 20_000
 
 export const engines = (options: EnginesOptions) => {
   const program = Effect.gen(function* () {
@@ -62,13 +60,17 @@ const round = (count: number, tasks: number) =>
       const progress = new Progress(`${count} engines`, tasks)
       const children = yield* Effect.forEach(
         Array.from({ length: count }),
-        () => engineProcess(url, calls, () => progress.at(calls.size)),
+        () =>
+          spawnEngine(url, (call) => {
+            calls.set(call, (calls.get(call) ?? 0) + 1)
+            progress.at(calls.size)
+          }),
         {
           concurrency: "unbounded"
         }
       )
       const fromMs = performance.now()
-      yield* Count.scheduleMany(Array.from({ length: tasks }, (_, n) => ({ payload: { n } })))
+      yield* Count.scheduleMany(Array.from({ length: tasks }, () => ({ payload: { workMs: 0 } })))
       yield* Effect.gen(function* () {
         while (calls.size < tasks) yield* Effect.sleep(20)
       }).pipe(Effect.timeoutOption(waitMsMax))
@@ -89,27 +91,4 @@ const round = (count: number, tasks: number) =>
         violations: yield* violations
       }
     })
-  )
-
-const engineProcess = (url: string, calls: Map<string, number>, called: () => void) =>
-  Effect.acquireRelease(
-    Effect.callback<{ readonly stop: Effect.Effect<void>; readonly calls: () => number }>((resume) => {
-      const child = spawn(process.execPath, [new URL("./engineProcess.ts", import.meta.url).pathname], {
-        env: { ...process.env, DUETIME_DATABASE_URL: url, DUETIME_MIGRATE: "true" },
-        stdio: ["ignore", "pipe", "inherit"]
-      })
-      let own = 0
-      const stop = Effect.callback<void>((stopped) => {
-        if (child.exitCode !== null || child.signalCode !== null) return stopped(Effect.void)
-        child.once("exit", () => stopped(Effect.void))
-        child.kill("SIGTERM")
-      }).pipe(Effect.timeoutOption(stopMsMax), Effect.asVoid)
-      createInterface({ input: child.stdout }).on("line", (line) => {
-        if (line === "ready") return resume(Effect.succeed({ stop, calls: () => own }))
-        own++
-        calls.set(line, (calls.get(line) ?? 0) + 1)
-        called()
-      })
-    }),
-    ({ stop }) => stop
   )

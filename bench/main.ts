@@ -3,7 +3,7 @@
  * [--concurrency N] [--rounds N] [--outage-seconds N]`. Reports go to stdout, progress to stderr; the exit code is 0 only if every floor of
  * the scenario holds.
  *
- * In one process: drift, throughput, transactional, claim, engines; the layout decision has a program of its own (bench/layout). With engines,
+ * In one process: drift, throughput, transactional, claim; engines and recover with processes of their own on one database; the layout decision has a program of its own (bench/layout). With engines,
  * workers and a real Kafka in processes of their own (bench/kafka): kafka-drift, kafka-throughput, priority,
  * stopped-service, kafka-faults. `DUETIME_BENCH_PROFILE=<folder>` leaves a CPU
  * profile of each engine and worker there.
@@ -22,6 +22,7 @@ import { priority } from "./kafka/priority.ts"
 import { stoppedService } from "./kafka/stoppedService.ts"
 import { kafkaThroughput } from "./kafka/throughput.ts"
 import { seeded } from "./random.ts"
+import { recover } from "./recover.ts"
 import { commit, type Floor, machine, type Report, text } from "./report.ts"
 import { postgresSettings } from "./server.ts"
 import { throughput } from "./throughput.ts"
@@ -72,6 +73,7 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       random
     }),
   engines: () => engines({ engines: [2, 4], tasks: tasks(20_000) }),
+  recover: () => recover({ kills: 6, ratePerSecond: rate(200), random }),
   claim: () => claim({ futureTasks: [10_000, 100_000, 1_000_000] }),
   "kafka-drift": () =>
     kafkaDrift({

@@ -1,0 +1,43 @@
+import { spawn } from "node:child_process"
+import { createInterface } from "node:readline"
+import { Effect } from "effect"
+
+export type EngineProcess = {
+  readonly processId: number
+  /** In order. */
+  readonly stop: Effect.Effect<void>
+  /** SIGKILL; comes back when the process is gone. */
+  readonly kill: Effect.Effect<void>
+  readonly calls: () => number
+}
+
+const stopMsMax = 20_000
+
+/** An engine and a worker in a process of their own, until the scope closes. @param onCall told the task's id and the attempt */
+export const spawnEngine = (url: string, onCall: (call: string) => void) =>
+  Effect.acquireRelease(
+    Effect.callback<EngineProcess, Error>((resume) => {
+      const child = spawn(process.execPath, [new URL("./engineProcess.ts", import.meta.url).pathname], {
+        env: { ...process.env, DUETIME_DATABASE_URL: url, DUETIME_MIGRATE: "true" },
+        stdio: ["ignore", "pipe", "inherit"]
+      })
+      const end = (signal: "SIGTERM" | "SIGKILL") =>
+        Effect.callback<void>((ended) => {
+          if (child.exitCode !== null || child.signalCode !== null) return ended(Effect.void)
+          child.once("exit", () => ended(Effect.void))
+          child.kill(signal)
+        })
+      const kill = end("SIGKILL")
+      const stop = end("SIGTERM").pipe(Effect.timeoutOrElse({ duration: stopMsMax, orElse: () => kill }))
+      let calls = 0
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        if (line === "ready")
+          return resume(Effect.succeed({ processId: child.pid ?? 0, stop, kill, calls: () => calls }))
+        calls++
+        onCall(line)
+      })
+      child.once("exit", (code) => resume(Effect.fail(new Error(`an engine exited with ${code} before it was ready`))))
+      return kill
+    }),
+    ({ stop }) => stop
+  )
