@@ -53,7 +53,8 @@ export const claim = ({ futureTasks }: { readonly futureTasks: ReadonlyArray<num
         instant(nowMs - 5_000),
         instant(nowMs + 1_500),
         int4(dueTasks),
-        int4(session.id())
+        int4(session.id()),
+        instant(nowMs + 86_400_000)
       ]
       const statement = claimSql(partitions.dueTablesOf(nowMs - 5_000, nowMs + 1_500))
       const samples: Array<Plan> = []

@@ -22,8 +22,11 @@ export type ClaimRow = {
   readonly deaths: number
 }
 
-/** One for each that was claimed, or one without a task: how many were picked is told even when none was deleted. */
-type PickedRow = { readonly [Column in keyof ClaimRow]: ClaimRow[Column] | null } & { readonly picked: number }
+/** One for each that was claimed, or one without a task: the rest is told even when none was deleted. */
+type PickedRow = { readonly [Column in keyof ClaimRow]: ClaimRow[Column] | null } & {
+  readonly picked: number
+  readonly next_due_at_ms: number | null
+}
 
 /**
  * Between sweeps a claim looks no further back than the mark: what was due earlier has been claimed, and its dead index
@@ -70,9 +73,13 @@ export const make = (options: {
     const sweeps = asked.some(({ sweptAtMs }) => nowMs - sweptAtMs >= sweepIntervalMs || nowMs < sweptAtMs)
     const lowMs = sweeps ? beginningMs : Math.min(...askedLowMarksMs)
     const bounds = [instant(Math.floor(lowMs)), instant(horizonMs)]
+    const farBound = instant(horizonMs + farMs)
+    /** Behind the horizon, as a claim has told; undefined: none was made. */
+    let nextDueAtMs: number | null | undefined
     const takeFrom = Effect.fnUntraced(function* (tables: DueTables, limit: number) {
-      const parameters = [...laneArrays, ...bounds, int4(limit), int4(request.sessionId)]
+      const parameters = [...laneArrays, ...bounds, int4(limit), int4(request.sessionId), farBound]
       const rows = yield* sql.unsafe<PickedRow>(claimSql(tables), parameters)
+      nextDueAtMs = rows[0]?.next_due_at_ms ?? null
       const claimed = rows.filter((row): row is PickedRow & ClaimRow => row.task_id !== null)
       return { claimed, isComplete: claimed.length === (rows[0]?.picked ?? 0) }
     })
@@ -96,13 +103,17 @@ export const make = (options: {
         if (lane.lowMarkMs === askedLowMarksMs[index]) lane.lowMarkMs = nowMs - lowMarkSlackMs
       }
     }
-    const [next] = yield* sql.unsafe<{ readonly next_due_at_ms: number | null; readonly now_ms: number }>(nextDueSql, [
-      ...laneArrays,
-      // Cut by the limit: what is left of the backlog is next. Otherwise nothing is due up to the horizon but what others are claiming.
-      instant(isCut ? Math.floor(lowMs) - 1 : horizonMs),
-      instant(horizonMs + farMs)
-    ])
-    return { tasks, nextDueAtMs: next?.next_due_at_ms ?? null, cappedForMs }
+    // Cut by the limit: what is left of the backlog is next. Otherwise nothing is due up to the horizon but what others are claiming.
+    if (isCut || nextDueAtMs === undefined) {
+      const behind = instant(isCut ? Math.floor(lowMs) - 1 : horizonMs)
+      const [next] = yield* sql.unsafe<{ readonly next_due_at_ms: number | null }>(nextDueSql, [
+        ...laneArrays,
+        behind,
+        farBound
+      ])
+      nextDueAtMs = next?.next_due_at_ms ?? null
+    }
+    return { tasks, nextDueAtMs, cappedForMs }
   })
 
   const claim = (request: ClaimRequest): Effect.Effect<Claimed, StoreUnavailable> =>

@@ -78,6 +78,20 @@ export const keyHoldersSql = `SELECT a.task_id, k.task_id AS holder_id,
   FROM unnest($1::int4[], $2::text[], $3::uuid[], $4::text[]) AS a (kind_id, key, task_id, data)
   JOIN duetime.key k USING (kind_id, key)`
 
+/** The earliest due time of these lanes behind an instant, within the far bound. */
+const nextDue = (behind: string, farBound: string): string => `SELECT ${msOf("min(d.due_at)")} AS next_due_at_ms
+  FROM unnest($1::int4[], $2::int2[]) AS lane (kind_id, priority)
+  LEFT JOIN LATERAL (
+    SELECT w.due_at FROM duetime.due w
+    WHERE w.kind_id = lane.kind_id AND w.priority = lane.priority AND w.due_at > ${behind}::timestamptz AND w.due_at <= ${farBound}::timestamptz
+    ORDER BY w.due_at
+    LIMIT 1
+  ) d ON true
+  WHERE ${isNotPaused("lane.kind_id")}`
+
+/** $1 kind ids, $2 priorities, $3 behind this instant, $4 far bound. */
+export const nextDueSql = nextDue("$3", "$4")
+
 /** The tables of the due partitions that a claim's bounds touch, or the whole table, pruned by the bounds. */
 export type DueTables = ReadonlyArray<string>
 export const wholeDue: DueTables = ["duetime.due"]
@@ -91,8 +105,9 @@ export const wholeDue: DueTables = ["duetime.due"]
  * What is deleted is named by its own partitions, without the bounds: with them, and with statistics of a day that was
  * empty when it was analyzed, the planner scans the range for every picked row (1,083,500 comparisons and half a second
  * for a claim of 500, PostgreSQL 18). By place alone there is no other way than the place. Every row tells how many were
- * picked: more than were deleted are in a partition that the caller did not name.
- * $1 kind ids, $2 priorities (a lane each), $3 low mark, $4 horizon, $5 limit, $6 session.
+ * picked: more than were deleted are in a partition that the caller did not name. And when the next task behind the horizon is
+ * due, which a statement of its own told before: a round trip in front of everything that is due at once.
+ * $1 kind ids, $2 priorities (a lane each), $3 low mark, $4 horizon, $5 limit, $6 session, $7 far bound of the next due time.
  */
 export const claimSql = (dueTables: DueTables): string => `WITH candidate AS MATERIALIZED (
     SELECT d.* FROM unnest($1::int4[], $2::int2[]) AS lane (kind_id, priority)
@@ -125,8 +140,8 @@ export const claimSql = (dueTables: DueTables): string => `WITH candidate AS MAT
     INSERT INTO duetime.event (task_id, version, type, event_id, at, session_id)
     SELECT task_id, version, ${TaskClaimed}, event_id, (SELECT clock_timestamp()), $6::int4 FROM gone
   )
-  SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, version, event_id, deaths, p.count AS picked
-  FROM (SELECT count(*)::int4 FROM picked) p LEFT JOIN gone ON true
+  SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, version, event_id, deaths, p.count AS picked, n.next_due_at_ms
+  FROM (SELECT count(*)::int4 FROM picked) p CROSS JOIN (${nextDue("$4", "$7")}) n LEFT JOIN gone ON true
   ORDER BY priority, due_at, task_id`
 
 const goneOf = (table: string, index: number): string => `gone_${index} AS (
@@ -138,17 +153,6 @@ const goneOf = (table: string, index: number): string => `gone_${index} AS (
     }
     RETURNING d.kind_id, d.priority, d.due_at, d.task_id, d.version + 1 AS version, d.attempt, d.charged, d.deaths, p.event_id
   )`
-
-/** The earliest due time behind the horizon, within the far bound. $1 kind ids, $2 priorities, $3 horizon, $4 far bound. */
-export const nextDueSql = `SELECT ${msOf("min(d.due_at)")} AS next_due_at_ms, ${msOf("clock_timestamp()")} AS now_ms
-  FROM unnest($1::int4[], $2::int2[]) AS lane (kind_id, priority)
-  LEFT JOIN LATERAL (
-    SELECT w.due_at FROM duetime.due w
-    WHERE w.kind_id = lane.kind_id AND w.priority = lane.priority AND w.due_at > $3::timestamptz AND w.due_at <= $4::timestamptz
-    ORDER BY w.due_at
-    LIMIT 1
-  ) d ON true
-  WHERE ${isNotPaused("lane.kind_id")}`
 
 /** $1 session, $2 due before, $3 limit. */
 export const claimedBySql = `SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, fence_version AS version, fence_id AS event_id, deaths
