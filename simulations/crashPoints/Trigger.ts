@@ -48,7 +48,7 @@ const pauseLeases = 1
 /** Between two answers that are lost. */
 const losePauseMs = 200
 /** Longest wait for the others: below the 10 s after which PostgreSQL ends a transaction that does nothing. */
-const meetMs = 9_000
+export const meetMs = 9_000
 /** Below the 5 s in which an announcement has to be made. */
 const meetMsOfAnnouncement = 4_000
 /** Of a hit's record. */

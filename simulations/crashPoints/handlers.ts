@@ -4,14 +4,15 @@ import { type Attempt, Task } from "../../src/index.ts"
 import { callUrl } from "../chaos/outside.ts"
 import type { PointKind, Work } from "./kinds.ts"
 import { held } from "./ports.ts"
-import type { Trigger } from "./Trigger.ts"
+import { meetMs, type Trigger } from "./Trigger.ts"
 
 class Unlucky extends Data.TaggedError("Unlucky")<{ readonly message: string }> {}
 
-/** So long a handler does nothing that is to be hit before it has: its dispatch is acknowledged meanwhile. */
-const nothingMs = 4_500
+/** So long a handler does nothing that is to be hit before it has: beyond the time in which the one crash of several points comes. */
+const nothingMs = meetMs + 500
 
-const work = ({ againMs, workMs }: Work, attempt: Attempt) => Effect.sleep(attempt.number === 1 ? workMs : againMs)
+/** The second attempt may be long; later ones are of suspects, which have one place in each process. */
+const work = ({ againMs, workMs }: Work, attempt: Attempt) => Effect.sleep(attempt.number === 2 ? againMs : workMs)
 
 const fails = (attempt: Attempt) => Effect.fail(new Unlucky({ message: `attempt ${attempt.number} fails` }))
 
