@@ -40,8 +40,8 @@ export class Duetime extends Context.Service<
       options?: ScheduleOptions
     ) => Effect.Effect<Receipt, ScheduleError | KeyConflict>
     /**
-     * Stores many in batches of 1,000, receipts in order. All are checked before the first is stored. Outside a
-     * transaction a failure may leave earlier batches stored: give keys, and repeating is safe.
+     * Stores many in batches of 1,000, two at a time unless they have keys, receipts in order. All are checked before the first
+     * is stored. Outside a transaction a failure may leave other batches stored: give keys, and repeating is safe.
      */
     readonly scheduleMany: <Payload>(
       kind: PayloadKind<Payload>,
@@ -131,6 +131,15 @@ export const reasonLengthMax = 1_000
 const afterLostAnswer = { schedule: Schedule.exponential("50 millis"), times: 5 }
 const wasLost = (error: { readonly _tag: string; readonly commitUnknown?: boolean }) => error.commitUnknown === true
 
+/**
+ * Batches of one request that are on their way to the store at the same time, so that this process encodes one while the
+ * server stores another. With keys they go one after another: the first entry with a key is the one that is stored.
+ */
+const batchesAtOnceMax = 2
+
+/** An entry that can be stored, before it has ids. */
+type Checked = { readonly policy: KindPolicy; readonly plan: Plan; readonly payload: Json }
+
 const make = Effect.gen(function* () {
   const store = yield* TaskStore
   const clock = yield* Clock.Clock
@@ -138,7 +147,7 @@ const make = Effect.gen(function* () {
   const payloadBytesMax = yield* PayloadBytesMax
   const nowMs = () => Number(clock.currentTimeNanosUnsafe()) / 1e6 + store.clockOffsetMs()
 
-  const newTask = (policy: KindPolicy, plan: Plan, payload: Json): NewTask => {
+  const newTask = ({ payload, plan, policy }: Checked): NewTask => {
     const atMs = nowMs()
     const nominalDueAtMs = plan.dueAtMs(atMs)
     const taskId = TaskId.make(nominalDueAtMs, slotOf(plan), ids.taskBytes())
@@ -159,29 +168,39 @@ const make = Effect.gen(function* () {
     return ((high << 8) | low) & (TaskId.slotsCount - 1)
   }
 
-  const read = (
+  const check = (
     policy: KindPolicy,
     encoded: Result.Result<unknown, PayloadRejected>,
     options: ScheduleOptions
-  ): Result.Result<NewTask, PayloadRejected | OptionsRejected> =>
-    Result.gen(function* () {
-      const payload = yield* storablePayload(policy.kind, yield* encoded, payloadBytesMax)
-      return newTask(policy, yield* planOf(options), payload)
-    })
+  ): Result.Result<Checked, PayloadRejected | OptionsRejected> => {
+    if (Result.isFailure(encoded)) return Result.fail(encoded.failure)
+    const payload = storablePayload(policy.kind, encoded.success, payloadBytesMax)
+    if (Result.isFailure(payload)) return Result.fail(payload.failure)
+    const plan = planOf(options)
+    if (Result.isFailure(plan)) return Result.fail(plan.failure)
+    return Result.succeed({ policy, plan: plan.success, payload: payload.success })
+  }
 
-  const write = Effect.fnUntraced(function* (tasks: ReadonlyArray<NewTask>) {
-    const answers: Array<Scheduled> = []
-    for (let from = 0; from < tasks.length; from += batchSizeMax) {
-      const batch = tasks.slice(from, from + batchSizeMax)
-      answers.push(...(yield* Effect.retry(store.schedule(batch), { ...afterLostAnswer, while: wasLost })))
+  /** The ids are made once and not at each try: a repeat after a lost answer is the same request. */
+  const write = (batch: ReadonlyArray<Checked>) =>
+    Effect.suspend(() => Effect.retry(store.schedule(batch.map(newTask)), { ...afterLostAnswer, while: wasLost }))
+
+  const writeAll = Effect.fnUntraced(function* <Entry>(
+    entries: ReadonlyArray<Entry>,
+    checkEntry: (entry: Entry) => Result.Result<Checked, PayloadRejected | OptionsRejected>
+  ) {
+    const batches: Array<Array<Checked>> = []
+    let isKeyed = false
+    for (const [index, entry] of entries.entries()) {
+      const checked = checkEntry(entry)
+      if (Result.isFailure(checked)) return yield* Effect.fail(checked.failure)
+      if (index % batchSizeMax === 0) batches.push([])
+      batches.at(-1)?.push(checked.success)
+      isKeyed ||= checked.success.plan.key !== null
     }
-    return answers
+    const answers = yield* Effect.forEach(batches, write, { concurrency: isKeyed ? 1 : batchesAtOnceMax })
+    return answers.flatMap((batch) => batch.map(entryReceiptOf))
   })
-
-  const writeEntries = (read: ReadonlyArray<Result.Result<NewTask, PayloadRejected | OptionsRejected>>) =>
-    Effect.flatMap(Effect.fromResult(Result.all(read)), (tasks) =>
-      Effect.map(write(tasks), (answers) => answers.map(entryReceiptOf))
-    )
 
   const act = Effect.fnUntraced(function* (id: string, wish: Wish) {
     const taskId = yield* checkedId(id)
@@ -205,24 +224,21 @@ const make = Effect.gen(function* () {
 
   return Duetime.of({
     schedule: Effect.fnUntraced(function* (kind, payload, options = {}) {
-      const task = yield* Effect.fromResult(read(kind.policy, kind.encodePayload(payload), options))
-      const [answer] = yield* write([task])
-      if (answer?._tag === "KeyConflict") {
-        return yield* new KeyConflict({ kind: task.kind, key: task.key ?? "", taskId: answer.taskId })
-      }
-      return { id: answer?.taskId ?? task.taskId, created: answer?._tag === "Created" }
+      const checked = yield* Effect.fromResult(check(kind.policy, kind.encodePayload(payload), options))
+      const [answer] = yield* write([checked])
+      if (answer === undefined) return yield* Effect.die(new Error("the store answered fewer tasks than it was given"))
+      const { _tag, taskId } = answer
+      if (_tag !== "KeyConflict") return { id: taskId, created: _tag === "Created" }
+      return yield* new KeyConflict({ kind: kind.policy.kind, key: checked.plan.key ?? "", taskId })
     }),
     scheduleMany: (kind, tasks) =>
-      Effect.suspend(() =>
-        writeEntries(tasks.map(({ payload, ...options }) => read(kind.policy, kind.encodePayload(payload), options)))
-      ),
+      writeAll(tasks, (entry) => check(kind.policy, kind.encodePayload(entry.payload), entry)),
     scheduleUntyped: Effect.fnUntraced(function* (tasks) {
       const records = yield* store.kinds
-      const policyOf = (kind: string) =>
-        records.find((record) => record.known && record.policy.kind === kind)?.policy ?? defaultKindPolicy(kind)
-      return yield* writeEntries(
-        tasks.map(({ kind, payload, ...options }) =>
-          Result.flatMap(nameOf("kind", kind), (name) => read(policyOf(name), Result.succeed(payload), options))
+      const policies = new Map(records.flatMap(({ known, policy }) => (known ? [[policy.kind, policy] as const] : [])))
+      return yield* writeAll(tasks, (entry) =>
+        Result.flatMap(nameOf("kind", entry.kind), (name) =>
+          check(policies.get(name) ?? defaultKindPolicy(name), Result.succeed(entry.payload), entry)
         )
       )
     }),

@@ -31,31 +31,44 @@ export type Plan = {
   readonly orderingKey: string | null
 }
 
-export const planOf = (options: ScheduleOptions): Result.Result<Plan, OptionsRejected> =>
-  Result.gen(function* () {
-    const priority = options.priority ?? null
-    if (priority !== null && !isPriority(priority)) {
-      return yield* Result.fail(rejected("priority", priority, `Give one of ${priorities.join(", ")}`))
-    }
-    return {
-      dueAtMs: yield* dueOf(options),
-      key: options.key === undefined ? null : yield* keyOf("key", options.key),
-      priority,
-      orderingKey: options.orderingKey === undefined ? null : yield* keyOf("orderingKey", options.orderingKey)
-    }
-  })
+// Early returns, and not Result.gen: read for each of a million tasks, its generators were a fifth of scheduling's own time.
+export const planOf = (options: ScheduleOptions): Result.Result<Plan, OptionsRejected> => {
+  const priority = options.priority ?? null
+  if (priority !== null && !isPriority(priority)) {
+    return Result.fail(rejected("priority", priority, `Give one of ${priorities.join(", ")}`))
+  }
+  const dueAtMs = dueOf(options)
+  if (Result.isFailure(dueAtMs)) return Result.fail(dueAtMs.failure)
+  const key = optionalKeyOf("key", options.key)
+  if (Result.isFailure(key)) return Result.fail(key.failure)
+  const orderingKey = optionalKeyOf("orderingKey", options.orderingKey)
+  if (Result.isFailure(orderingKey)) return Result.fail(orderingKey.failure)
+  return Result.succeed({ dueAtMs: dueAtMs.success, key: key.success, priority, orderingKey: orderingKey.success })
+}
+
+const noKey: Result.Result<string | null, OptionsRejected> = Result.succeed(null)
+
+const optionalKeyOf = (field: string, input: string | undefined): Result.Result<string | null, OptionsRejected> =>
+  input === undefined ? noKey : keyOf(field, input)
 
 /** The due time as a function of now, in whole milliseconds: now rounds down, so that it is due at once, the rest up. */
-export const dueOf = (when: When): Result.Result<Plan["dueAtMs"], OptionsRejected> =>
-  Result.gen(function* () {
-    if (when.in !== undefined && when.at !== undefined) {
-      return yield* Result.fail(rejected("at", when.at, "Give either `in` or `at`, not both"))
-    }
-    if (when.at !== undefined) {
-      const atMs = Math.ceil(yield* instantMsOf("at", when.at))
-      return (nowMs: number) => Math.max(atMs, Math.floor(nowMs))
-    }
-    if (when.in === undefined) return Math.floor
-    const inMs = yield* durationMsOf("in", when.in, { minMs: 0, maxMs: timestampMsMax })
-    return (nowMs: number) => Math.min(inMs === 0 ? Math.floor(nowMs) : Math.ceil(nowMs + inMs), timestampMsMax)
-  })
+export const dueOf = (when: When): Result.Result<Plan["dueAtMs"], OptionsRejected> => {
+  if (when.in !== undefined && when.at !== undefined) {
+    return Result.fail(rejected("at", when.at, "Give either `in` or `at`, not both"))
+  }
+  if (when.at !== undefined) {
+    const read = instantMsOf("at", when.at)
+    if (Result.isFailure(read)) return Result.fail(read.failure)
+    const atMs = Math.ceil(read.success)
+    return Result.succeed((nowMs: number) => Math.max(atMs, Math.floor(nowMs)))
+  }
+  if (when.in === undefined) return dueNow
+  const read = durationMsOf("in", when.in, { minMs: 0, maxMs: timestampMsMax })
+  if (Result.isFailure(read)) return Result.fail(read.failure)
+  const inMs = read.success
+  return Result.succeed((nowMs: number) =>
+    Math.min(inMs === 0 ? Math.floor(nowMs) : Math.ceil(nowMs + inMs), timestampMsMax)
+  )
+}
+
+const dueNow: Result.Result<Plan["dueAtMs"], OptionsRejected> = Result.succeed(Math.floor)

@@ -72,22 +72,31 @@ const copyOfArray = (values: ReadonlyArray<unknown>, path: Array<string | number
 }
 
 const copyOfObject = (value: object, path: Array<string | number>): Json => {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  if (prototype !== null && prototype !== Object.prototype) {
+  if (!isPlain(value)) {
     throw new Refusal(
       `${classNameOf(value)} is not a plain object; encode it as text, numbers, arrays or plain objects`
     )
   }
-  const copy: Array<[string, Json]> = []
-  for (const [key, field] of Object.entries(value)) {
+  const copy: Record<string, Json> = {}
+  for (const key of Object.keys(value)) {
+    const field = value[key]
     if (field === undefined) continue
     path.push(key)
     if (!isStorableText(key)) throw new Refusal("a field name with U+0000 or a lone surrogate")
-    copy.push([key, copyOf(field, path)])
+    const copied = copyOf(field, path)
+    // Assigning it would set the prototype; defined, it stays plain data.
+    if (key === "__proto__") Object.defineProperty(copy, key, { ...asData, value: copied })
+    else copy[key] = copied
     path.pop()
   }
-  // fromEntries defines properties, so a field named `__proto__` stays plain data.
-  return Object.fromEntries(copy)
+  return copy
+}
+
+const asData = { configurable: true, enumerable: true, writable: true }
+
+const isPlain = (value: object): value is Readonly<Record<string, unknown>> => {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype
 }
 
 const classNameOf = (value: object): string => {

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Layer, Schema } from "effect"
+import { DateTime, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { nominalDueAtMsOf, slotOf } from "../../src/core/TaskId.ts"
-import { Duetime, PayloadBytesMax } from "../../src/Duetime.ts"
+import { Duetime, PayloadBytesMax, type TaskEntry } from "../../src/Duetime.ts"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
 import { MemoryControl } from "../../src/store/MemoryStore.ts"
-import { batchSizeMax } from "../../src/store/TaskStore.ts"
+import { batchSizeMax, TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
 import type { ScheduleOptions } from "../../src/ScheduleOptions.ts"
 
@@ -316,6 +316,53 @@ itAsks(
     assert.deepStrictEqual((yield* get(last?.id ?? "")).payload, { name: `n${batchSizeMax * 2}` })
   })
 )
+
+describe("batches of one request", () => {
+  const manyNames = Array.from({ length: batchSizeMax * 4 }, (_, index) => ({ payload: { name: `n${index}` } }))
+  /** Batches that the store works on at the same time, each for a second. */
+  const mostAtOnce = (entries: ReadonlyArray<TaskEntry<{ readonly name: string }>>) =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      let atOnce = 0
+      let most = 0
+      const slow = TaskStore.of({
+        ...store,
+        schedule: (batch) =>
+          Effect.gen(function* () {
+            most = Math.max(most, ++atOnce)
+            yield* Effect.sleep("1 second")
+            atOnce--
+            return yield* store.schedule(batch)
+          })
+      })
+      const onSlow = Duetime.layer.pipe(Layer.provide(Layer.succeed(TaskStore, slow)))
+      const scheduling = yield* Effect.forkChild(Effect.provide(Greet.scheduleMany(entries), onSlow))
+      yield* TestClock.adjust("1 minute")
+      return { most, receipts: yield* Fiber.join(scheduling) }
+    }).pipe(Effect.provide(MemoryStore.layer))
+
+  it.effect("are stored two at a time, and answered in order", () =>
+    Effect.gen(function* () {
+      const { most, receipts } = yield* mostAtOnce(manyNames)
+      assert.strictEqual(most, 2)
+      assert.strictEqual(receipts.length, manyNames.length)
+      assert.isTrue(receipts.every(({ created }) => created))
+    })
+  )
+
+  it.effect("go one after another if some entry has a key: the first with it is the one that is stored", () =>
+    Effect.gen(function* () {
+      const { most, receipts } = yield* mostAtOnce([
+        { payload: { name: "first" }, key: "once" },
+        ...manyNames,
+        { payload: { name: "last" }, key: "once" }
+      ])
+      assert.strictEqual(most, 1)
+      assert.deepInclude(receipts.at(0), { created: true, keyConflict: false })
+      assert.deepInclude(receipts.at(-1), { created: false, keyConflict: true })
+    })
+  )
+})
 
 const countStored = Effect.map(
   Duetime.use((duetime) => duetime.find({ stage: "pending", limit: 1_000 })),

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { rankOf } from "../../core/Priority.ts"
 import { DueBeyondHorizon } from "../StoreError.ts"
@@ -8,7 +8,7 @@ import { confirm } from "./confirm.ts"
 import type { Kinds } from "./Kinds.ts"
 import { instants, int2s, int4s, texts, uuids } from "./parameters.ts"
 import { isSqlError, orUnavailable, textOf } from "./sqlErrors.ts"
-import { keyHoldersSql, reserveKeysSql, scheduleSql } from "./statements.ts"
+import { keyHoldersSql, reserveKeysSql, scheduleNewSql, scheduleSql } from "./statements.ts"
 
 /** Appends `TaskScheduled`. Tasks without a key are one statement; keys are reserved first, in the same transaction. */
 export const make = (options: {
@@ -20,10 +20,12 @@ export const make = (options: {
 }) => {
   const { kinds, sql } = options
 
+  const isInTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
+
   /** Ids that had a stream before. */
   const insert = Effect.fnUntraced(function* (batch: ReadonlyArray<NewTask>, ids: ReadonlyMap<string, number>) {
     const tasks = sortedById(batch)
-    const inserted = yield* sql.unsafe<{ readonly task_id: string }>(scheduleSql, [
+    const parameters = [
       uuids(tasks.map((task) => task.taskId)),
       uuids(tasks.map((task) => task.eventId)),
       int4s(tasks.map((task) => ids.get(task.kind))),
@@ -31,13 +33,16 @@ export const make = (options: {
       instants(tasks.map((task) => task.dueAtMs)),
       texts(tasks.map((task) => task.key)),
       texts(tasks.map((task) => JSON.stringify(task.payload)))
-    ])
-    if (inserted.length === tasks.length) return []
-    // The id has a stream already: by an earlier try of this request, or by somebody who named the same occurrence.
-    const insertedIds = new Set(inserted.map((row) => row.task_id))
-    const others = tasks.filter((task) => !insertedIds.has(task.taskId))
-    const mine = yield* confirm(sql, others)
-    return others.filter((task) => !mine.has(task.eventId)).map((task) => task.taskId)
+    ]
+    const tolerant = sql.unsafe<Appended>(scheduleSql, parameters)
+    // A statement that fails takes the transaction it is in with it.
+    const [row] = (yield* isInTransaction)
+      ? yield* tolerant
+      : yield* Effect.catchIf(sql.unsafe<Appended>(scheduleNewSql, parameters), isTaken, () => tolerant)
+    if (row?.appended_count === tasks.length) return []
+    // Some id has a stream already: by an earlier try of this request, or by somebody who named the same occurrence.
+    const mine = yield* confirm(sql, tasks)
+    return tasks.filter((task) => !mine.has(task.eventId)).map((task) => task.taskId)
   })
 
   const insertKeyed = Effect.fnUntraced(function* (batch: ReadonlyArray<NewTask>, ids: ReadonlyMap<string, number>) {
@@ -95,6 +100,10 @@ export const make = (options: {
     )
   }
 }
+
+type Appended = { readonly appended_count: number }
+
+const isTaken = (error: unknown): boolean => isSqlError(error) && error.reason._tag === "UniqueViolation"
 
 const latestOf = (batch: ReadonlyArray<NewTask>): NewTask | undefined =>
   batch.reduce<NewTask | undefined>(

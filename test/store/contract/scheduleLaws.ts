@@ -164,6 +164,25 @@ export const scheduleLaws = (law: Law): void => {
     })
   )
 
+  law("a batch tells which of its ids had streams already, and schedules the others", () =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      const kind = yield* servedKind()
+      const repeated = yield* newTask(kind)
+      const taken = yield* newTask(kind, { dueInMs: 172_800_000 })
+      yield* store.schedule([repeated, taken])
+      const others = yield* newTask(kind, { taskId: taken.taskId, dueAtMs: taken.dueAtMs })
+      const fresh = yield* newTask(kind, { dueInMs: 86_400_000 })
+      assert.deepStrictEqual(yield* store.schedule([others, fresh, repeated]), [
+        { _tag: "Existing", taskId: taken.taskId },
+        { _tag: "Created", taskId: fresh.taskId },
+        { _tag: "Created", taskId: repeated.taskId }
+      ])
+      for (const { taskId } of [repeated, taken, fresh])
+        assert.deepStrictEqual(yield* tagsOf(taskId), ["TaskScheduled"])
+    })
+  )
+
   law("a kind that nobody has announced waits, visible", () =>
     Effect.gen(function* () {
       const store = yield* TaskStore
