@@ -29,7 +29,7 @@ const DueNow = Task.define("bench.due-now", { payload: { n: Schema.Finite } })
 /** Seconds between scheduling and due: longer than the look-ahead, so that claims do their work. */
 const aheadSeconds = 3
 /** Due-now tasks per second of the other process: rare enough that each meets an idle engine. */
-const dueNowPerSecond = 20
+export const dueNowPerSecond = 20
 const warmUpTasks = 400
 
 export const drift = (options: DriftOptions) => {
@@ -120,7 +120,7 @@ export const drift = (options: DriftOptions) => {
 }
 
 /** A process with no engine and no worker, as an application that only schedules. */
-const otherProcess = (url: string, count: number) =>
+export const otherProcess = (url: string, count: number) =>
   Effect.callback<void, Error>((resume) => {
     const child = spawn(
       process.execPath,

@@ -24,6 +24,7 @@ import { kafkaThroughput } from "./kafka/throughput.ts"
 import { seeded } from "./random.ts"
 import { recover } from "./recover.ts"
 import { commit, type Floor, machine, type Report, text } from "./report.ts"
+import { schedule } from "./schedule.ts"
 import { postgresSettings } from "./server.ts"
 import { throughput } from "./throughput.ts"
 import { transactional } from "./transactional.ts"
@@ -74,6 +75,15 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
     }),
   engines: () => engines({ engines: [2, 4], tasks: tasks(20_000) }),
   recover: () => recover({ kills: 6, ratePerSecond: rate(200), random }),
+  schedule: () =>
+    schedule({
+      tasks: tasks(30_000),
+      rounds: Number(flags.rounds),
+      ratePerSecond: rate(1_000),
+      seconds: seconds(20),
+      dueNowSeconds: 15,
+      random
+    }),
   claim: () => claim({ futureTasks: [10_000, 100_000, 1_000_000] }),
   "kafka-drift": () =>
     kafkaDrift({

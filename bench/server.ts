@@ -11,10 +11,17 @@ export const postgresSettings = {
   wal_buffers: "16MB"
 }
 
+/** A pool of its own for an application. */
+export const pool = (maxConnections: number): Layer.Layer<PgClient.PgClient, unknown, EmbeddedPostgres> =>
+  Layer.unwrap(Effect.map(EmbeddedPostgres, ({ url }) => PgClient.layer({ url: Redacted.make(url), maxConnections })))
+
 /** A real PostgreSQL in a temporary folder on disk, with a pool for the application. */
-export const server: Layer.Layer<EmbeddedPostgres | PgClient.PgClient, unknown> = Layer.unwrap(
-  Effect.map(EmbeddedPostgres, ({ url }) => PgClient.layer({ url: Redacted.make(url), maxConnections: 10 }))
-).pipe(Layer.provideMerge(EmbeddedPostgres.layer({ settings: postgresSettings })))
+export const serverWith = (
+  settings: Readonly<Record<string, string>>
+): Layer.Layer<EmbeddedPostgres | PgClient.PgClient, unknown> =>
+  pool(10).pipe(Layer.provideMerge(EmbeddedPostgres.layer({ settings: { ...postgresSettings, ...settings } })))
+
+export const server = serverWith({})
 
 export type Usage = {
   readonly workerCpuMs: number
