@@ -9,7 +9,7 @@ import type { Kinds } from "./Kinds.ts"
 import { int4 } from "./parameters.ts"
 import { ofCommand, type make as makeSettle } from "./settle.ts"
 import { orUnavailable } from "./sqlErrors.ts"
-import { endSessionsSql, expiredSql } from "./statements.ts"
+import { endSessionsSql, expiredSql, isAnythingOverSql } from "./statements.ts"
 
 type ExpiredRow = {
   readonly task_id: string
@@ -42,6 +42,8 @@ export const make = (options: {
   const { kinds, settle, sql } = options
   return (limit: number) =>
     Effect.gen(function* () {
+      const [look] = yield* sql.unsafe<{ readonly is_over: boolean }>(isAnythingOverSql)
+      if (look?.is_over !== true) return []
       yield* sql.unsafe(endSessionsSql)
       const ids = yield* Ids
       return yield* sql.withTransaction(
