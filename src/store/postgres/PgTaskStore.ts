@@ -84,7 +84,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
 
   const store = TaskStore.of({
     clockOffsetMs: () => clock.nowMs() - Number(systemClock.currentTimeNanosUnsafe()) / 1e6,
-    schedule: makeSchedule({ sql: ambient, kinds: ambientKinds, horizonMs: partitions.horizonMs, scheduled }),
+    schedule: yield* makeSchedule({ sql: ambient, kinds: ambientKinds, horizonMs: partitions.horizonMs, scheduled }),
     claim,
     claimedBy,
     pull: makePull({ sql: own, kinds }),

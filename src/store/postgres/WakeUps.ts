@@ -7,7 +7,8 @@ import { Effect, Queue, Schedule, type Scope } from "effect"
  * is sent apart from them, after the commit, one at a time: what arrives while one is under way shares the next.
  */
 export type WakeUps = {
-  readonly scheduled: (dueAtMs: number) => void
+  /** With the kind, if it was only one: engines that know of something of it due earlier need not be told again. */
+  readonly scheduled: (dueAtMs: number, kind?: string) => void
   readonly subscribe: Effect.Effect<Queue.Dequeue<number>, never, Scope.Scope>
 }
 
@@ -17,6 +18,11 @@ const nearMs = 60_000
 /** Wake-ups waiting for one engine; more are dropped, since any one of them makes it look. */
 const waitingMax = 64
 const relistenDelayMs = 1_000
+/**
+ * Who knows of something due later than this will claim at that time, and see then what is due after it. Before, one who looks
+ * ahead may have claimed already: the longest look-ahead is 4 s, and a second to spare.
+ */
+const knownMsMin = 5_000
 
 export const make = Effect.fnUntraced(function* (
   client: PgClient.PgClient,
@@ -26,7 +32,9 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<WakeUps, never, Scope.Scope> {
   const engines = new Set<Queue.Queue<number>>()
   const outbox = yield* Queue.sliding<number>(1)
-  let earliestMs = Infinity
+  /** The earliest due time of each kind, of what others have yet to be told; what is of several kinds is of none. */
+  let untold = new Map<string, number>()
+  const told = new Map<string, number>()
 
   const tell = (dueAtMs: number) => {
     onHint(dueAtMs)
@@ -35,9 +43,10 @@ export const make = Effect.fnUntraced(function* (
 
   const send = Effect.gen(function* () {
     yield* Queue.take(outbox)
-    const dueAtMs = earliestMs
-    earliestMs = Infinity
-    yield* client.notify(channel, `${process.pid}/${dueAtMs}`)
+    const telling = untold
+    untold = new Map()
+    yield* client.notify(channel, `${process.pid}/${Math.min(...telling.values())}`)
+    for (const [kind, dueAtMs] of telling) told.set(kind, dueAtMs)
   })
   yield* send.pipe(
     Effect.catch((error) => Effect.logDebug("a wake-up was not sent; polling finds the work", error)),
@@ -67,10 +76,13 @@ export const make = Effect.fnUntraced(function* (
   )
 
   return {
-    scheduled: (dueAtMs) => {
-      if (dueAtMs > nowMs() + nearMs) return
+    scheduled: (dueAtMs, kind = "") => {
+      const atMs = nowMs()
+      if (dueAtMs > atMs + nearMs) return
       tell(dueAtMs)
-      earliestMs = Math.min(earliestMs, dueAtMs)
+      const toldDueAtMs = told.get(kind)
+      if (kind !== "" && toldDueAtMs !== undefined && toldDueAtMs <= dueAtMs && toldDueAtMs > atMs + knownMsMin) return
+      untold.set(kind, Math.min(untold.get(kind) ?? Infinity, dueAtMs))
       Queue.offerUnsafe(outbox, dueAtMs)
     },
     subscribe: Effect.acquireRelease(

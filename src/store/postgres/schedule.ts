@@ -1,23 +1,27 @@
-import { Effect, Option } from "effect"
+import { Effect, Option, type Scope } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { rankOf } from "../../core/Priority.ts"
 import { DueBeyondHorizon } from "../StoreError.ts"
 import type { NewTask, Scheduled } from "../TaskStore.ts"
 import { sortedById } from "./byDay.ts"
 import { confirm } from "./confirm.ts"
+import { make as makeGather, type Schedule } from "./gather.ts"
 import type { Kinds } from "./Kinds.ts"
 import { instants, int2s, int4s, texts, uuids } from "./parameters.ts"
 import { isSqlError, orUnavailable, textOf } from "./sqlErrors.ts"
 import { keyHoldersSql, reserveKeysSql, scheduleNewSql, scheduleSql } from "./statements.ts"
 
+/** A larger request is a statement of its own. */
+const gatheredTasksMax = 100
+
 /** Appends `TaskScheduled`. Tasks without a key are one statement; keys are reserved first, in the same transaction. */
-export const make = (options: {
+export const make = Effect.fnUntraced(function* (options: {
   readonly sql: SqlClient
   readonly kinds: Kinds
   readonly horizonMs: () => number
-  /** Told after the commit, with the earliest due time. */
-  readonly scheduled: (earliestDueAtMs: number) => void
-}) => {
+  /** Told after the commit, with the earliest due time, and with the kind if there is only one. */
+  readonly scheduled: (earliestDueAtMs: number, kind?: string) => void
+}): Effect.fn.Return<Schedule, never, Scope.Scope> {
   const { kinds, sql } = options
 
   const isInTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
@@ -82,24 +86,35 @@ export const make = (options: {
       ? yield* sql.withTransaction(insertKeyed(batch, ids))
       : new Map((yield* insert(batch, ids)).map((taskId) => [taskId, { _tag: "Existing", taskId }]))
     const earliestDueAtMs = batch.reduce((earliest, task) => Math.min(earliest, task.dueAtMs), Infinity)
-    yield* sql.afterCommit(Effect.sync(() => options.scheduled(earliestDueAtMs)))
+    const [kind, ...otherKinds] = ids.keys()
+    yield* sql.afterCommit(
+      Effect.sync(() =>
+        options.scheduled(earliestDueAtMs, ...(kind === undefined || otherKinds.length > 0 ? [] : [kind]))
+      )
+    )
     return batch.map((task): Scheduled => answers.get(task.taskId) ?? { _tag: "Created", taskId: task.taskId })
   })
 
-  return (batch: ReadonlyArray<NewTask>) => {
+  const scheduleBatch: Schedule = (batch) =>
+    run(batch).pipe(
+      Effect.catchIf(
+        (error) => isSqlError(error) && textOf(error).includes("no partition of relation"),
+        () => Effect.fail(beyondHorizon(latestOf(batch), options.horizonMs()))
+      ),
+      orUnavailable("schedule")
+    )
+  const together = yield* makeGather(scheduleBatch)
+
+  const schedule: Schedule = (batch) => {
     if (batch.length === 0) return Effect.succeed([])
     const horizonMs = options.horizonMs()
     const beyond = batch.find((task) => task.dueAtMs >= horizonMs)
     if (beyond !== undefined) return Effect.fail(beyondHorizon(beyond, horizonMs))
-    return run(batch).pipe(
-      Effect.catchIf(
-        (error) => isSqlError(error) && textOf(error).includes("no partition of relation"),
-        () => Effect.fail(beyondHorizon(latestOf(batch), horizonMs))
-      ),
-      orUnavailable("schedule")
-    )
+    if (batch.length > gatheredTasksMax || batch.some((task) => task.key !== null)) return scheduleBatch(batch)
+    return Effect.flatMap(isInTransaction, (isInside) => (isInside ? scheduleBatch(batch) : together(batch)))
   }
-}
+  return schedule
+})
 
 type Appended = { readonly appended_count: number }
 
