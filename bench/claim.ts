@@ -1,10 +1,8 @@
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer } from "effect"
-import { instant, int2s, int4, int4s } from "../src/store/postgres/parameters.ts"
 import { make as makePartitions } from "../src/store/postgres/Partitions.ts"
 import * as PgTaskStore from "../src/store/postgres/PgTaskStore.ts"
-import { claimSql } from "../src/store/postgres/statements.ts"
-import { Session } from "../src/store/Session.ts"
+import { type ClaimCost, explainClaim } from "./explain.ts"
 import { atMost } from "./report.ts"
 import { server } from "./server.ts"
 
@@ -14,23 +12,18 @@ import { server } from "./server.ts"
  */
 const kindsCount = 5
 const dueTasks = 100
-const runs = 30
 
 export const claim = ({ futureTasks }: { readonly futureTasks: ReadonlyArray<number> }) => {
   const program = Effect.gen(function* () {
     const sql = yield* PgClient.PgClient
-    const session = yield* Session
+    const own = yield* PgTaskStore.ownClient(sql, 1)
     yield* sql`INSERT INTO duetime.kind (name) SELECT 'bench.claim-' || n FROM generate_series(1, ${kindsCount}::int4) n`
     const kindIds = (yield* sql<{ readonly id: number }>`SELECT kind_id AS id FROM duetime.kind ORDER BY 1`).map(
       (row) => row.id
     )
-    const lanes = kindIds.flatMap((kindId) => [0, 1, 2, 3].map((rank) => ({ kindId, rank })))
     const partitions = makePartitions(sql, 14)
     yield* partitions.maintain
-    const figures: Record<
-      string,
-      { readonly buffers: number; readonly medianMs: number; readonly planningMs: number }
-    > = {}
+    const figures: Record<string, ClaimCost> = {}
     let loaded = 0
     const bornAt = sql.literal(
       `(lpad(to_hex((extract(epoch FROM at) * 1000)::int8), 12, '0') || substr(replace(gen_random_uuid()::text, '-', ''), 13))::uuid`
@@ -47,45 +40,20 @@ export const claim = ({ futureTasks }: { readonly futureTasks: ReadonlyArray<num
       yield* sql`VACUUM ANALYZE duetime.due`.unprepared
       const [clock] = yield* sql<{ readonly ms: number }>`SELECT date_part('epoch', clock_timestamp()) * 1000 AS ms`
       const nowMs = Math.ceil(clock?.ms ?? 0)
-      const parameters = [
-        int4s(lanes.map((lane) => lane.kindId)),
-        int2s(lanes.map((lane) => lane.rank)),
-        instant(nowMs - 5_000),
-        instant(nowMs + 1_500),
-        int4(dueTasks),
-        int4(session.id()),
-        instant(nowMs + 86_400_000)
-      ]
-      const statement = claimSql(partitions.dueTablesOf(nowMs - 5_000, nowMs + 1_500))
-      const samples: Array<Plan> = []
-      for (let run = 0; run < runs; run++) {
-        const plan = yield* sql
-          .withTransaction(
-            sql.unsafe<Explained>(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement}`, parameters).pipe(
-              Effect.map(planOf),
-              Effect.flatMap((found) => Effect.fail(new RolledBack(found)))
-            )
-          )
-          .pipe(
-            Effect.catchIf(
-              (error) => error instanceof RolledBack,
-              (error) => Effect.succeed(error.plan)
-            )
-          )
-        samples.push(plan)
-      }
-      const last = samples.slice(5)
-      figures[String(future)] = {
-        buffers: median(last.map((plan) => plan.buffers)),
-        medianMs: median(last.map((plan) => plan.executionMs)),
-        planningMs: median(last.map((plan) => plan.planningMs))
-      }
+      figures[String(future)] = yield* explainClaim({
+        sql: own,
+        kindIds,
+        fromMs: nowMs - 5_000,
+        horizonMs: nowMs + 1_500,
+        limit: dueTasks,
+        dueTablesOf: partitions.dueTablesOf
+      })
     }
     const [first, ...others] = Object.values(figures)
     const worst = (field: "buffers" | "medianMs") =>
       Math.max(...others.map((figure) => figure[field])) / (first?.[field] ?? 1)
     return {
-      settings: { kindsCount, dueTasks, runs },
+      settings: { kindsCount, dueTasks },
       figures: { byFutureTasks: figures, buffersGrowth: worst("buffers"), timeGrowth: worst("medianMs") },
       floors: [
         atMost("growth of buffers, 10^4 to 10^6 future tasks", 1.5, worst("buffers")),
@@ -93,30 +61,5 @@ export const claim = ({ futureTasks }: { readonly futureTasks: ReadonlyArray<num
       ]
     }
   })
-  return Effect.provide(program, PgTaskStore.layer({ migrate: true }).pipe(Layer.provideMerge(server)))
+  return Effect.provide(Effect.scoped(program), PgTaskStore.layer({ migrate: true }).pipe(Layer.provideMerge(server)))
 }
-
-type Plan = { readonly buffers: number; readonly executionMs: number; readonly planningMs: number }
-type Explained = { readonly "QUERY PLAN": ReadonlyArray<Readonly<Record<string, unknown>>> }
-
-class RolledBack {
-  readonly plan: Plan
-  constructor(plan: Plan) {
-    this.plan = plan
-  }
-}
-
-const planOf = (rows: ReadonlyArray<Explained>): Plan => {
-  const explained = rows[0]?.["QUERY PLAN"][0] ?? {}
-  const plan = explained["Plan"]
-  const number = (value: unknown) => (typeof value === "number" ? value : 0)
-  const root = typeof plan === "object" && plan !== null ? new Map(Object.entries(plan)) : new Map<string, unknown>()
-  return {
-    buffers: number(root.get("Shared Hit Blocks")) + number(root.get("Shared Read Blocks")),
-    executionMs: number(explained["Execution Time"]),
-    planningMs: number(explained["Planning Time"])
-  }
-}
-
-const median = (values: ReadonlyArray<number>): number =>
-  values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0

@@ -1,19 +1,23 @@
 /** An engine and a worker in a process of their own; prints `ready`, then a line for each handler call, until SIGTERM. */
 import { NodeRuntime } from "@effect/platform-node"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Latch, Layer, Schema } from "effect"
 import { Engine, Task, Worker } from "../src/index.ts"
 import { layerFromEnv } from "../src/layers.ts"
 
 const Count = Task.define("bench.engines", { payload: { workMs: Schema.Finite } })
 
 let lines: Array<string> = []
+/** An idle process has nothing to write, and does not look for it. */
+const called = Latch.makeUnsafe()
 const flush = Effect.sync(() => {
+  called.closeUnsafe()
   if (lines.length > 0) process.stdout.write(lines.join(""))
   lines = []
 })
 
 const handler = Count.handle(({ workMs }, attempt) => {
   lines.push(`${attempt.taskId} ${attempt.number}\n`)
+  called.openUnsafe()
   return workMs === 0 ? Effect.void : Effect.sleep(workMs)
 })
 
@@ -24,7 +28,7 @@ const program = Layer.mergeAll(
     Effect.gen(function* () {
       process.stdout.write("ready\n")
       yield* Effect.addFinalizer(() => flush)
-      yield* Effect.forkScoped(Effect.forever(Effect.delay(flush, 50)))
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(called.await, Effect.delay(flush, 50))))
     })
   )
 ).pipe(Layer.provide(Worker.layer({ concurrency: 200 })), Layer.provide(layerFromEnv))

@@ -3,7 +3,7 @@
  * [--concurrency N] [--rounds N] [--outage-seconds N]`. Reports go to stdout, progress to stderr; the exit code is 0 only if every floor of
  * the scenario holds.
  *
- * In one process: drift, throughput, transactional, claim; engines and recover with processes of their own on one database; the layout decision has a program of its own (bench/layout). With engines,
+ * In one process: drift, throughput, transactional, claim, schedule, backlog (`--deep`: up to 10^7 waiting tasks), pressure; engines, recover and idle with processes of their own on one database; the layout decision has a program of its own (bench/layout). With engines,
  * workers and a real Kafka in processes of their own (bench/kafka): kafka-drift, kafka-throughput, priority,
  * stopped-service, kafka-faults. `DUETIME_BENCH_PROFILE=<folder>` leaves a CPU
  * profile of each engine and worker there.
@@ -13,14 +13,17 @@ import { Effect } from "effect"
 import { writeFileSync } from "node:fs"
 import { loadavg } from "node:os"
 import { parseArgs } from "node:util"
+import { backlog } from "./backlog.ts"
 import { claim } from "./claim.ts"
 import { drift } from "./drift.ts"
 import { engines } from "./engines.ts"
+import { idle } from "./idle.ts"
 import { kafkaDrift } from "./kafka/drift.ts"
 import { kafkaFaults } from "./kafka/faults.ts"
 import { priority } from "./kafka/priority.ts"
 import { stoppedService } from "./kafka/stoppedService.ts"
 import { kafkaThroughput } from "./kafka/throughput.ts"
+import { pressure } from "./pressure.ts"
 import { seeded } from "./random.ts"
 import { recover } from "./recover.ts"
 import { commit, type Floor, machine, type Report, text } from "./report.ts"
@@ -34,6 +37,7 @@ const { positionals, values: flags } = parseArgs({
   options: {
     json: { type: "boolean", default: false },
     save: { type: "boolean", default: false },
+    deep: { type: "boolean", default: false },
     seed: { type: "string", default: "1" },
     seconds: { type: "string" },
     rate: { type: "string" },
@@ -84,6 +88,15 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       dueNowSeconds: 15,
       random
     }),
+  backlog: () =>
+    backlog({
+      sizes: [10_000, 100_000, 1_000_000, ...(flags.deep ? [10_000_000] : [])],
+      ratePerSecond: rate(1_000),
+      seconds: seconds(20),
+      random
+    }),
+  idle: () => idle({ tasks: tasks(flags.deep ? 10_000_000 : 1_000_000), seconds: seconds(60) }),
+  pressure: () => pressure({ ratePerSecond: rate(800), secondsPinned: seconds(60), random }),
   claim: () => claim({ futureTasks: [10_000, 100_000, 1_000_000] }),
   "kafka-drift": () =>
     kafkaDrift({
