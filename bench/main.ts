@@ -7,6 +7,14 @@
  * workers and a real Kafka in processes of their own (bench/kafka): kafka-drift, kafka-throughput, priority,
  * stopped-service, kafka-faults. `DUETIME_BENCH_PROFILE=<folder>` leaves a CPU
  * profile of each engine and worker there.
+ *
+ * Beside others, each in processes of its own (bench/peers): `throughput`, `drift` or `spike` with `--peers
+ * pg-boss,graphile-worker,bullmq,effect-queue`, after `npm run bench:install`; `spike` runs without peers as well. The report is then
+ * called `peers-throughput` and so on. More flags there: `--modes fast,batch-100,default` (all unless said), `--slow-tasks N` for modes
+ * that do well below 4,000 tasks/s, `--limit-seconds N` of one drain, `--drained-per-second N` to compare a spike with.
+ * A peer that is not installed, or no redis-server, ends the command with 2 and the way out.
+ *
+ * `--save` keeps the report in bench/results and writes docs/benchmarks.md anew from all of them; `docs` does only the latter.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect } from "effect"
@@ -24,6 +32,8 @@ import { priority } from "./kafka/priority.ts"
 import { stoppedService } from "./kafka/stoppedService.ts"
 import { kafkaThroughput } from "./kafka/throughput.ts"
 import { pressure } from "./pressure.ts"
+import { besidePeers, type PeersRun, peersRunOf } from "./peers/besidePeers.ts"
+import { page } from "./peers/page.ts"
 import { seeded } from "./random.ts"
 import { recover } from "./recover.ts"
 import { commit, type Floor, machine, type Report, text } from "./report.ts"
@@ -44,7 +54,12 @@ const { positionals, values: flags } = parseArgs({
     tasks: { type: "string" },
     "outage-seconds": { type: "string", default: "60" },
     concurrency: { type: "string", default: "500" },
-    rounds: { type: "string", default: "3" }
+    rounds: { type: "string", default: "3" },
+    peers: { type: "string" },
+    modes: { type: "string", default: "fast,batch-100,default" },
+    "slow-tasks": { type: "string", default: "5000" },
+    "limit-seconds": { type: "string", default: "20" },
+    "drained-per-second": { type: "string" }
   }
 })
 
@@ -128,12 +143,34 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
     })
 }
 
+const beside = (run: PeersRun) => () =>
+  besidePeers(run, {
+    rounds: Number(flags.rounds),
+    tasks: tasks(20_000),
+    slowTasks: Number(flags["slow-tasks"]),
+    ratePerSecond: rate(200),
+    seconds: seconds(20),
+    limitSeconds: Number(flags["limit-seconds"]),
+    drainedPerSecond: flags["drained-per-second"] === undefined ? null : Number(flags["drained-per-second"]),
+    random
+  })
+
 const name = positionals[0] ?? ""
-const scenario = scenarios[name]
+const peersRun = peersRunOf(name, flags.peers, flags.modes)
+const scenario = peersRun === undefined ? scenarios[name] : typeof peersRun === "string" ? undefined : beside(peersRun)
+const reportName = flags.peers === undefined ? name : `peers-${name}`
+
+const writePage = () => writeFileSync(new URL("../docs/benchmarks.md", import.meta.url), page())
 
 const program = Effect.gen(function* () {
+  if (name === "docs") return writePage()
   if (scenario === undefined) {
-    process.stderr.write(`bench: "${name}" is no scenario; choose one of ${Object.keys(scenarios).join(", ")}\n`)
+    const known = [...Object.keys(scenarios), "spike", "docs"].join(", ")
+    process.stderr.write(
+      typeof peersRun === "string"
+        ? `bench: ${peersRun}\n`
+        : `bench: "${name}" is no scenario; choose one of ${known}\n`
+    )
     process.exitCode = 2
     return
   }
@@ -141,7 +178,7 @@ const program = Effect.gen(function* () {
   const [loadBefore] = loadavg()
   const outcome = yield* scenario()
   const report: Report = {
-    scenario: name,
+    scenario: reportName,
     at,
     commit: commit(),
     machine: machine(),
@@ -149,8 +186,10 @@ const program = Effect.gen(function* () {
     settings: { ...outcome.settings, seed: Number(flags.seed), loadBefore, postgres: postgresSettings }
   }
   process.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : `${text(report)}\n`)
-  if (flags.save)
-    writeFileSync(new URL(`./results/${name}.json`, import.meta.url), `${JSON.stringify(report, null, 2)}\n`)
+  if (flags.save) {
+    writeFileSync(new URL(`./results/${reportName}.json`, import.meta.url), `${JSON.stringify(report, null, 2)}\n`)
+    writePage()
+  }
   process.exitCode = report.floors.every((floor) => floor.holds) ? 0 : 1
 })
 

@@ -1,0 +1,219 @@
+import { Effect } from "effect"
+import { Progress } from "../progress.ts"
+import { atMost, type Floor, Lateness } from "../report.ts"
+import { type Cell, costSince, inCell, warmUpTasks } from "./cell.ts"
+import type { BenchTask } from "./contestant.ts"
+import { type Entrant, type Entrants, nameOf, peers } from "./peers.ts"
+import { median } from "./ratio.ts"
+import { aheadOf, interleaved, medianOf, type Rounds } from "./rounds.ts"
+import { tallyOf } from "./tally.ts"
+
+/**
+ * How late handlers are called. Open loop: each task is due at its own instant, drawn beforehand, whether or not those before it have
+ * started. They are scheduled 5 to 20 s ahead by a process that does nothing else, out of order, so for at least the last
+ * 5 s nobody is woken by somebody who schedules.
+ */
+export type DriftOptions = {
+  readonly entrants: Entrants
+  readonly rounds: number
+  readonly ratePerSecond: number
+  readonly seconds: number
+  /** After the last is due. */
+  readonly limitSeconds: number
+  readonly random: () => number
+}
+
+const aheadMsMin = 5_000
+const aheadMsMax = 20_000
+/** The producer is given what it has to schedule so often. */
+const sliceMs = 250
+
+export type PlannedTask = {
+  readonly n: number
+  /** After the first instant of the plan. */
+  readonly dueMs: number
+  readonly scheduleMs: number
+}
+
+/** The same for every contestant: due instants, and when each is scheduled, in the order of scheduling. */
+export const planOf = (ratePerSecond: number, seconds: number, random: () => number): ReadonlyArray<PlannedTask> =>
+  Array.from({ length: ratePerSecond * seconds }, (_, n) => {
+    const dueMs = aheadMsMax + Math.floor(random() * seconds * 1_000)
+    return { n, dueMs, scheduleMs: dueMs - aheadMsMin - random() * (aheadMsMax - aheadMsMin) }
+  }).toSorted((left, right) => left.scheduleMs - right.scheduleMs)
+
+export type DriftResult = Effect.Success<ReturnType<typeof driftOf>>
+
+const steady = (plan: ReadonlyArray<PlannedTask>, limitSeconds: number) => (cell: Cell) =>
+  Effect.gen(function* () {
+    const { counted, cost, entrant, warmUp, worker } = cell
+    const producer = yield* cell.producer
+    yield* warmUp(warmUpTasks(entrant))
+    yield* worker.ask({ ask: "serve", kind: "measured" })
+    counted(plan.length)
+    const before = yield* cost
+    const progress = new Progress(`${nameOf(entrant)} scheduled`, plan.length)
+    const dueByNumber = new Float64Array(plan.length)
+    const fromMs = Date.now() + sliceMs
+    let given = 0
+    let aheadMsLeast = aheadMsMax
+    while (given < plan.length) {
+      const untilMs = Date.now() + sliceMs - fromMs
+      const batch: Array<BenchTask> = []
+      for (let one = plan[given]; one !== undefined && one.scheduleMs <= untilMs; one = plan[++given]) {
+        dueByNumber[one.n] = fromMs + one.dueMs
+        batch.push({ n: one.n, dueAtMs: fromMs + one.dueMs, rank: null })
+      }
+      if (batch.length > 0) {
+        yield* producer.ask({ ask: "schedule", kind: "measured", tasks: batch })
+        aheadMsLeast = batch.reduce((least, { dueAtMs }) => Math.min(least, (dueAtMs ?? 0) - Date.now()), aheadMsLeast)
+      }
+      progress.at(given)
+      yield* Effect.sleep(Math.max(0, fromMs + untilMs - Date.now()))
+    }
+    const lastDueAtMs = dueByNumber.reduce((last, one) => Math.max(last, one), 0)
+    const limitMs = Math.max(0, lastDueAtMs - Date.now()) + limitSeconds * 1_000
+    const settled = yield* worker.ask(
+      { ask: "settle", kind: "measured", wanted: plan.length, limitMs },
+      limitMs + 30_000
+    )
+    progress.end()
+    const after = yield* cost
+    const starts = yield* worker.ask({ ask: "starts", kind: "measured" })
+    const { firstAtMs, missing, startedTwice } = tallyOf(starts, plan.length)
+    const handler = new Lateness()
+    for (const [n, atMs] of firstAtMs.entries()) {
+      if (!Number.isNaN(atMs)) handler.record(atMs - (dueByNumber[n] ?? Number.NaN))
+    }
+    const recorded = new Lateness()
+    for (const lateMs of starts.recordedLateMs ?? []) recorded.record(lateMs)
+    return {
+      ...handler.summary(),
+      ...(starts.recordedLateMs === null ? {} : { recorded: recorded.summary() }),
+      ...(settled.isOver
+        ? {}
+        : { stopped: `${limitSeconds} s after the last was due, with ${settled.startedCount} tasks` }),
+      aheadMsLeast,
+      missing,
+      startedTwice,
+      ...costSince(before, after, plan.length, !peers[entrant.peer].needsRedis)
+    }
+  })
+
+const driftOf = (entrant: Entrant, plan: ReadonlyArray<PlannedTask>, limitSeconds: number) =>
+  Effect.map(inCell(entrant, steady(plan, limitSeconds)), ({ remains, value }) => ({ ...value, ...remains }))
+
+const percentiles = ["p50", "p90", "p99", "p999"] as const
+
+export type DriftFigures = Effect.Success<ReturnType<typeof peersDrift>>["figures"]
+
+export const peersDrift = (options: DriftOptions) =>
+  Effect.gen(function* () {
+    const { entrants, limitSeconds, random, ratePerSecond, rounds: count, seconds } = options
+    const plan = planOf(ratePerSecond, seconds, random)
+    const rounds = yield* interleaved(entrants, count, (entrant) => driftOf(entrant, plan, limitSeconds))
+    return {
+      settings: {
+        ratePerSecond,
+        seconds,
+        rounds: count,
+        limitSeconds,
+        aheadMs: `${aheadMsMin} to ${aheadMsMax}`,
+        start: "the call of the handler",
+        producer: "a process of its own"
+      },
+      figures: {
+        aheadOfDuetime: aheadOf(
+          rounds,
+          entrants,
+          Object.fromEntries(
+            [...percentiles, "max" as const].map((name) => [
+              name,
+              { value: (one: DriftResult) => one[name], more: false }
+            ])
+          )
+        ),
+        contestants: Object.fromEntries(entrants.map((entrant) => [nameOf(entrant), figuresOf(rounds.of(entrant))])),
+        ...(Object.keys(rounds.failures).length === 0 ? {} : { failures: rounds.failures })
+      },
+      floors: floorsOf(rounds, entrants)
+    }
+  })
+
+/** Medians over the rounds; what must not happen is counted over all of them. */
+const figuresOf = (results: ReadonlyArray<DriftResult>) => {
+  const middle = (value: (result: DriftResult) => number | null) => {
+    const values = results.map(value).filter((one) => one !== null)
+    return values.length === 0 ? null : median(values)
+  }
+  const sum = (value: (result: DriftResult) => number) => results.reduce((total, one) => total + value(one), 0)
+  const stopped = results.flatMap((one) => (one.stopped === undefined ? [] : [one.stopped]))
+  const [{ recorded } = {}] = results
+  return {
+    runs: results.length,
+    ...(stopped.length === 0 ? {} : { stopped: stopped.join("; ") }),
+    p50: middle((one) => one.p50),
+    p90: middle((one) => one.p90),
+    p99: middle((one) => one.p99),
+    p999: middle((one) => one.p999),
+    max: middle((one) => one.max),
+    ...(recorded === undefined ? {} : { recorded }),
+    early: sum((one) => one.early),
+    missing: sum((one) => one.missing),
+    startedTwice: sum((one) => one.startedTwice),
+    aheadMsLeast: middle((one) => one.aheadMsLeast),
+    cpuSecondsPer1000Tasks: middle((one) => one.cpuSecondsPer1000Tasks.all),
+    walBytesPerTask: middle((one) => one.walBytesPerTask),
+    commitsPerTask: middle((one) => one.commitsPerTask),
+    deadTuplesPerTask: middle((one) => one.deadTuplesPerTask),
+    residentMiB: middle((one) => one.residentMiB)
+  }
+}
+
+const floorsOf = (rounds: Rounds<DriftResult>, [own, ...others]: Entrants): ReadonlyArray<Floor> => {
+  const tuned = others.filter(({ mode }) => mode !== "default")
+  const sum = (value: (result: DriftResult) => number) => rounds.of(own).reduce((total, one) => total + value(one), 0)
+  return [
+    atMost(
+      "p50 ms",
+      1.5,
+      medianOf(rounds, own, (one) => one.p50)
+    ),
+    atMost(
+      "p99 ms",
+      15,
+      medianOf(rounds, own, (one) => one.p99)
+    ),
+    ...percentiles.flatMap((name) => {
+      const ranked = tuned
+        .map((entrant) => ({ entrant, ms: medianOf(rounds, entrant, (one) => one[name]) }))
+        .filter(({ ms }) => !Number.isNaN(ms))
+        .toSorted((left, right) => left.ms - right.ms)
+      const [best] = ranked
+      return best === undefined
+        ? []
+        : [
+            atMost(
+              `${name} ms, that of the best tuned peer (${nameOf(best.entrant)})`,
+              best.ms,
+              medianOf(rounds, own, (one) => one[name])
+            )
+          ]
+    }),
+    atMost(
+      "early",
+      0,
+      sum((one) => one.early)
+    ),
+    atMost(
+      "tasks missing",
+      0,
+      sum((one) => one.missing)
+    ),
+    atMost(
+      "started twice",
+      0,
+      sum((one) => one.startedTwice)
+    )
+  ]
+}
