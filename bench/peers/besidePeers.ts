@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { server } from "../server.ts"
 import { peersDrift } from "./drift.ts"
-import { type Entrant, type Entrants, entrantsOf, obstacleOf, peers, peersOf, versionsOf } from "./peers.ts"
+import { type Contestant, type Contestants, contestantsOf, obstacleOf, peers, peersOf, versionsOf } from "./peers.ts"
 import { redisSettings } from "./redis.ts"
 import { spike } from "./spike.ts"
 import { peersThroughput } from "./throughput.ts"
@@ -22,7 +22,7 @@ export type PeersOptions = {
 
 export type PeersRun = {
   readonly scenario: PeersScenario
-  readonly entrants: Entrants
+  readonly contestants: Contestants
 }
 
 /** `--peers` and `--modes` as what runs, or a sentence that says why it cannot. Undefined: the scenario runs without peers. */
@@ -33,28 +33,29 @@ export const peersRunOf = (
 ): PeersRun | string | undefined => {
   if (!isPeersScenario(scenario))
     return list === undefined ? undefined : `"${scenario}" does not run beside peers; throughput, drift and spike do`
-  if (list === undefined) return scenario === "spike" ? { scenario, entrants: entrantsOf([], () => true) } : undefined
+  if (list === undefined)
+    return scenario === "spike" ? { scenario, contestants: contestantsOf([], () => true) } : undefined
   const names = peersOf(list)
   if (typeof names === "string") return names
   const wanted = modes.split(",").map((mode) => mode.trim())
   const known = ["fast", "batch-100", "default"]
   const unknown = wanted.find((mode) => !known.includes(mode))
   if (unknown !== undefined) return `no mode "${unknown}"; choose among ${known.join(", ")}`
-  return obstacleOf(names) ?? { scenario, entrants: entrantsOf(names, (mode) => wanted.includes(mode)) }
+  return obstacleOf(names) ?? { scenario, contestants: contestantsOf(names, (mode) => wanted.includes(mode)) }
 }
 
 const isPeersScenario = (name: string): name is PeersScenario => ["throughput", "drift", "spike"].includes(name)
 
-export const besidePeers = ({ entrants, scenario }: PeersRun, options: PeersOptions) =>
+export const besidePeers = ({ contestants, scenario }: PeersRun, options: PeersOptions) =>
   Effect.gen(function* () {
-    const names = [...new Set(entrants.map(({ peer }) => peer))]
-    const outcome = yield* run(scenario, entrants, options)
+    const names = [...new Set(contestants.map(({ peer }) => peer))]
+    const outcome = yield* run(scenario, contestants, options)
     return {
       ...outcome,
       settings: {
         ...outcome.settings,
         contestants: Object.fromEntries(
-          names.map((peer) => [peer, { keeps: peers[peer].keeps, ...modesOf(entrants, peer) }])
+          names.map((peer) => [peer, { keeps: peers[peer].keeps, ...modesOf(contestants, peer) }])
         ),
         versions: versionsOf(names),
         connections: "PostgreSQL by its unix socket, Redis by 127.0.0.1",
@@ -63,18 +64,18 @@ export const besidePeers = ({ entrants, scenario }: PeersRun, options: PeersOpti
     }
   }).pipe(Effect.provide(server))
 
-const run = (scenario: PeersScenario, entrants: Entrants, options: PeersOptions) => {
+const run = (scenario: PeersScenario, contestants: Contestants, options: PeersOptions) => {
   switch (scenario) {
     case "throughput":
-      return peersThroughput({ entrants, ...options })
+      return peersThroughput({ contestants, ...options })
     case "drift":
-      return peersDrift({ entrants, ...options })
+      return peersDrift({ contestants, ...options })
     case "spike":
-      return spike({ entrants, ...options })
+      return spike({ contestants, ...options })
   }
 }
 
-const modesOf = (entrants: Entrants, peer: Entrant["peer"]) =>
+const modesOf = (contestants: Contestants, peer: Contestant["peer"]) =>
   Object.fromEntries(
-    entrants.filter((one) => one.peer === peer).map(({ mode }) => [mode, peers[peer].modes[mode] ?? ""])
+    contestants.filter((one) => one.peer === peer).map(({ mode }) => [mode, peers[peer].modes[mode] ?? ""])
   )

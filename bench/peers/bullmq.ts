@@ -1,8 +1,8 @@
 import { Queue, Worker } from "bullmq"
-import { batchesOf, type Contestant, kinds, payloadOf, type Place, scheduleBatchTasks } from "./contestant.ts"
+import { batchesOf, type Scheduler, kinds, payloadOf, type Place, scheduleBatchTasks } from "./contestant.ts"
 
 /** https://bullmq.io on Redis. A delay counts from the instant in which the producer takes it, in whole milliseconds. */
-export const open = async ({ mode, redisPort }: Place): Promise<Contestant> => {
+export const open = async ({ mode, redisPort }: Place): Promise<Scheduler> => {
   if (redisPort === null) throw new Error("BullMQ needs a Redis")
   const connection = { host: "127.0.0.1", port: redisPort, maxRetriesPerRequest: null }
   const queues = new Map(kinds.map((kind) => [kind, new Queue(kind, { connection })]))

@@ -5,12 +5,12 @@ import { residentMiB } from "../kafka/observe.ts"
 import { cpuMsOfFamily } from "../server.ts"
 import * as HandleModule from "./handle.ts"
 import type { ContestantFailed, Handle } from "./handle.ts"
-import { type Entrant, isSlow, peers } from "./peers.ts"
+import { type Contestant, isSlow, peers } from "./peers.ts"
 import * as Redis from "./redis.ts"
 
 /** One run of one contestant: a database (and a Redis) of its own on the server that all share, and its processes. */
 export type Cell = {
-  readonly entrant: Entrant
+  readonly contestant: Contestant
   readonly worker: Handle
   /** A second process that only schedules, beside the worker as an application would stand. */
   readonly producer: Effect.Effect<Handle, ContestantFailed, Scope.Scope>
@@ -35,14 +35,14 @@ export type Remains = {
 /** Modes that do a task every two seconds would warm up for ever. */
 const warmUpMsMax = 5_000
 
-export const warmUpTasks = (entrant: Entrant): number => (isSlow(entrant) ? 500 : 4_000)
+export const warmUpTasks = (contestant: Contestant): number => (isSlow(contestant) ? 500 : 4_000)
 
 let databaseNumber = 0
 
 /** Fails with what went wrong in the body or in a process; the servers and the database are gone afterwards all the same. */
-export const inCell = <A, E>(entrant: Entrant, body: (cell: Cell) => Effect.Effect<A, E, Scope.Scope>) =>
+export const inCell = <A, E>(contestant: Contestant, body: (cell: Cell) => Effect.Effect<A, E, Scope.Scope>) =>
   Effect.gen(function* () {
-    const { peer, mode } = entrant
+    const { peer, mode } = contestant
     const sql = yield* PgClient.PgClient
     const { processId: postgresProcessId, url } = yield* EmbeddedPostgres
     const database = yield* Effect.acquireRelease(createDatabase(sql), (name) =>
@@ -64,7 +64,7 @@ export const inCell = <A, E>(entrant: Entrant, body: (cell: Cell) => Effect.Effe
       const worker = yield* opened("worker")
       processIds.push(worker.processId)
       const cell: Cell = {
-        entrant,
+        contestant,
         worker,
         producer: Effect.map(opened("producer"), (producer) => {
           processIds.push(producer.processId)

@@ -34,7 +34,7 @@ export type Place = {
 }
 
 /** A scheduler that is opened, its tables made. */
-export type Contestant = {
+export type Scheduler = {
   /** By its bulk method, in the order given; safe when it resolves. */
   readonly schedule: (kind: Kind, tasks: ReadonlyArray<BenchTask>) => Promise<void>
   /** Begins to run the tasks of the kind; every handler calls `started` first and does nothing else. Resolves with what ends that. */
@@ -47,7 +47,7 @@ export type Contestant = {
 }
 
 /** What a peer's file exports. */
-export type ContestantModule = { readonly open: (place: Place) => Promise<Contestant> }
+export type SchedulerModule = { readonly open: (place: Place) => Promise<Scheduler> }
 
 /** 100 bytes of JSON or a little more. */
 export const payloadOf = (n: number) => ({ n, text: "x".repeat(80) })

@@ -3,7 +3,7 @@
  * parent is gone. All contestants run in this one program, so they are stamped and timed by the same lines.
  */
 import { setTimeout as sleep } from "node:timers/promises"
-import type { Answer, Ask, Contestant, ContestantModule, Kind, Question, Settled, Starts } from "./contestant.ts"
+import type { Answer, Ask, Scheduler, SchedulerModule, Kind, Question, Settled, Starts } from "./contestant.ts"
 import { moduleOf } from "./peers.ts"
 import { makeWallClock } from "./wallClock.ts"
 
@@ -19,12 +19,12 @@ type Serving = {
   stop: () => Promise<void>
 }
 
-let contestant: Contestant | undefined
+let scheduler: Scheduler | undefined
 const serving = new Map<Kind, Serving>()
 
-const opened = (): Contestant => {
-  if (contestant === undefined) throw new Error("not opened")
-  return contestant
+const opened = (): Scheduler => {
+  if (scheduler === undefined) throw new Error("not opened")
+  return scheduler
 }
 
 const served = (kind: Kind): Serving => {
@@ -67,8 +67,8 @@ const starts = (kind: Kind): Starts => {
 const answer = async (question: Ask): Promise<Extract<Answer, { readonly value: unknown }>["value"]> => {
   switch (question.ask) {
     case "open": {
-      const { open }: ContestantModule = await import(moduleOf(question.peer))
-      contestant = await open(question.place)
+      const { open }: SchedulerModule = await import(moduleOf(question.peer))
+      scheduler = await open(question.place)
       return null
     }
     case "schedule": {

@@ -3,7 +3,7 @@ import { Progress } from "../progress.ts"
 import { atMost, type Floor, Lateness } from "../report.ts"
 import { type Cell, costSince, inCell, warmUpTasks } from "./cell.ts"
 import type { BenchTask } from "./contestant.ts"
-import { type Entrant, type Entrants, nameOf, peers } from "./peers.ts"
+import { type Contestant, type Contestants, nameOf, peers } from "./peers.ts"
 import { median } from "./ratio.ts"
 import { aheadOf, interleaved, medianOf, type Rounds } from "./rounds.ts"
 import { tallyOf } from "./tally.ts"
@@ -14,7 +14,7 @@ import { tallyOf } from "./tally.ts"
  * 5 s nobody is woken by somebody who schedules.
  */
 export type DriftOptions = {
-  readonly entrants: Entrants
+  readonly contestants: Contestants
   readonly rounds: number
   readonly ratePerSecond: number
   readonly seconds: number
@@ -46,13 +46,13 @@ export type DriftResult = Effect.Success<ReturnType<typeof driftOf>>
 
 const steady = (plan: ReadonlyArray<PlannedTask>, limitSeconds: number) => (cell: Cell) =>
   Effect.gen(function* () {
-    const { counted, cost, entrant, warmUp, worker } = cell
+    const { counted, cost, contestant, warmUp, worker } = cell
     const producer = yield* cell.producer
-    yield* warmUp(warmUpTasks(entrant))
+    yield* warmUp(warmUpTasks(contestant))
     yield* worker.ask({ ask: "serve", kind: "measured" })
     counted(plan.length)
     const before = yield* cost
-    const progress = new Progress(`${nameOf(entrant)} scheduled`, plan.length)
+    const progress = new Progress(`${nameOf(contestant)} scheduled`, plan.length)
     const dueByNumber = new Float64Array(plan.length)
     const fromMs = Date.now() + sliceMs
     let given = 0
@@ -96,12 +96,12 @@ const steady = (plan: ReadonlyArray<PlannedTask>, limitSeconds: number) => (cell
       aheadMsLeast,
       missing,
       startedTwice,
-      ...costSince(before, after, plan.length, !peers[entrant.peer].needsRedis)
+      ...costSince(before, after, plan.length, !peers[contestant.peer].needsRedis)
     }
   })
 
-const driftOf = (entrant: Entrant, plan: ReadonlyArray<PlannedTask>, limitSeconds: number) =>
-  Effect.map(inCell(entrant, steady(plan, limitSeconds)), ({ remains, value }) => ({ ...value, ...remains }))
+const driftOf = (contestant: Contestant, plan: ReadonlyArray<PlannedTask>, limitSeconds: number) =>
+  Effect.map(inCell(contestant, steady(plan, limitSeconds)), ({ remains, value }) => ({ ...value, ...remains }))
 
 const limitsMs = { p50: 1.5, p99: 15 }
 const percentiles = ["p50", "p90", "p99", "p999"] as const
@@ -110,9 +110,9 @@ export type DriftFigures = Effect.Success<ReturnType<typeof peersDrift>>["figure
 
 export const peersDrift = (options: DriftOptions) =>
   Effect.gen(function* () {
-    const { entrants, limitSeconds, random, ratePerSecond, rounds: count, seconds } = options
+    const { contestants, limitSeconds, random, ratePerSecond, rounds: count, seconds } = options
     const plan = planOf(ratePerSecond, seconds, random)
-    const rounds = yield* interleaved(entrants, count, (entrant) => driftOf(entrant, plan, limitSeconds))
+    const rounds = yield* interleaved(contestants, count, (contestant) => driftOf(contestant, plan, limitSeconds))
     return {
       settings: {
         ratePerSecond,
@@ -126,7 +126,7 @@ export const peersDrift = (options: DriftOptions) =>
       figures: {
         aheadOfDuetime: aheadOf(
           rounds,
-          entrants,
+          contestants,
           Object.fromEntries(
             [...percentiles, "max" as const].map((name) => [
               name,
@@ -134,10 +134,12 @@ export const peersDrift = (options: DriftOptions) =>
             ])
           )
         ),
-        contestants: Object.fromEntries(entrants.map((entrant) => [nameOf(entrant), figuresOf(rounds.of(entrant))])),
+        contestants: Object.fromEntries(
+          contestants.map((contestant) => [nameOf(contestant), figuresOf(rounds.of(contestant))])
+        ),
         ...(Object.keys(rounds.failures).length === 0 ? {} : { failures: rounds.failures })
       },
-      floors: floorsOf(rounds, entrants)
+      floors: floorsOf(rounds, contestants)
     }
   })
 
@@ -171,7 +173,7 @@ const figuresOf = (results: ReadonlyArray<DriftResult>) => {
   }
 }
 
-const floorsOf = (rounds: Rounds<DriftResult>, [own, ...others]: Entrants): ReadonlyArray<Floor> => {
+const floorsOf = (rounds: Rounds<DriftResult>, [own, ...others]: Contestants): ReadonlyArray<Floor> => {
   const tuned = others.filter(({ mode }) => mode !== "default")
   const sum = (value: (result: DriftResult) => number) => rounds.of(own).reduce((total, one) => total + value(one), 0)
   return [
@@ -190,7 +192,7 @@ const floorsOf = (rounds: Rounds<DriftResult>, [own, ...others]: Entrants): Read
     ]),
     ...percentiles.flatMap((name) => {
       const ranked = tuned
-        .map((entrant) => ({ entrant, ms: medianOf(rounds, entrant, (one) => one[name]) }))
+        .map((contestant) => ({ contestant, ms: medianOf(rounds, contestant, (one) => one[name]) }))
         .filter(({ ms }) => !Number.isNaN(ms))
         .toSorted((left, right) => left.ms - right.ms)
       const [best] = ranked
@@ -198,7 +200,7 @@ const floorsOf = (rounds: Rounds<DriftResult>, [own, ...others]: Entrants): Read
         ? []
         : [
             atMost(
-              `${name} ms, at most that of the best tuned peer (${nameOf(best.entrant)})`,
+              `${name} ms, at most that of the best tuned peer (${nameOf(best.contestant)})`,
               best.ms,
               medianOf(rounds, own, (one) => one[name])
             )

@@ -4,7 +4,7 @@ import { priorityOf } from "../../src/core/Priority.ts"
 import { AttemptObserver, Duetime, Engine, Task, Worker } from "../../src/index.ts"
 import { layerPostgres } from "../../src/layers.ts"
 import * as PgTaskStore from "../../src/store/postgres/PgTaskStore.ts"
-import { type BenchTask, type Contestant, type Kind, payloadOf, type Place } from "./contestant.ts"
+import { type BenchTask, type Scheduler, type Kind, payloadOf, type Place } from "./contestant.ts"
 
 const concurrency = 500
 const payload = { n: Schema.Finite, text: Schema.String }
@@ -20,12 +20,12 @@ const entryOf = ({ dueAtMs, n, rank }: BenchTask) => ({
 })
 
 /** duetime itself: engine and worker in this process, or only what schedules. */
-export const open = async (place: Place): Promise<Contestant> =>
+export const open = async (place: Place): Promise<Scheduler> =>
   place.role === "worker" ? worker(place) : producer(place)
 
 const client = (url: string, maxConnections: number) => PgClient.layer({ url: Redacted.make(url), maxConnections })
 
-const producer = async ({ postgresUrl }: Place): Promise<Contestant> => {
+const producer = async ({ postgresUrl }: Place): Promise<Scheduler> => {
   const runtime = ManagedRuntime.make(
     Duetime.layer.pipe(Layer.provideMerge(PgTaskStore.layerStore()), Layer.provide(client(postgresUrl, 2)))
   )
@@ -38,7 +38,7 @@ const producer = async ({ postgresUrl }: Place): Promise<Contestant> => {
   }
 }
 
-const worker = async ({ postgresUrl }: Place): Promise<Contestant> => {
+const worker = async ({ postgresUrl }: Place): Promise<Scheduler> => {
   const endedCounts: Record<Kind, number> = { "warm-up": 0, measured: 0 }
   const lateMs: Record<Kind, Array<number>> = { "warm-up": [], measured: [] }
   const kindOf = (name: string): Kind => (name === tasks.measured.kind ? "measured" : "warm-up")

@@ -1,14 +1,14 @@
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Exit, Layer, ManagedRuntime, Redacted, Schema, Scope } from "effect"
 import { PersistedQueue } from "effect/persistence"
-import { type BenchTask, type Contestant, type Kind, payloadOf, type Place } from "./contestant.ts"
+import { type BenchTask, type Scheduler, type Kind, payloadOf, type Place } from "./contestant.ts"
 
 /** It has no bulk method: as many offers at once as there are connections. */
 const connections = { default: 10, fast: 20 }
 const takers = { default: 1, fast: 200 }
 
 /** Effect's own queue on SQL. A delay counts from the offer and is rounded up to whole seconds by it. */
-export const open = async ({ mode, postgresUrl }: Place): Promise<Contestant> => {
+export const open = async ({ mode, postgresUrl }: Place): Promise<Scheduler> => {
   const speed = mode === "default" ? "default" : "fast"
   const completedCounts: Record<Kind, number> = { "warm-up": 0, measured: 0 }
   const runtime = ManagedRuntime.make(

@@ -1,9 +1,9 @@
 import { Logger, makeWorkerUtils, run } from "graphile-worker"
 import { Pool } from "pg"
-import { batchesOf, type Contestant, payloadOf, type Place, scheduleBatchTasks } from "./contestant.ts"
+import { batchesOf, type Scheduler, payloadOf, type Place, scheduleBatchTasks } from "./contestant.ts"
 
 /** https://worker.graphile.org: a finished job's row is deleted. */
-export const open = async ({ mode, postgresUrl, role }: Place): Promise<Contestant> => {
+export const open = async ({ mode, postgresUrl, role }: Place): Promise<Scheduler> => {
   const logger = new Logger(() => (level, message) => {
     if (level === "error") process.stderr.write(`graphile-worker: ${message}\n`)
   })

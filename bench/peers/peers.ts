@@ -3,10 +3,10 @@ import { spawnSync } from "node:child_process"
 import type { Mode, Peer } from "./contestant.ts"
 
 /** One peer in one mode, as it stands in a report. */
-export type Entrant = { readonly peer: Peer; readonly mode: Mode }
+export type Contestant = { readonly peer: Peer; readonly mode: Mode }
 
 /** duetime is the first. */
-export type Entrants = readonly [Entrant, ...ReadonlyArray<Entrant>]
+export type Contestants = readonly [Contestant, ...ReadonlyArray<Contestant>]
 
 type PeerFacts = {
   /** In this folder. */
@@ -97,14 +97,14 @@ export const peers: Readonly<Record<Peer, PeerFacts>> = {
 
 export const moduleOf = (peer: Peer): string => new URL(`./${peers[peer].file}`, import.meta.url).href
 
-export const nameOf = ({ mode, peer }: Entrant): string => (peer === "duetime" ? peer : `${peer} ${mode}`)
+export const nameOf = ({ mode, peer }: Contestant): string => (peer === "duetime" ? peer : `${peer} ${mode}`)
 
 export const isPeer = (name: string): name is Peer => Object.hasOwn(peers, name)
 
-export const isSlow = ({ mode, peer }: Entrant): boolean => peers[peer].slow.includes(mode)
+export const isSlow = ({ mode, peer }: Contestant): boolean => peers[peer].slow.includes(mode)
 
 /** duetime first, then every peer in every mode that the filter lets through. */
-export const entrantsOf = (names: ReadonlyArray<Peer>, isWanted: (mode: Mode) => boolean): Entrants => [
+export const contestantsOf = (names: ReadonlyArray<Peer>, isWanted: (mode: Mode) => boolean): Contestants => [
   { peer: "duetime", mode: "fast" },
   ...names.flatMap((peer) =>
     (["fast", "batch-100", "default"] as const)

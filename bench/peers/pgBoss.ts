@@ -1,9 +1,9 @@
 import { Pool } from "pg"
 import { PgBoss } from "pg-boss"
-import { batchesOf, type Contestant, kinds, payloadOf, type Place, scheduleBatchTasks } from "./contestant.ts"
+import { batchesOf, type Scheduler, kinds, payloadOf, type Place, scheduleBatchTasks } from "./contestant.ts"
 
 /** https://pgboss.io: a row of each job is kept when it is completed. */
-export const open = async ({ mode, postgresUrl, role }: Place): Promise<Contestant> => {
+export const open = async ({ mode, postgresUrl, role }: Place): Promise<Scheduler> => {
   const isTuned = mode !== "default"
   const boss = new PgBoss({
     connectionString: postgresUrl,

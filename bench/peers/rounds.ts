@@ -1,35 +1,35 @@
 import { Cause, Effect } from "effect"
-import { type Entrant, type Entrants, nameOf } from "./peers.ts"
+import { type Contestant, type Contestants, nameOf } from "./peers.ts"
 import { type Interval, intervalOf, median, ratiosOf } from "./ratio.ts"
 
-/** What each entrant came to, round by round; null where it did not run or failed. */
+/** What each contestant came to, round by round; null where it did not run or failed. */
 export type Rounds<Result> = {
-  readonly of: (entrant: Entrant) => ReadonlyArray<Result>
+  readonly of: (contestant: Contestant) => ReadonlyArray<Result>
   /** One value of each round, for ratios. */
-  readonly values: (entrant: Entrant, value: (result: Result) => number | null) => ReadonlyArray<number | null>
+  readonly values: (contestant: Contestant, value: (result: Result) => number | null) => ReadonlyArray<number | null>
   /** `name`, and why. */
   readonly failures: Readonly<Record<string, string>>
 }
 
 /**
- * Each entrant once per round, one after the other, and each round begins with the next of them, so that nobody always runs first
+ * Each contestant once per round, one after the other, and each round begins with the next of them, so that nobody always runs first
  * or after the same neighbour. Modes that are there to show what nothing set means run in the first round alone.
  */
 export const interleaved = <Result, R>(
-  entrants: ReadonlyArray<Entrant>,
+  contestants: ReadonlyArray<Contestant>,
   rounds: number,
-  run: (entrant: Entrant) => Effect.Effect<Result, unknown, R>
+  run: (contestant: Contestant) => Effect.Effect<Result, unknown, R>
 ): Effect.Effect<Rounds<Result>, never, R> =>
   Effect.gen(function* () {
     const results = new Map<string, Array<Result | null>>()
     const failures: Record<string, string> = {}
     for (let round = 0; round < rounds; round++) {
-      const first = round % entrants.length
-      for (const entrant of [...entrants.slice(first), ...entrants.slice(0, first)]) {
-        if (entrant.mode === "default" && round > 0) continue
-        const name = nameOf(entrant)
+      const first = round % contestants.length
+      for (const contestant of [...contestants.slice(first), ...contestants.slice(0, first)]) {
+        if (contestant.mode === "default" && round > 0) continue
+        const name = nameOf(contestant)
         process.stderr.write(`round ${round + 1} of ${rounds}: ${name}\n`)
-        const result = yield* run(entrant).pipe(
+        const result = yield* run(contestant).pipe(
           Effect.catchCause((cause) => {
             if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
             failures[name] = Cause.pretty(cause)
@@ -42,11 +42,11 @@ export const interleaved = <Result, R>(
         results.set(name, all)
       }
     }
-    const all = (entrant: Entrant) =>
-      Array.from({ length: rounds }, (_, round) => results.get(nameOf(entrant))?.[round] ?? null)
+    const all = (contestant: Contestant) =>
+      Array.from({ length: rounds }, (_, round) => results.get(nameOf(contestant))?.[round] ?? null)
     return {
-      of: (entrant) => all(entrant).filter((result) => result !== null),
-      values: (entrant, value) => all(entrant).map((result) => (result === null ? null : value(result))),
+      of: (contestant) => all(contestant).filter((result) => result !== null),
+      values: (contestant, value) => all(contestant).map((result) => (result === null ? null : value(result))),
       failures
     }
   })
@@ -54,7 +54,7 @@ export const interleaved = <Result, R>(
 /** duetime over every other, round by round: above 1 is more of what is measured. Null: no round in which both have a value. */
 export const ratioTo = <Result>(
   rounds: Rounds<Result>,
-  [own, other]: readonly [own: Entrant, other: Entrant],
+  [own, other]: readonly [own: Contestant, other: Contestant],
   value: (result: Result) => number | null,
   random: () => number
 ): Interval | null => {
@@ -64,23 +64,25 @@ export const ratioTo = <Result>(
 
 export const medianOf = <Result>(
   rounds: Rounds<Result>,
-  entrant: Entrant,
+  contestant: Contestant,
   value: (result: Result) => number | null
-): number => median(rounds.values(entrant, value).filter((one) => one !== null))
+): number => median(rounds.values(contestant, value).filter((one) => one !== null))
 
 /** Who is ahead of duetime in what, by the medians, said before anything else is. */
 export const aheadOf = <Result>(
   rounds: Rounds<Result>,
-  [own, ...others]: Entrants,
+  [own, ...others]: Contestants,
   measures: Readonly<Record<string, { readonly value: (result: Result) => number | null; readonly more: boolean }>>
 ): Record<string, string> =>
   Object.fromEntries(
     Object.entries(measures).map(([name, { more, value }]) => {
       const ours = medianOf(rounds, own, value)
       const ahead = others
-        .map((entrant) => ({ entrant, theirs: medianOf(rounds, entrant, value) }))
+        .map((contestant) => ({ contestant, theirs: medianOf(rounds, contestant, value) }))
         .filter(({ theirs }) => (more ? theirs > ours : theirs < ours))
-        .map(({ entrant, theirs }) => `${nameOf(entrant)} (${(more ? theirs / ours : ours / theirs).toFixed(2)}x)`)
+        .map(
+          ({ contestant, theirs }) => `${nameOf(contestant)} (${(more ? theirs / ours : ours / theirs).toFixed(2)}x)`
+        )
       return [name, ahead.length === 0 ? "nobody" : ahead.join(", ")]
     })
   )

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { atMost, type Floor } from "../report.ts"
 import { type Cell, costSince, inCell, warmUpTasks } from "./cell.ts"
 import type { BenchTask, Rank } from "./contestant.ts"
-import { type Entrant, type Entrants, nameOf, peers } from "./peers.ts"
+import { type Contestant, type Contestants, nameOf, peers } from "./peers.ts"
 import { median } from "./ratio.ts"
 import { aheadOf, interleaved, medianOf, type Rounds } from "./rounds.ts"
 import { drawRank, orderOf, tallyOf } from "./tally.ts"
@@ -13,7 +13,7 @@ import { drainOf } from "./throughput.ts"
  * stored long before it is due. Times count from the instant.
  */
 export type SpikeOptions = {
-  readonly entrants: Entrants
+  readonly contestants: Contestants
   readonly rounds: number
   readonly tasks: number
   readonly limitSeconds: number
@@ -29,10 +29,10 @@ const concurrency = 500
 
 const spiked = (ranks: ReadonlyArray<Rank>, limitSeconds: number) => (cell: Cell) =>
   Effect.gen(function* () {
-    const { counted, cost, entrant, warmUp, worker } = cell
-    const { hasPriorities, needsRedis, spikeLeadMs } = peers[entrant.peer]
+    const { counted, cost, contestant, warmUp, worker } = cell
+    const { hasPriorities, needsRedis, spikeLeadMs } = peers[contestant.peer]
     const producer = yield* cell.producer
-    yield* warmUp(warmUpTasks(entrant))
+    yield* warmUp(warmUpTasks(contestant))
     yield* worker.ask({ ask: "serve", kind: "measured" })
     counted(ranks.length)
     const before = yield* cost
@@ -86,18 +86,18 @@ const meansOf = (late: Float64Array, ranks: ReadonlyArray<Rank>): ReadonlyArray<
 const inversionsOf = (means: ReadonlyArray<number>): number =>
   means.filter((mean, rank) => rank > 0 && !(mean >= (means[rank - 1] ?? Number.NaN))).length
 
-const spikeOf = (entrant: Entrant, ranks: ReadonlyArray<Rank>, limitSeconds: number) =>
-  Effect.map(inCell(entrant, spiked(ranks, limitSeconds)), ({ remains, value }) => ({ ...value, ...remains }))
+const spikeOf = (contestant: Contestant, ranks: ReadonlyArray<Rank>, limitSeconds: number) =>
+  Effect.map(inCell(contestant, spiked(ranks, limitSeconds)), ({ remains, value }) => ({ ...value, ...remains }))
 
 export type SpikeFigures = Effect.Success<ReturnType<typeof spike>>["figures"]
 
 export const spike = (options: SpikeOptions) =>
   Effect.gen(function* () {
-    const { entrants, limitSeconds, random, rounds: count, tasks } = options
-    const [own] = entrants
+    const { contestants, limitSeconds, random, rounds: count, tasks } = options
+    const [own] = contestants
     const drainedPerSecond = options.drainedPerSecond ?? (yield* drainOf(own, tasks, limitSeconds)).drainedPerSecond
     const ranks = Array.from({ length: tasks }, () => drawRank(random))
-    const rounds = yield* interleaved(entrants, count, (entrant) => spikeOf(entrant, ranks, limitSeconds))
+    const rounds = yield* interleaved(contestants, count, (contestant) => spikeOf(contestant, ranks, limitSeconds))
     return {
       settings: {
         tasks,
@@ -108,7 +108,7 @@ export const spike = (options: SpikeOptions) =>
         drainedPerSecond: options.drainedPerSecond === null ? "measured in this run" : "given"
       },
       figures: {
-        aheadOfDuetime: aheadOf(rounds, entrants, {
+        aheadOfDuetime: aheadOf(rounds, contestants, {
           "first start": { value: (one) => one.firstMs, more: false },
           p50: { value: (one) => one.p50Ms, more: false },
           p99: { value: (one) => one.p99Ms, more: false },
@@ -116,7 +116,9 @@ export const spike = (options: SpikeOptions) =>
           "all settled": { value: (one) => one.settledMs, more: false }
         }),
         duetimeDrainedPerSecond: drainedPerSecond,
-        contestants: Object.fromEntries(entrants.map((entrant) => [nameOf(entrant), figuresOf(rounds.of(entrant))])),
+        contestants: Object.fromEntries(
+          contestants.map((contestant) => [nameOf(contestant), figuresOf(rounds.of(contestant))])
+        ),
         ...(Object.keys(rounds.failures).length === 0 ? {} : { failures: rounds.failures })
       },
       floors: floorsOf(rounds, own, (tasks / drainedPerSecond) * 1_000)
@@ -156,7 +158,7 @@ const figuresOf = (results: ReadonlyArray<SpikeResult>) => {
   }
 }
 
-const floorsOf = (rounds: Rounds<SpikeResult>, own: Entrant, drainMs: number): ReadonlyArray<Floor> => {
+const floorsOf = (rounds: Rounds<SpikeResult>, own: Contestant, drainMs: number): ReadonlyArray<Floor> => {
   const results = rounds.of(own)
   const sum = (value: (result: SpikeResult) => number) => results.reduce((total, one) => total + value(one), 0)
   return [

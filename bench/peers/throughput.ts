@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { atLeast, atMost, type Floor } from "../report.ts"
 import { type Cell, costSince, inCell, warmUpTasks } from "./cell.ts"
 import type { BenchTask } from "./contestant.ts"
-import { type Entrant, type Entrants, isSlow, nameOf, peers } from "./peers.ts"
+import { type Contestant, type Contestants, isSlow, nameOf, peers } from "./peers.ts"
 import { spreadOf } from "./ratio.ts"
 import { aheadOf, interleaved, medianOf, ratioTo, type Rounds } from "./rounds.ts"
 import { tallyOf } from "./tally.ts"
@@ -13,7 +13,7 @@ import { tallyOf } from "./tally.ts"
  * server are warm by then: tasks of another kind have gone the same way.
  */
 export type ThroughputOptions = {
-  readonly entrants: Entrants
+  readonly contestants: Contestants
   readonly rounds: number
   readonly tasks: number
   /** For those that do well below 4,000 tasks/s. */
@@ -30,10 +30,10 @@ const pauseMs = 1_000
 
 const drained = (tasks: number, limitSeconds: number) => (cell: Cell) =>
   Effect.gen(function* () {
-    const { counted, cost, entrant, warmUp, worker } = cell
-    const { needsRedis } = peers[entrant.peer]
+    const { counted, cost, contestant, warmUp, worker } = cell
+    const { needsRedis } = peers[contestant.peer]
     const all = Array.from({ length: tasks }, (_, n): BenchTask => ({ n, dueAtMs: null, rank: null }))
-    yield* warmUp(warmUpTasks(entrant))
+    yield* warmUp(warmUpTasks(contestant))
     counted(tasks)
 
     const beforeSchedule = yield* cost
@@ -68,18 +68,18 @@ const drained = (tasks: number, limitSeconds: number) => (cell: Cell) =>
     }
   })
 
-/** One run of one entrant, as `spike` needs it too. */
-export const drainOf = (entrant: Entrant, tasks: number, limitSeconds: number) =>
-  Effect.map(inCell(entrant, drained(tasks, limitSeconds)), ({ remains, value }) => ({ ...value, ...remains }))
+/** One run of one contestant, as `spike` needs it too. */
+export const drainOf = (contestant: Contestant, tasks: number, limitSeconds: number) =>
+  Effect.map(inCell(contestant, drained(tasks, limitSeconds)), ({ remains, value }) => ({ ...value, ...remains }))
 
 export type ThroughputFigures = Effect.Success<ReturnType<typeof peersThroughput>>["figures"]
 
 export const peersThroughput = (options: ThroughputOptions) =>
   Effect.gen(function* () {
-    const { entrants, limitSeconds, random, rounds: count, slowTasks, tasks } = options
-    const [own, ...others] = entrants
-    const rounds = yield* interleaved(entrants, count, (entrant) =>
-      drainOf(entrant, isSlow(entrant) ? slowTasks : tasks, limitSeconds)
+    const { contestants, limitSeconds, random, rounds: count, slowTasks, tasks } = options
+    const [own, ...others] = contestants
+    const rounds = yield* interleaved(contestants, count, (contestant) =>
+      drainOf(contestant, isSlow(contestant) ? slowTasks : tasks, limitSeconds)
     )
     const ratios = Object.fromEntries(
       others.map((other) => [
@@ -101,18 +101,20 @@ export const peersThroughput = (options: ThroughputOptions) =>
         warmUp: "4,000 tasks of another kind (slow modes 500), at most 5 s"
       },
       figures: {
-        aheadOfDuetime: aheadOf(rounds, entrants, {
+        aheadOfDuetime: aheadOf(rounds, contestants, {
           drained: { value: (one) => one.drainedPerSecond, more: true },
           scheduled: { value: (one) => one.scheduledPerSecond, more: true },
           cycle: { value: (one) => one.cyclePerSecond, more: true },
           "CPU seconds per 1,000 tasks": { value: (one) => one.cpuSecondsPer1000Tasks, more: false },
           "WAL per task": { value: (one) => one.walBytesPerTask, more: false }
         }),
-        contestants: Object.fromEntries(entrants.map((entrant) => [nameOf(entrant), figuresOf(rounds.of(entrant))])),
+        contestants: Object.fromEntries(
+          contestants.map((contestant) => [nameOf(contestant), figuresOf(rounds.of(contestant))])
+        ),
         duetimeTo: ratios,
         ...(Object.keys(rounds.failures).length === 0 ? {} : { failures: rounds.failures })
       },
-      floors: floorsOf(rounds, entrants, ratios)
+      floors: floorsOf(rounds, contestants, ratios)
     }
   })
 
@@ -152,7 +154,7 @@ const ratioFloors: Readonly<Record<string, number>> = {
 
 const floorsOf = (
   rounds: Rounds<ThroughputResult>,
-  [own, ...others]: Entrants,
+  [own, ...others]: Contestants,
   ratios: Readonly<Record<string, { readonly drained: { readonly median: number } | null }>>
 ): ReadonlyArray<Floor> => [
   atLeast(

@@ -72,7 +72,7 @@ describe("bench -- <scenario> --peers", () => {
 
   it("puts duetime first, and each peer in the modes asked for that it has", () => {
     const run = peersRunOf("drift", "effect-queue", "fast,batch-100,default")
-    assert.deepStrictEqual(typeof run === "object" ? run.entrants.map(nameOf) : run, [
+    assert.deepStrictEqual(typeof run === "object" ? run.contestants.map(nameOf) : run, [
       "duetime",
       "effect-queue fast",
       "effect-queue default"
@@ -83,6 +83,6 @@ describe("bench -- <scenario> --peers", () => {
     assert.isUndefined(peersRunOf("throughput", undefined, "fast"))
     assert.isUndefined(peersRunOf("claim", undefined, "fast"))
     const run = peersRunOf("spike", undefined, "fast")
-    assert.deepStrictEqual(typeof run === "object" ? run.entrants.map(nameOf) : run, ["duetime"])
+    assert.deepStrictEqual(typeof run === "object" ? run.contestants.map(nameOf) : run, ["duetime"])
   })
 })
