@@ -88,11 +88,11 @@ export const backlog = (options: BacklogOptions) => {
     const claimedPrefix = Effect.gen(function* () {
       const atMs = Math.floor(yield* nowMs) - 2 * lowMarkMs
       yield* loadRows({ kindIds, count: prefixTasks, fromMs: atMs - 600_000, spreadMs: 600_000 })
-      const release = yield* pinSnapshot
+      const { letGo } = yield* pinSnapshot
       yield* sql`DELETE FROM duetime.due WHERE due_at < to_timestamp(${atMs}::float8 / 1000)`
       const fromLowMark = yield* withDue(null, (dueAtMs) => claimFrom(dueAtMs - lowMarkMs, dueAtMs))
       const fromBeginning = yield* withDue(null, (dueAtMs) => claimFrom(beginningMs, dueAtMs))
-      yield* release
+      yield* letGo
       return { fromLowMark, fromBeginning }
     })
 

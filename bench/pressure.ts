@@ -28,14 +28,14 @@ export const pressure = (options: PressureOptions) => {
   const program = Effect.gen(function* () {
     yield* steady.warmUp
     const before = yield* steady.run({ name: "before", ratePerSecond, seconds: besideSeconds, random })
-    const release = yield* pinSnapshot
+    const { letGo } = yield* pinSnapshot
     const pinned: Array<typeof before> = []
     for (let piece = 1; piece <= pieces; piece++) {
       const seconds = Math.round(secondsPinned / pieces)
       pinned.push(yield* steady.run({ name: `pinned, ${piece} of ${pieces}`, ratePerSecond, seconds, random }))
     }
     const deadRows = yield* dead
-    yield* release
+    yield* letGo
     const worst = pinned.reduce((one, other) => (other.start.p99 > one.start.p99 ? other : one), pinned[0] ?? before)
     const slowest = Math.min(...pinned.map((piece) => piece.tasksPerSecond))
     return {

@@ -1,7 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Deferred, Effect, Fiber } from "effect"
 
-/** Holds a snapshot, as a forgotten session or a long report would, until the effect that it gives is run. */
+/** Holds a snapshot, as a forgotten session or a long report would, until it is let go. */
 export const pinSnapshot = Effect.gen(function* () {
   const sql = yield* PgClient.PgClient
   const isPinned = yield* Deferred.make<void>()
@@ -17,5 +17,5 @@ export const pinSnapshot = Effect.gen(function* () {
     )
   )
   yield* Deferred.await(isPinned)
-  return Effect.andThen(Deferred.succeed(isOver, undefined), Fiber.join(holding))
+  return { letGo: Effect.andThen(Deferred.succeed(isOver, undefined), Fiber.join(holding)) }
 })

@@ -193,7 +193,7 @@ const make = Effect.gen(function* () {
     let isKeyed = false
     for (const [index, entry] of entries.entries()) {
       const checked = checkEntry(entry)
-      if (Result.isFailure(checked)) return yield* Effect.fail(checked.failure)
+      if (Result.isFailure(checked)) return yield* checked.failure
       if (index % batchSizeMax === 0) batches.push([])
       batches.at(-1)?.push(checked.success)
       isKeyed ||= checked.success.plan.key !== null

@@ -81,9 +81,9 @@ export const make = Effect.fnUntraced(function* (schedule: Schedule): Effect.fn.
     })
 })
 
-/** Nothing was stored, and it is known. */
+/** Nothing was stored, and it is known: also when one of them cannot be stored at all, which is a defect. */
 const isRefused = (exit: Exit.Exit<unknown, StoreUnavailable | DueBeyondHorizon>): boolean => {
-  if (Exit.isSuccess(exit)) return false
+  if (Exit.isSuccess(exit) || Cause.hasInterrupts(exit.cause)) return false
   const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  return error !== undefined && !(error._tag === "StoreUnavailable" && error.commitUnknown)
+  return !(error?._tag === "StoreUnavailable" && error.commitUnknown)
 }

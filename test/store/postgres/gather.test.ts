@@ -86,6 +86,21 @@ describe("requests that come at the same time", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("are tried one by one when one of them is a defect: it takes down no other", () =>
+    Effect.gen(function* () {
+      const { ask, busy, end } = yield* watched
+      yield* busy
+      const good = yield* ask(7)
+      const bad = yield* ask(8)
+      yield* end(0)
+      yield* end(2, Exit.die("cannot be stored"))
+      yield* end(3)
+      yield* end(4, Exit.die("cannot be stored"))
+      assert.deepStrictEqual(yield* Fiber.join(good), answerOf(7))
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(Fiber.join(bad))))
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("are not tried again when nobody knows whether the statement was committed: each is told so", () =>
     Effect.gen(function* () {
       const { ask, busy, end, idsOf } = yield* watched

@@ -53,7 +53,14 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
       Effect.gen(function* () {
         const { lanes, nowMs, sessionId } = yield* loaded
         const [from, to] = [nowMs - 3_600_000, nowMs + 1_500]
-        const parameters = [...lanes, instant(from), instant(to), int4(limit), int4(sessionId), instant(to + 86_400_000)]
+        const parameters = [
+          ...lanes,
+          instant(from),
+          instant(to),
+          int4(limit),
+          int4(sessionId),
+          instant(to + 86_400_000)
+        ]
         const nodes = yield* planned(claimSql(yield* dueTablesOf(from, to)), parameters)
         assertReadsByKey(nodes)
         assertNoKindIsRead(nodes)
@@ -79,7 +86,14 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
           int4s(kindIds.flatMap((kindId) => [kindId, kindId, kindId, kindId])),
           int2s(kindIds.flatMap(() => [0, 1, 2, 3]))
         ]
-        const parameters = [...lanes, instant(from), instant(to), int4(limit), int4(sessionId), instant(to + 86_400_000)]
+        const parameters = [
+          ...lanes,
+          instant(from),
+          instant(to),
+          int4(limit),
+          int4(sessionId),
+          instant(to + 86_400_000)
+        ]
         const tables = yield* dueTablesOf(from, to)
         yield* asIfEmptyWhenAnalyzed(tables)
         const byPlace = (nodes: ReadonlyArray<Node>) =>
