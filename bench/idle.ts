@@ -1,4 +1,3 @@
-import { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 import { EmbeddedPostgres } from "../src/embedded/EmbeddedPostgres.ts"
 import { layerStore } from "../src/store/postgres/PgTaskStore.ts"
@@ -7,6 +6,7 @@ import { kindIdsOf, loadTasks, settle } from "./pending.ts"
 import { atMost } from "./report.ts"
 import { cpuMsOfFamily, serverWith } from "./server.ts"
 import { spawnEngine } from "./spawnEngine.ts"
+import { counted, counting, most, startCounting } from "./statements.ts"
 
 /**
  * What waiting costs: many tasks pending over the next 30 days, none due, and an engine with a worker in a process of its own.
@@ -18,29 +18,22 @@ const hourMs = 3_600_000
 const dayMs = 24 * hourMs
 /** Until the engine has looked at what there is, and the server has written down what the load left. */
 const settleMs = 15_000
-const listedStatements = 12
+const listedStatements = 8
 
 export const idle = ({ seconds, tasks }: IdleOptions) => {
   const program = Effect.gen(function* () {
-    const sql = yield* PgClient.PgClient
     const { processId, url } = yield* EmbeddedPostgres
-    yield* sql`CREATE EXTENSION pg_stat_statements`.unprepared
     yield* load(tasks).pipe(Effect.provide(layerStore({ migrate: true })))
     const engine = yield* spawnEngine(url, () => {})
     yield* Effect.sleep(settleMs)
-    yield* sql`SELECT pg_stat_statements_reset()`
+    yield* startCounting
     const engineBeforeMs = cpuMsOfFamily(engine.processId)
     const serverBeforeMs = cpuMsOfFamily(processId)
     yield* Effect.sleep(seconds * 1_000)
     const engineCpuMs = cpuMsOfFamily(engine.processId) - engineBeforeMs
     const serverCpuMs = cpuMsOfFamily(processId) - serverBeforeMs
-    const statements = yield* sql<{
-      readonly query: string
-      readonly calls: number
-      readonly ms: number
-    }>`SELECT query, calls::float8 AS calls, total_exec_time + total_plan_time AS ms FROM pg_stat_statements
-      WHERE query NOT LIKE '%pg_stat_statements%' ORDER BY calls DESC`
-    const calls = statements.reduce((sum, statement) => sum + statement.calls, 0)
+    const statements = yield* counted
+    const calls = [...statements.values()].reduce((sum, statement) => sum + statement.calls, 0)
     const shareOf = (cpuMs: number) => cpuMs / seconds / 10
     const figures = {
       queriesPerSecond: calls / seconds,
@@ -49,11 +42,8 @@ export const idle = ({ seconds, tasks }: IdleOptions) => {
         server: shareOf(serverCpuMs),
         all: shareOf(engineCpuMs + serverCpuMs)
       },
-      perSecond: Object.fromEntries(
-        statements
-          .slice(0, listedStatements)
-          .map((statement) => [statement.query.replaceAll(/\s+/g, " ").slice(0, 100), statement.calls / seconds])
-      )
+      perSecond: most(statements, "calls", seconds, listedStatements),
+      serverMsPerSecond: most(statements, "ms", seconds, listedStatements)
     }
     return {
       settings: { tasks, seconds, settleMs },
@@ -64,8 +54,7 @@ export const idle = ({ seconds, tasks }: IdleOptions) => {
       ]
     }
   })
-  const preloaded = serverWith({ shared_preload_libraries: "pg_stat_statements" })
-  return Effect.scoped(program).pipe(Effect.provide(preloaded))
+  return Effect.scoped(program).pipe(Effect.provide(serverWith(counting)))
 }
 
 /** With a store of its own, which is closed when the tasks are there: it would go on asking for the time. */

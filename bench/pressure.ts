@@ -2,8 +2,9 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer } from "effect"
 import { layerPostgres } from "../src/layers.ts"
 import { atLeast, atMost } from "./report.ts"
-import { server } from "./server.ts"
+import { serverWith } from "./server.ts"
 import { pinSnapshot } from "./snapshot.ts"
+import { counted, counting, most, startCounting } from "./statements.ts"
 import { makeSteady } from "./steady.ts"
 
 /**
@@ -20,6 +21,7 @@ export type PressureOptions = {
 const besideSecondsMax = 60
 /** The pinned part is told piece by piece: what grows shows in the last one. */
 const pieces = 3
+const listedStatements = 6
 
 export const pressure = (options: PressureOptions) => {
   const { random, ratePerSecond, secondsPinned } = options
@@ -27,12 +29,17 @@ export const pressure = (options: PressureOptions) => {
   const steady = makeSteady()
   const program = Effect.gen(function* () {
     yield* steady.warmUp
-    const before = yield* steady.run({ name: "before", ratePerSecond, seconds: besideSeconds, random })
+    const run = Effect.fnUntraced(function* (name: string, seconds: number) {
+      yield* startCounting
+      const figures = yield* steady.run({ name, ratePerSecond, seconds, random })
+      return { ...figures, serverMsPerSecond: most(yield* counted, "ms", seconds, listedStatements) }
+    })
+    const before = yield* run("before", besideSeconds)
     const { letGo } = yield* pinSnapshot
     const pinned: Array<typeof before> = []
     for (let piece = 1; piece <= pieces; piece++) {
       const seconds = Math.round(secondsPinned / pieces)
-      pinned.push(yield* steady.run({ name: `pinned, ${piece} of ${pieces}`, ratePerSecond, seconds, random }))
+      pinned.push(yield* run(`pinned, ${piece} of ${pieces}`, seconds))
     }
     const deadRows = yield* dead
     yield* letGo
@@ -63,7 +70,7 @@ export const pressure = (options: PressureOptions) => {
   })
   return Effect.provide(
     program,
-    steady.layer.pipe(Layer.provideMerge(layerPostgres({ migrate: true })), Layer.provideMerge(server))
+    steady.layer.pipe(Layer.provideMerge(layerPostgres({ migrate: true })), Layer.provideMerge(serverWith(counting)))
   )
 }
 
