@@ -18,6 +18,8 @@ export type Pending = {
 
 /** Tasks per transaction. */
 const chunkTasks = 100_000
+/** As many as the machine has cores, and the server memory for. */
+const chunksAtOnce = 2
 
 /** Kinds and priorities take turns. $1 and $2 places in the load, $3 its size, $4 its beginning, $5 its spread, $6 kinds. */
 const made = `SELECT to_timestamp(ms / 1000.0) AS due_at, kind_id, priority, n,
@@ -39,18 +41,23 @@ const insert = (name: string, statement: string) =>
   Effect.fnUntraced(function* ({ count, fromMs, kindIds, spreadMs }: Pending) {
     const sql = yield* PgClient.PgClient
     const progress = new Progress(name, count)
-    for (let from = 0; from < count; from += chunkTasks) {
-      const last = Math.min(from + chunkTasks, count) - 1
-      yield* sql.unsafe(statement, [
-        int4(from),
-        int4(last),
-        float8(count),
-        float8(fromMs),
-        float8(spreadMs),
-        int4s(kindIds)
-      ])
-      progress.at(last + 1)
-    }
+    let done = 0
+    yield* Effect.forEach(
+      Array.from({ length: Math.ceil(count / chunkTasks) }, (_, chunk) => chunk * chunkTasks),
+      Effect.fnUntraced(function* (from) {
+        const last = Math.min(from + chunkTasks, count) - 1
+        yield* sql.unsafe(statement, [
+          int4(from),
+          int4(last),
+          float8(count),
+          float8(fromMs),
+          float8(spreadMs),
+          int4s(kindIds)
+        ])
+        progress.at((done += last + 1 - from))
+      }),
+      { concurrency: chunksAtOnce, discard: true }
+    )
     progress.end()
   })
 
