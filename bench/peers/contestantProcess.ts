@@ -93,7 +93,8 @@ const answer = async (question: Ask): Promise<Extract<Answer, { readonly value: 
 }
 
 const reply = (message: Answer): void => {
-  process.send?.(message)
+  // Without the callback a parent that is gone would be thrown as an error; the channel's end ends this process.
+  process.send?.(message, undefined, undefined, () => {})
 }
 
 process.on("message", ({ id, question }: Question) => {

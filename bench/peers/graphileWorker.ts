@@ -8,7 +8,8 @@ export const open = async ({ mode, postgresUrl, role }: Place): Promise<Schedule
     if (level === "error") process.stderr.write(`graphile-worker: ${message}\n`)
   })
   const pool = new Pool({ connectionString: postgresUrl, max: 2 })
-  pool.on("error", (error) => process.stderr.write(`graphile-worker: ${String(error)}\n`))
+  const told = (error: Error) => process.stderr.write(`graphile-worker: ${String(error)}\n`)
+  pool.on("error", told).on("connect", (client) => client.on("error", told))
   const scheduler = await makeWorkerUtils({ pgPool: pool, logger })
   if (role === "worker") await scheduler.migrate()
 
