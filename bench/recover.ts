@@ -81,7 +81,7 @@ export const recover = (options: RecoverOptions) => {
       attemptsRunAgain: repairs.attempts.again,
       claimsFree: repairs.claims.free,
       claimsStarted: repairs.claims.again,
-      // Of tasks that no killed process held.
+      // Of tasks that no process claimed which was killed, then or later.
       othersStart: others,
       violations: yield* violations
     }
@@ -148,7 +148,7 @@ const repairsOf = Effect.fnUntraced(function* (killed: ReadonlyMap<string, numbe
   return { attempts: of(true), claims: of(false) }
 })
 
-/** First starts of all tasks that no killed session claimed. */
+/** First starts of all tasks that were claimed by none of the sessions that were killed in the end. */
 const driftOfOthers = Effect.fnUntraced(function* (killed: ReadonlyMap<string, number>) {
   const sql = yield* PgClient.PgClient
   const rows = yield* sql<{ readonly lateMs: number }>`
