@@ -9,11 +9,11 @@ import { makeSteady } from "./steady.ts"
 
 /**
  * What an old snapshot costs: a REPEATABLE READ transaction that stays open, as a forgotten session or a long report would, so
- * that no dead row of the run can be removed. The same load before it, under it, and, for what is left of it, after it.
+ * that no dead row of the run can be removed. The same load before it and under it.
  */
 export type PressureOptions = {
   readonly ratePerSecond: number
-  /** Of the pinned part; the parts before and after it are as long, but at most a minute. */
+  /** Of the pinned part; the part before it is as long, but at most a minute. */
   readonly secondsPinned: number
   readonly random: () => number
 }

@@ -5,6 +5,7 @@ import { eventCodes } from "../src/core/TaskEvent.ts"
 import { EmbeddedPostgres } from "../src/embedded/EmbeddedPostgres.ts"
 import { Task } from "../src/index.ts"
 import { layerPostgres } from "../src/layers.ts"
+import { nowMs, sleepUntil } from "./openLoop.ts"
 import { Progress } from "./progress.ts"
 import { atLeast, atMost, Lateness } from "./report.ts"
 import { server } from "./server.ts"
@@ -162,10 +163,3 @@ const driftOfOthers = Effect.fnUntraced(function* (killed: ReadonlyMap<string, n
   for (const { lateMs } of rows) start.record(lateMs)
   return start.summary()
 })
-
-const nowMs = Effect.map(
-  Effect.clockWith((clock) => clock.currentTimeNanos),
-  (nanos) => Number(nanos) / 1e6
-)
-
-const sleepUntil = (atMs: number) => Effect.flatMap(nowMs, (now) => Effect.sleep(Math.max(0, atMs - now)))

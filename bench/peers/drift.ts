@@ -4,8 +4,7 @@ import { atMost, type Floor, Lateness } from "../report.ts"
 import { type Cell, costSince, inCell, warmUpTasks } from "./cell.ts"
 import type { BenchTask } from "./contestant.ts"
 import { type Contestant, type Contestants, nameOf, peers } from "./peers.ts"
-import { median } from "./ratio.ts"
-import { aheadOf, interleaved, medianOf, type Rounds } from "./rounds.ts"
+import { aheadOf, interleaved, medianOf, overRounds, type Rounds, soundness } from "./rounds.ts"
 import { tallyOf } from "./tally.ts"
 
 /**
@@ -145,16 +144,10 @@ export const peersDrift = (options: DriftOptions) =>
 
 /** Medians over the rounds; what must not happen is counted over all of them. */
 const figuresOf = (results: ReadonlyArray<DriftResult>) => {
-  const middle = (value: (result: DriftResult) => number | null) => {
-    const values = results.map(value).filter((one) => one !== null)
-    return values.length === 0 ? null : median(values)
-  }
-  const sum = (value: (result: DriftResult) => number) => results.reduce((total, one) => total + value(one), 0)
-  const stopped = results.flatMap((one) => (one.stopped === undefined ? [] : [one.stopped]))
+  const { middle, runs, sum } = overRounds(results)
   const [{ recorded } = {}] = results
   return {
-    runs: results.length,
-    ...(stopped.length === 0 ? {} : { stopped: stopped.join("; ") }),
+    ...runs,
     p50: middle((one) => one.p50),
     p90: middle((one) => one.p90),
     p99: middle((one) => one.p99),
@@ -175,7 +168,6 @@ const figuresOf = (results: ReadonlyArray<DriftResult>) => {
 
 const floorsOf = (rounds: Rounds<DriftResult>, [own, ...others]: Contestants): ReadonlyArray<Floor> => {
   const tuned = others.filter(({ mode }) => mode !== "default")
-  const sum = (value: (result: DriftResult) => number) => rounds.of(own).reduce((total, one) => total + value(one), 0)
   return [
     // Drift is the recorded start minus the due time; the handler is called one commit later. Both are held to the same.
     ...(["p50", "p99"] as const).flatMap((name) => [
@@ -206,20 +198,6 @@ const floorsOf = (rounds: Rounds<DriftResult>, [own, ...others]: Contestants): R
             )
           ]
     }),
-    atMost(
-      "early",
-      0,
-      sum((one) => one.early + (one.recorded?.early ?? 0))
-    ),
-    atMost(
-      "tasks missing",
-      0,
-      sum((one) => one.missing)
-    ),
-    atMost(
-      "started twice",
-      0,
-      sum((one) => one.startedTwice)
-    )
+    ...soundness(rounds.of(own), (one) => one.early + (one.recorded?.early ?? 0))
   ]
 }

@@ -1,4 +1,5 @@
 import { Cause, Effect } from "effect"
+import { atMost, type Floor } from "../report.ts"
 import { type Contestant, type Contestants, nameOf } from "./peers.ts"
 import { type Interval, intervalOf, median, ratiosOf } from "./ratio.ts"
 
@@ -67,6 +68,33 @@ export const medianOf = <Result>(
   contestant: Contestant,
   value: (result: Result) => number | null
 ): number => median(rounds.values(contestant, value).filter((one) => one !== null))
+
+/** How the results of one contestant become one figure each. */
+export const overRounds = <Result extends { readonly stopped?: string }>(results: ReadonlyArray<Result>) => {
+  const stopped = results.flatMap((one) => (one.stopped === undefined ? [] : [one.stopped]))
+  return {
+    /** Null: no round has a value. */
+    middle: (value: (result: Result) => number | null): number | null => {
+      const values = results.map(value).filter((one) => one !== null)
+      return values.length === 0 ? null : median(values)
+    },
+    /** Of what must not happen: counted over all rounds. */
+    sum: (value: (result: Result) => number): number => results.reduce((total, one) => total + value(one), 0),
+    runs: { runs: results.length, ...(stopped.length === 0 ? {} : { stopped: stopped.join("; ") }) }
+  }
+}
+
+/** Nothing early, lost or started twice, in any round. */
+export const soundness = <
+  Result extends { readonly missing: number; readonly startedTwice: number; readonly stopped?: string }
+>(
+  results: ReadonlyArray<Result>,
+  early: (result: Result) => number
+): ReadonlyArray<Floor> => {
+  const { sum } = overRounds(results)
+  const [missing, startedTwice] = [sum((one) => one.missing), sum((one) => one.startedTwice)]
+  return [atMost("early", 0, sum(early)), atMost("tasks missing", 0, missing), atMost("started twice", 0, startedTwice)]
+}
 
 /** Who is ahead of duetime in what, by the medians, said before anything else is. */
 export const aheadOf = <Result>(

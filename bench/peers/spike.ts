@@ -3,8 +3,7 @@ import { atMost, type Floor } from "../report.ts"
 import { type Cell, costSince, inCell, warmUpTasks } from "./cell.ts"
 import type { BenchTask, Rank } from "./contestant.ts"
 import { type Contestant, type Contestants, nameOf, peers } from "./peers.ts"
-import { median } from "./ratio.ts"
-import { aheadOf, interleaved, medianOf, type Rounds } from "./rounds.ts"
+import { aheadOf, interleaved, medianOf, overRounds, type Rounds, soundness } from "./rounds.ts"
 import { drawRank, orderOf, tallyOf } from "./tally.ts"
 import { drainOf } from "./throughput.ts"
 
@@ -127,19 +126,13 @@ export const spike = (options: SpikeOptions) =>
 
 /** Medians over the rounds. */
 const figuresOf = (results: ReadonlyArray<SpikeResult>) => {
-  const middle = (value: (result: SpikeResult) => number | null) => {
-    const values = results.map(value).filter((one) => one !== null)
-    return values.length === 0 ? null : median(values)
-  }
-  const sum = (value: (result: SpikeResult) => number) => results.reduce((total, one) => total + value(one), 0)
-  const stopped = results.flatMap((one) => (one.stopped === undefined ? [] : [one.stopped]))
+  const { middle, runs, sum } = overRounds(results)
   const byPriority = ["critical", "high", "normal", "low"].map((name, rank) => [
     name,
     middle((one) => one.meanStartMsByPriority?.[rank] ?? null)
   ])
   return {
-    runs: results.length,
-    ...(stopped.length === 0 ? {} : { stopped: stopped.join("; ") }),
+    ...runs,
     firstMs: middle((one) => one.firstMs),
     p50Ms: middle((one) => one.p50Ms),
     p99Ms: middle((one) => one.p99Ms),
@@ -160,7 +153,7 @@ const figuresOf = (results: ReadonlyArray<SpikeResult>) => {
 
 const floorsOf = (rounds: Rounds<SpikeResult>, own: Contestant, drainMs: number): ReadonlyArray<Floor> => {
   const results = rounds.of(own)
-  const sum = (value: (result: SpikeResult) => number) => results.reduce((total, one) => total + value(one), 0)
+  const { sum } = overRounds(results)
   return [
     atMost(
       "first start, ms",
@@ -179,20 +172,6 @@ const floorsOf = (rounds: Rounds<SpikeResult>, own: Contestant, drainMs: number)
       sum((one) => inversionsOf(one.meanStartMsByPriority ?? []))
     ),
     atMost("ms stored too late to be 10 s ahead", 0, Math.max(0, ...results.map((one) => 10_000 - one.storedAheadMs))),
-    atMost(
-      "early",
-      0,
-      sum((one) => one.early)
-    ),
-    atMost(
-      "tasks missing",
-      0,
-      sum((one) => one.missing)
-    ),
-    atMost(
-      "started twice",
-      0,
-      sum((one) => one.startedTwice)
-    )
+    ...soundness(results, (one) => one.early)
   ]
 }

@@ -151,7 +151,7 @@ export const ownClient = (
       statement_timeout: String(statementTimeoutMs),
       idle_in_transaction_session_timeout: String(idleInTransactionTimeoutMs),
       // A batch of one looks cheaper when it is planned for itself, so the server would plan every statement anew: at 200 tasks/s a
-      // fifth of its processor time, and 2 ms of each claim (bench/drift.ts). With the settings below both plans are the same.
+      // fifth of its processor time, and 2 ms of each claim (bench/drift.ts). With the settings below either plan is safe (docs/adr/0001).
       plan_cache_mode: "force_generic_plan",
       // A batch reaches its rows by key. Hashing or merging would read whole tables, which statistics taken while they
       // were empty make look cheap (docs/adr/0001).

@@ -20,7 +20,7 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly kinds: Kinds
   readonly horizonMs: () => number
   /** Told after the commit, with the earliest due time, and with the kind if there is only one. */
-  readonly scheduled: (earliestDueAtMs: number, kind?: string) => void
+  readonly scheduled: (earliestDueAtMs: number, kind?: string | undefined) => void
 }): Effect.fn.Return<Schedule, never, Scope.Scope> {
   const { kinds, sql } = options
 
@@ -87,11 +87,8 @@ export const make = Effect.fnUntraced(function* (options: {
       : new Map((yield* insert(batch, ids)).map((taskId) => [taskId, { _tag: "Existing", taskId }]))
     const earliestDueAtMs = batch.reduce((earliest, task) => Math.min(earliest, task.dueAtMs), Infinity)
     const [kind, ...otherKinds] = ids.keys()
-    yield* sql.afterCommit(
-      Effect.sync(() =>
-        options.scheduled(earliestDueAtMs, ...(kind === undefined || otherKinds.length > 0 ? [] : [kind]))
-      )
-    )
+    const onlyKind = otherKinds.length === 0 ? kind : undefined
+    yield* sql.afterCommit(Effect.sync(() => options.scheduled(earliestDueAtMs, onlyKind)))
     return batch.map((task): Scheduled => answers.get(task.taskId) ?? { _tag: "Created", taskId: task.taskId })
   })
 
