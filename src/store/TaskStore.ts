@@ -72,6 +72,8 @@ export class TaskStore extends Context.Service<
       request: (value: A) => FinishRequest
     ) => Effect.Effect<A, E | LeaseLost | StoreUnavailable, R>
 
+    /** Whether some lease or deadline has passed: a cheap look, for whoever asks each second. */
+    readonly anyExpired: Effect.Effect<boolean, StoreUnavailable>
     /**
      * Ends the claims and attempts of dead sessions and of attempts past their deadline. Whether a process has died, or
      * has left its session in order, is told in the event.

@@ -188,6 +188,12 @@ export class MemoryDatabase {
     return "Committed"
   }
 
+  anyExpired(): boolean {
+    const atMs = this.now()
+    const isHeldByTheDead = Array.from(this.streams.holders()).some((id) => !this.sessions.isAlive(id, atMs))
+    return isHeldByTheDead || this.sessions.anyPassed(atMs) || this.streams.overdue(atMs, 1).length > 0
+  }
+
   expire(limit: number, eventId: () => EventId): ReadonlyArray<Expired> {
     const atMs = this.now()
     const expired: Array<Expired> = []

@@ -282,8 +282,8 @@ const holders = `duetime.in_progress p LEFT JOIN duetime.session s ON s.session_
  * Whether there may be anything to end: asked every second by every engine, where the statements that end it are four, and the
  * answer is nearly always no.
  */
-export const isAnythingOverSql = `SELECT EXISTS (SELECT FROM duetime.session l WHERE l.ended_at IS NULL AND l.lease_until <= clock_timestamp())
-    OR EXISTS (SELECT FROM ${holders} WHERE ${isExpired}) AS is_over`
+export const anyExpiredSql = `SELECT EXISTS (SELECT FROM duetime.session l WHERE l.ended_at IS NULL AND l.lease_until <= clock_timestamp())
+    OR EXISTS (SELECT FROM ${holders} WHERE ${isExpired}) AS any_expired`
 
 /**
  * Claims and attempts whose session has been ended, and attempts past their deadline; locked against their own outcome. A lease
