@@ -1,7 +1,10 @@
 -- duetime.schedule(...): tasks from other languages, ORMs and triggers, in the caller's transaction, by a role that may do
 -- nothing else here. What it stores is what the client stores; a test holds both equal.
--- Locks: none. Size: none.
+-- And keys that are free again some time after the end of their task.
+-- Locks: key, exclusively, for the instant of adding a nullable column. Size: a bit per key.
 -- breaking: no
+
+ALTER TABLE duetime.key ADD COLUMN kept_ms float8;
 
 CREATE FUNCTION duetime.refuse_option(field text, value text, way_out text, code text DEFAULT '22023') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -38,16 +41,20 @@ CREATE FUNCTION duetime.schedule(
   key text DEFAULT NULL,
   priority text DEFAULT NULL,
   ordering_key text DEFAULT NULL,
+  key_expires_in interval DEFAULT NULL,
   OUT task_id uuid,
   OUT created bool
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-  -- Those of src/: keyLengthMax, payloadBytesMaxDefault, jsonDepthMax, eventCodes.TaskScheduled, priorities by their rank.
+  -- Those of src/: keyLengthMax, keyKeptMsMax, payloadBytesMaxDefault, jsonDepthMax, priorities by their rank, and of
+  -- eventCodes TaskScheduled, and AttemptSucceeded, TaskCancelled, TaskReconciled: ends that are final.
   key_length_max CONSTANT int4 := 512;
+  key_kept_max CONSTANT interval := '720 hours';
   payload_bytes_max CONSTANT int4 := 262144;
   levels_max CONSTANT text := '100';
   task_scheduled CONSTANT int2 := 1;
+  final_ends CONSTANT int2[] := '{30, 32, 33}';
   ranks CONSTANT text[] := ARRAY['critical', 'high', 'normal', 'low'];
   -- A transaction may stay open so long after its call, and engines are still told when it commits. What is due later is
   -- found by polling. Being told costs: every commit that tells takes a lock of the whole database.
@@ -63,7 +70,9 @@ DECLARE
   rank int2;
   bytes bytea := uuid_send(gen_random_uuid());
   holder uuid;
+  holder_kept_ms float8;
   is_same bool;
+  my_kept_ms float8 := ceil(extract(epoch FROM schedule.key_expires_in) * 1000);
 BEGIN
   IF schedule.kind IS NULL OR schedule.kind COLLATE "C" !~ '^[a-z][a-z0-9._-]{0,99}$' THEN
     PERFORM duetime.refuse_option('kind', schedule.kind, 'Give 1 to 100 characters of a-z, 0-9 and "._-", a letter first, such as "send-reminder".');
@@ -88,6 +97,9 @@ BEGIN
   END IF;
   IF char_length(schedule.key) NOT BETWEEN 1 AND key_length_max THEN
     PERFORM duetime.refuse_option('key', schedule.key, format('Give 1 to %s characters, or null for none.', key_length_max));
+  END IF;
+  IF schedule.key_expires_in NOT BETWEEN interval '0' AND key_kept_max OR (schedule.key_expires_in IS NOT NULL AND schedule.key IS NULL) THEN
+    PERFORM duetime.refuse_option('key_expires_in', schedule.key_expires_in::text, 'Give 0 to 30 days together with a key, or null: as long as the task''s history.');
   END IF;
   IF char_length(schedule.ordering_key) NOT BETWEEN 1 AND key_length_max THEN
     PERFORM duetime.refuse_option('ordering_key', schedule.ordering_key, format('Give 1 to %s characters, or null for none.', key_length_max));
@@ -135,15 +147,27 @@ BEGIN
   created := schedule.key IS NULL;
   IF NOT created THEN
     FOR tries IN 1 .. reserve_tries_max LOOP
-      INSERT INTO duetime.key (kind_id, key, task_id, digest)
-      VALUES (my_kind_id, schedule.key, schedule.task_id, sha256(convert_to(payload_text, 'UTF8')))
+      INSERT INTO duetime.key (kind_id, key, task_id, digest, kept_ms)
+      VALUES (my_kind_id, schedule.key, schedule.task_id, sha256(convert_to(payload_text, 'UTF8')), my_kept_ms)
       ON CONFLICT (kind_id, key) DO NOTHING;
       created := FOUND;
       EXIT WHEN created;
-      SELECT h.task_id, h.digest = sha256(convert_to(payload_text, 'UTF8')) INTO holder, is_same
+      SELECT h.task_id, h.digest = sha256(convert_to(payload_text, 'UTF8')), h.kept_ms INTO holder, is_same, holder_kept_ms
       FROM duetime.key h WHERE h.kind_id = my_kind_id AND h.key = schedule.key;
       -- Without a holder maintenance has forgotten the key in between, and it is free.
       CONTINUE WHEN holder IS NULL;
+      IF holder_kept_ms IS NOT NULL AND EXISTS (
+        SELECT FROM duetime.event e WHERE e.task_id = holder AND e.type = ANY (final_ends)
+          AND e.at + holder_kept_ms * interval '1 millisecond' <= clock_timestamp()
+      ) THEN
+        UPDATE duetime.key k
+        SET task_id = schedule.task_id, digest = sha256(convert_to(payload_text, 'UTF8')), kept_ms = my_kept_ms, made_at = clock_timestamp()
+        WHERE k.kind_id = my_kind_id AND k.key = schedule.key AND k.task_id = holder;
+        created := FOUND;
+        EXIT WHEN created;
+        -- Another transaction was quicker: look at whom it gave the key.
+        CONTINUE;
+      END IF;
       IF NOT is_same THEN
         RAISE EXCEPTION 'duetime.schedule: the key % of kind % belongs to task %, which has another payload',
           quote_literal(schedule.key), schedule.kind, holder
@@ -175,4 +199,4 @@ REVOKE EXECUTE ON FUNCTION duetime.refuse_option(text, text, text, text) FROM PU
 
 REVOKE EXECUTE ON FUNCTION duetime.slot_of_key(text) FROM PUBLIC;
 
-REVOKE EXECUTE ON FUNCTION duetime.schedule(text, jsonb, timestamptz, text, text, text) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION duetime.schedule(text, jsonb, timestamptz, text, text, text, interval) FROM PUBLIC;

@@ -9,6 +9,7 @@ import { keyLengthMax } from "../../../src/optionValues.ts"
 import { payloadBytesMaxDefault, TaskStore } from "../../../src/store/TaskStore.ts"
 import { onEachServer } from "../../setup/database.ts"
 import {
+  act,
   assertAuditIsGreen,
   claim,
   newTask,
@@ -219,6 +220,40 @@ onEachServer("duetime.schedule", (server) => {
       })
     )
 
+    law("takes over a key that has expired, of its own tasks and of the client's, and no other", () =>
+      Effect.gen(function* () {
+        const kind = yield* servedKind()
+        const sql = yield* connect()
+        const store = yield* TaskStore
+        const cancel = (taskId: string) => act(taskId, { _tag: "Cancel", reason: null })
+        const given = { kind, key: "k", keyExpiresIn: "interval '0'" }
+        const first = yield* scheduleBy(sql, given)
+        assert.deepStrictEqual(yield* scheduleBy(sql, given), { task_id: first.task_id, created: false })
+        yield* cancel(first.task_id)
+        const byClient = yield* newTask(kind, { key: "k", keyKeptMs: 0, payload: "client" })
+        assert.strictEqual((yield* store.schedule([byClient]))[0]?._tag, "Created")
+        yield* cancel(byClient.taskId)
+        const third = yield* scheduleBy(sql, { ...given, keyExpiresIn: "interval '1 hour'" })
+        assert.isTrue(third.created)
+        yield* cancel(third.task_id)
+        assert.deepStrictEqual(yield* scheduleBy(sql, given), { task_id: third.task_id, created: false })
+      })
+    )
+
+    law("gives a key that has expired to exactly one of many connections", () =>
+      Effect.gen(function* () {
+        const kind = yield* servedKind()
+        const connections = yield* Effect.forEach(Array.from({ length: 6 }), () => connect())
+        const first = yield* scheduleBy(yield* connect(), { kind, key: "race", keyExpiresIn: "interval '0'" })
+        yield* act(first.task_id, { _tag: "Cancel", reason: null })
+        const answers = yield* Effect.forEach(connections, (sql) => scheduleBy(sql, { kind, key: "race" }), {
+          concurrency: "unbounded"
+        })
+        assert.strictEqual(answers.filter(({ created }) => created).length, 1)
+        assert.strictEqual(new Set(answers.map(({ task_id }) => task_id)).size, 1)
+      })
+    )
+
     const edge: ReadonlyArray<readonly [string, Omit<Arguments, "kind">]> = [
       ["a payload of the most bytes", { payload: textOfBytes(payloadBytesMaxDefault) }],
       ["a payload of the most levels", { payload: nested(jsonDepthMax, JSON.stringify("p".repeat(900))) }],
@@ -262,6 +297,14 @@ onEachServer("duetime.schedule", (server) => {
       ["a due time beyond the horizon", { kind: "k", dueAt: "'3000-01-01Z'" }, "due_at", "due_at is '3000-01-01"],
       ["an empty key", { kind: "k", key: "" }, "key", "key is ''"],
       ["a key that is too long", { kind: "k", key: "k".repeat(keyLengthMax + 1) }, "key", "key is 'kkk"],
+      [
+        "an expiry without a key",
+        { kind: "k", keyExpiresIn: "'1 hour'" },
+        "key_expires_in",
+        "key_expires_in is '01:00:00'"
+      ],
+      ["an expiry that is negative", { kind: "k", key: "k", keyExpiresIn: "'-1 s'" }, "key_expires_in", "-00:00:01"],
+      ["an expiry over 30 days", { kind: "k", key: "k", keyExpiresIn: "'31 days'" }, "key_expires_in", "31 days"],
       ["an empty ordering key", { kind: "k", orderingKey: "" }, "ordering_key", "ordering_key is ''"],
       ["an unknown priority", { kind: "k", priority: "urgent" }, "priority", "priority is 'urgent'"]
     ]

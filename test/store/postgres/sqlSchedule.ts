@@ -13,6 +13,8 @@ export type Arguments = {
   readonly key?: string
   readonly priority?: string
   readonly orderingKey?: string
+  /** An SQL expression. */
+  readonly keyExpiresIn?: string
 }
 
 export type Answer = { readonly task_id: string; readonly created: boolean }
@@ -22,6 +24,7 @@ export const scheduleBy = (sql: SqlClient, given: Arguments): Effect.Effect<Answ
     ...(given.dueAt === undefined ? [] : [`due_at => ${given.dueAt}`]),
     ...(given.key === undefined ? [] : ["key => $3"]),
     ...(given.priority === undefined ? [] : ["priority => $4"]),
+    ...(given.keyExpiresIn === undefined ? [] : [`key_expires_in => ${given.keyExpiresIn}`]),
     ...(given.orderingKey === undefined ? [] : ["ordering_key => $5"])
   ]
   // Those that are not named are null as parameters, so that every call has the same five.
