@@ -150,6 +150,11 @@ export type NewTask = {
   readonly dueAtMs: number
   /** Idempotency key within the kind. */
   readonly key: string | null
+  /**
+   * Ms after the task's end from which another task may have its key; never while it lives, and a dead letter does. Without:
+   * the key is held as long as the task's history.
+   */
+  readonly keyKeptMs?: number | null
   readonly payload: Json
 }
 
