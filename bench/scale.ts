@@ -30,7 +30,7 @@ const warmUpTasksEach = 2_000
 /** Until all is stored: 10,000 tasks a second are scheduled even on a busy machine; and the look-ahead of 1.5 s twice. */
 const leadMs = (tasks: number) => 3_000 + tasks / 10
 const waitMsMax = 300_000
-/** What nobody may call again would be called within this time. */
+/** What nobody may call again would be called within this time, and what was called has been told. */
 const afterMs = 500
 
 export const scale = ({ engines, random, rounds, tasks }: ScaleOptions) => {
@@ -110,6 +110,7 @@ const drainBy = (count: number, tasks: number, name: string) =>
 
       yield* warm.scheduleMany(many(warmUpTasks, Math.ceil(yield* nowMs)))
       yield* ended(warm.kind)
+      yield* Effect.sleep(afterMs)
       const callsBefore = children.map((child) => child.calls())
       const cost = usageOf(children.map(({ processId }) => processId))
 
