@@ -1,10 +1,12 @@
-/** An engine and a worker in a process of their own; prints `ready`, then a line for each handler call, until SIGTERM. */
+/**
+ * An engine and a worker in a process of their own, serving the kinds named by the arguments; prints `ready`, then a line for each handler
+ * call, until SIGTERM.
+ */
 import { NodeRuntime } from "@effect/platform-node"
-import { Effect, Latch, Layer, Schema } from "effect"
-import { Engine, Task, Worker } from "../src/index.ts"
+import { Effect, Latch, Layer } from "effect"
+import { Engine, Worker } from "../src/index.ts"
 import { layerFromEnv } from "../src/layers.ts"
-
-const Count = Task.define("bench.engines", { payload: { workMs: Schema.Finite } })
+import { concurrencyPerWorker, countedKind } from "./spawnEngine.ts"
 
 let lines: Array<string> = []
 /** An idle process has nothing to write, and does not look for it. */
@@ -15,15 +17,16 @@ const flush = Effect.sync(() => {
   lines = []
 })
 
-const handler = Count.handle(({ workMs }, attempt) => {
-  lines.push(`${attempt.taskId} ${attempt.number}\n`)
-  called.openUnsafe()
-  return workMs === 0 ? Effect.void : Effect.sleep(workMs)
-})
+const handler = (kind: string) =>
+  countedKind(kind).handle(({ workMs }, attempt) => {
+    lines.push(`${attempt.taskId} ${attempt.number}\n`)
+    called.openUnsafe()
+    return workMs === 0 ? Effect.void : Effect.sleep(workMs)
+  })
 
 const program = Layer.mergeAll(
-  handler,
   Engine.layer,
+  ...process.argv.slice(2).map(handler),
   Layer.effectDiscard(
     Effect.gen(function* () {
       process.stdout.write("ready\n")
@@ -31,6 +34,6 @@ const program = Layer.mergeAll(
       yield* Effect.forkScoped(Effect.forever(Effect.andThen(called.await, Effect.delay(flush, 50))))
     })
   )
-).pipe(Layer.provide(Worker.layer({ concurrency: 200 })), Layer.provide(layerFromEnv))
+).pipe(Layer.provide(Worker.layer({ concurrency: concurrencyPerWorker })), Layer.provide(layerFromEnv))
 
 NodeRuntime.runMain(Layer.launch(program))

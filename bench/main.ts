@@ -3,7 +3,7 @@
  * [--concurrency N] [--rounds N] [--outage-seconds N]`. Reports go to stdout, progress to stderr; the exit code is 0 only if every floor of
  * the scenario holds.
  *
- * In one process: drift, throughput, transactional, claim, schedule, backlog (`--deep`: up to 10^7 waiting tasks), pressure; engines, recover and idle with processes of their own on one database; the layout decision has a program of its own (bench/layout). With engines,
+ * In one process: drift, throughput, transactional, claim, schedule, backlog (`--deep`: up to 10^7 waiting tasks), pressure; scale (1, 2 and 4 engines), recover and idle with processes of their own on one database; the layout decision has a program of its own (bench/layout). With engines,
  * workers and a real Kafka in processes of their own (bench/kafka): kafka-drift, kafka-throughput, priority,
  * stopped-service, kafka-faults. `DUETIME_BENCH_PROFILE=<folder>` leaves a CPU
  * profile of each engine and worker there.
@@ -25,7 +25,6 @@ import { parseArgs } from "node:util"
 import { backlog } from "./backlog.ts"
 import { claim } from "./claim.ts"
 import { drift } from "./drift.ts"
-import { engines } from "./engines.ts"
 import { idle } from "./idle.ts"
 import { kafkaDrift } from "./kafka/drift.ts"
 import { kafkaFaults } from "./kafka/faults.ts"
@@ -38,6 +37,7 @@ import { documentObstacle, writeDocument } from "./peers/document.ts"
 import { seeded } from "./random.ts"
 import { recover } from "./recover.ts"
 import { commit, type Floor, machine, type Report, text } from "./report.ts"
+import { scale } from "./scale.ts"
 import { schedule } from "./schedule.ts"
 import { postgresSettings } from "./server.ts"
 import { throughput } from "./throughput.ts"
@@ -93,7 +93,7 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       seconds: seconds(20),
       random
     }),
-  engines: () => engines({ engines: [2, 4], tasks: tasks(20_000) }),
+  scale: () => scale({ engines: [1, 2, 4], tasks: tasks(20_000), rounds: Number(flags.rounds), random }),
   recover: () => recover({ kills: 6, ratePerSecond: rate(200), random }),
   schedule: () =>
     schedule({
