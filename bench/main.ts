@@ -3,8 +3,8 @@
  * [--concurrency N] [--rounds N] [--outage-seconds N]`. Reports go to stdout, progress to stderr; the exit code is 0 only if every floor of
  * the scenario holds.
  *
- * In one process: drift, throughput, transactional, claim, schedule, backlog (`--deep`: up to 10^7 waiting tasks), pressure.
- * With processes of their own on one database: scale (1, 2 and 4 engines), wide (`--workers 100
+ * In one process: drift, throughput, transactional, claim, schedule, backlog (`--deep`: up to 10^7 waiting tasks), pressure and soak
+ * (`--seconds 600`, hours as well). With processes of their own on one database: scale (1, 2 and 4 engines), wide (`--workers 100
  * --processes 10 --rate 20`, the rate of each worker; minutes until all have started), recover and idle. With engines, workers and a real
  * Kafka in processes of their own (bench/kafka): kafka-drift, kafka-throughput, priority, stopped-service, kafka-faults;
  * `DUETIME_BENCH_PROFILE=<folder>` leaves a CPU profile of each engine and worker of these there. The layout decision has a program of its
@@ -42,6 +42,7 @@ import { commit, type Floor, machine, type Report, text } from "./report.ts"
 import { scale } from "./scale.ts"
 import { schedule } from "./schedule.ts"
 import { postgresSettings } from "./server.ts"
+import { soak } from "./soak.ts"
 import { throughput } from "./throughput.ts"
 import { transactional } from "./transactional.ts"
 import { wide } from "./wide.ts"
@@ -107,6 +108,7 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       seconds: seconds(60),
       random
     }),
+  soak: () => soak({ ratePerSecond: rate(200), seconds: seconds(600), random }),
   recover: () => recover({ kills: 6, ratePerSecond: rate(200), random }),
   schedule: () =>
     schedule({
