@@ -98,7 +98,7 @@ const drainBy = (count: number, tasks: number, name: string) =>
       }
       const children = yield* Effect.forEach(
         Array.from({ length: count }),
-        () => spawnEngine(url, onCall, [warm.kind, drain.kind]),
+        () => spawnEngine(url, onCall, [[warm.kind, drain.kind]]),
         { concurrency: "unbounded" }
       )
       const ended = (kind: string) =>

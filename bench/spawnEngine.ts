@@ -24,19 +24,20 @@ export type EngineProcess = {
 const stopMsMax = 20_000
 
 /**
- * An engine and a worker in a process of their own, until the scope closes.
+ * Engines with a worker each in a process of their own, until the scope closes.
  *
  * @param onCall told the task's id and the attempt
- * @param kinds that it serves
+ * @param workers the kinds that each of them serves
  */
 export const spawnEngine = (
   url: string,
   onCall: (call: string) => void,
-  kinds: ReadonlyArray<string> = [counted.kind]
+  workers: ReadonlyArray<ReadonlyArray<string>> = [[counted.kind]]
 ) =>
   Effect.acquireRelease(
     Effect.callback<EngineProcess, Error>((resume) => {
-      const child = spawn(process.execPath, [new URL("./engineProcess.ts", import.meta.url).pathname, ...kinds], {
+      const program = new URL("./engineProcess.ts", import.meta.url).pathname
+      const child = spawn(process.execPath, [program, ...workers.map((kinds) => kinds.join(","))], {
         env: { ...process.env, DUETIME_DATABASE_URL: url, DUETIME_MIGRATE: "true" },
         stdio: ["ignore", "pipe", "inherit"]
       })
