@@ -124,6 +124,7 @@ const makeStore = Effect.fnUntraced(function* (
     }),
     anyExpired: process.run("anyExpired", () => database.anyExpired()),
     expire: (limit) => process.run("expire", () => database.expire(limit, newEventId)),
+    expireTasks: (limit) => process.run("expireTasks", () => database.expireTasks(limit, newEventId)),
     takeParked: (request) => process.run("takeParked", () => database.takeParked(request)),
     reconcile: (request) => process.run("reconcile", () => database.reconcile(request)),
     act: (taskId, eventId, wish) =>

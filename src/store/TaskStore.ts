@@ -57,7 +57,7 @@ export class TaskStore extends Context.Service<
 
     /**
      * Claimed to running by compare-and-set on the fence, never before due, only while the session's lease lasts. A claim of a
-     * paused kind is `Lost` to it, and stays claimed.
+     * paused kind is `Lost` to it, and stays claimed; so is one of a task that has expired, until `expireTasks`.
      */
     readonly start: (
       sessionId: number,
@@ -72,13 +72,18 @@ export class TaskStore extends Context.Service<
       request: (value: A) => FinishRequest
     ) => Effect.Effect<A, E | LeaseLost | StoreUnavailable, R>
 
-    /** Whether some lease or deadline has passed: a cheap look, for whoever asks each second. */
+    /** Whether some lease, deadline or expiry of a task has passed: a cheap look, for whoever asks each second. */
     readonly anyExpired: Effect.Effect<boolean, StoreUnavailable>
     /**
      * Ends the claims and attempts of dead sessions and of attempts past their deadline. Whether a process has died, or
      * has left its session in order, is told in the event.
      */
     readonly expire: (limit: number) => Effect.Effect<ReadonlyArray<Expired>, StoreUnavailable>
+    /**
+     * Ends tasks that have expired before they started. Answers which, and how many it has looked at: as many as the limit
+     * means that there may be more.
+     */
+    readonly expireTasks: (limit: number) => Effect.Effect<ExpiredTasks, StoreUnavailable>
 
     /**
      * Parked tasks about which the outside is to be asked now, those waiting longest first; of kinds that are not paused. Taking
@@ -148,6 +153,8 @@ export type NewTask = {
   readonly kind: string
   readonly priority: Priority
   readonly dueAtMs: number
+  /** No attempt starts at or after it, whole ms; without: never too late. */
+  readonly expiresAtMs?: number | null
   /** Idempotency key within the kind. */
   readonly key: string | null
   /**
@@ -245,6 +252,8 @@ export type FinishRequest = {
 export type Finished = { readonly _tag: "Recorded"; readonly stage: Stage } | { readonly _tag: "Lost" }
 
 export type Expired = { readonly taskId: TaskId; readonly from: "claimed" | "running"; readonly stage: Stage }
+
+export type ExpiredTasks = { readonly taskIds: ReadonlyArray<TaskId>; readonly lookedAtCount: number }
 
 /** A task whose attempt was interrupted, with what is known of that attempt. */
 export type Parked = {

@@ -12,6 +12,7 @@ import { claimLaws } from "./contract/claimLaws.ts"
 import { deathLaws } from "./contract/deathLaws.ts"
 import { deadLaws } from "./contract/deadLaws.ts"
 import { expireLaws } from "./contract/expireLaws.ts"
+import { expiryLaws } from "./contract/expiryLaws.ts"
 import { faultLaws } from "./contract/faultLaws.ts"
 import { finishLaws } from "./contract/finishLaws.ts"
 import { finishWithLaws } from "./contract/finishWithLaws.ts"
@@ -33,6 +34,7 @@ const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["finish", finishLaws],
   ["finishWith", finishWithLaws],
   ["expire", expireLaws],
+  ["a task that expires", expiryLaws],
   ["deaths", deathLaws],
   ["reconcile", reconcileLaws],
   ["act", actLaws],

@@ -19,6 +19,7 @@ import { dayMs } from "./byDay.ts"
 import { make as makeClaim } from "./claim.ts"
 import { make as makeClock } from "./DatabaseClock.ts"
 import { make as makeExpire } from "./expire.ts"
+import { make as makeExpireTasks } from "./expireTasks.ts"
 import { keepAliveMs } from "./keepAlive.ts"
 import { make as makeKinds } from "./Kinds.ts"
 import * as Migrations from "./Migrations.ts"
@@ -93,6 +94,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     finish: settle.finish,
     finishWith: makeSettle({ sql: ambient, retryInMsMax, scheduled }).finishWith,
     ...makeExpire({ sql: own, kinds, settle: settle.settle }),
+    expireTasks: makeExpireTasks({ sql: own, kinds, reads }),
     takeParked: makeTakeParked({ sql: own, kinds, reads }),
     reconcile: makeAct({ sql: own, kinds, reads, scheduled }).reconcile,
     act: makeAct({
