@@ -38,7 +38,8 @@ export type Expiry = {
 export type ScheduleOptions = When &
   Expiry & {
     /**
-     * Idempotency key within the kind: scheduling again with the same key and payload answers with the first task, with
+     * Idempotency key, whose scope is the kind: put what narrows it into it ("tenant-7/order-3"). Wider than a kind it cannot be the same
+     * task: other kinds have other payloads and handlers. Scheduling again with the same key and payload answers with the first task, with
      * another payload it fails with `KeyConflict`. 1 to 512 characters. It is held as long as the task's history, or as
      * long as an `ExpiringKey` says.
      */

@@ -121,6 +121,8 @@ export class TaskStore extends Context.Service<
     ) => Effect.Effect<number, E | StoreUnavailable, R>
 
     readonly history: (taskId: TaskId) => Effect.Effect<ReadonlyArray<TaskEvent>, StoreUnavailable | TaskNotFound>
+    /** How these tasks have ended; null: not yet. Tasks without a history are left out. At most `batchSizeMax`. */
+    readonly ends: (taskIds: ReadonlyArray<TaskId>) => Effect.Effect<ReadonlyArray<Ended>, StoreUnavailable>
     readonly find: (filter: FindFilter) => Effect.Effect<FindPage, StoreUnavailable>
     /** Whole streams with their projection rows in id order, for the auditor. */
     readonly streams: (
@@ -297,6 +299,21 @@ export type Wish =
 export type Acted =
   | { readonly _tag: "Done"; readonly state: TaskState }
   | { readonly _tag: "Rejected"; readonly state: TaskState; readonly rejection: Rejection }
+
+/** The events that end a task. */
+export type EndEvent = Extract<TaskEvent, { readonly _tag: EndTag }>
+export const endTags = [
+  "AttemptSucceeded",
+  "TaskReconciled",
+  "TaskDeadLettered",
+  "TaskCancelled",
+  "TaskExpired"
+] as const
+type EndTag = (typeof endTags)[number]
+
+export const isEndEvent = (event: TaskEvent): event is EndEvent => endTags.some((tag) => tag === event._tag)
+
+export type Ended = { readonly taskId: TaskId; readonly end: EndEvent | null }
 
 export type FindFilter = {
   readonly stage: Stage

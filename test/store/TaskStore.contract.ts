@@ -11,6 +11,7 @@ import { capLaws } from "./contract/capLaws.ts"
 import { claimLaws } from "./contract/claimLaws.ts"
 import { deathLaws } from "./contract/deathLaws.ts"
 import { deadLaws } from "./contract/deadLaws.ts"
+import { endLaws } from "./contract/endLaws.ts"
 import { expireLaws } from "./contract/expireLaws.ts"
 import { expiryLaws } from "./contract/expiryLaws.ts"
 import { faultLaws } from "./contract/faultLaws.ts"
@@ -41,6 +42,7 @@ const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["pause", pauseLaws],
   ["caps", capLaws],
   ["relaying dead letters", deadLaws],
+  ["ends", endLaws],
   ["reading", readLaws],
   ["lost requests and answers", faultLaws],
   ["large batches", largeBatchLaws]

@@ -18,6 +18,7 @@ import { make as makeAct } from "./act.ts"
 import { dayMs } from "./byDay.ts"
 import { make as makeClaim } from "./claim.ts"
 import { make as makeClock } from "./DatabaseClock.ts"
+import { make as makeEnds } from "./ends.ts"
 import { make as makeExpire } from "./expire.ts"
 import { make as makeExpireTasks } from "./expireTasks.ts"
 import { keepAliveMs } from "./keepAlive.ts"
@@ -106,6 +107,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     pause: makePause({ sql: own, kinds, scheduled }),
     relayDead: makeRelayDead({ sql: own, kinds }),
     history: reads.history,
+    ends: makeEnds({ sql: own, kinds }),
     find: reads.find,
     streams: reads.streams,
     kinds: reads.kinds,
