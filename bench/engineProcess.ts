@@ -1,10 +1,12 @@
-/** An engine and a worker in a process of their own; prints `ready`, then a line for each handler call, until SIGTERM. */
+/**
+ * Engines and workers in a process of their own: for each argument a worker that serves the kinds named in it, with commas between them, and
+ * an engine, a session and connections that it shares with no other. Prints `ready`, then a line for each handler call, until SIGTERM.
+ */
 import { NodeRuntime } from "@effect/platform-node"
-import { Effect, Latch, Layer, Schema } from "effect"
-import { Engine, Task, Worker } from "../src/index.ts"
+import { Effect, Latch, Layer, Logger } from "effect"
+import { Engine, Worker } from "../src/index.ts"
 import { layerFromEnv } from "../src/layers.ts"
-
-const Count = Task.define("bench.engines", { payload: { workMs: Schema.Finite } })
+import { concurrencyPerWorker, countedKind } from "./spawnEngine.ts"
 
 let lines: Array<string> = []
 /** An idle process has nothing to write, and does not look for it. */
@@ -15,22 +17,31 @@ const flush = Effect.sync(() => {
   lines = []
 })
 
-const handler = Count.handle(({ workMs }, attempt) => {
-  lines.push(`${attempt.taskId} ${attempt.number}\n`)
-  called.openUnsafe()
-  return workMs === 0 ? Effect.void : Effect.sleep(workMs)
-})
+const handler = (kind: string) =>
+  countedKind(kind).handle(({ workMs }, attempt) => {
+    lines.push(`${attempt.taskId} ${attempt.number}\n`)
+    called.openUnsafe()
+    return workMs === 0 ? Effect.void : Effect.sleep(workMs)
+  })
 
-const program = Layer.mergeAll(
-  handler,
-  Engine.layer,
-  Layer.effectDiscard(
+const stack = (kinds: string) =>
+  Layer.fresh(
+    Layer.mergeAll(Engine.layer, ...kinds.split(",").map(handler)).pipe(
+      Layer.provide(Worker.layer({ concurrency: concurrencyPerWorker })),
+      Layer.provide(layerFromEnv)
+    )
+  )
+
+const [first = "", ...others] = process.argv.slice(2)
+const program = Layer.mergeAll(stack(first), ...others.map(stack)).pipe(
+  Layer.tap(() =>
     Effect.gen(function* () {
       process.stdout.write("ready\n")
       yield* Effect.addFinalizer(() => flush)
       yield* Effect.forkScoped(Effect.forever(Effect.andThen(called.await, Effect.delay(flush, 50))))
     })
   )
-).pipe(Layer.provide(Worker.layer({ concurrency: 200 })), Layer.provide(layerFromEnv))
+)
 
-NodeRuntime.runMain(Layer.launch(program))
+// Each line of stdout is a call.
+NodeRuntime.runMain(Effect.provideService(Layer.launch(program), Logger.LogToStderr, true))

@@ -5,8 +5,8 @@ import { nowMs } from "./openLoop.ts"
 import { kindIdsOf, loadTasks, settle } from "./pending.ts"
 import { atMost } from "./report.ts"
 import { cpuMsOfFamily, serverWith } from "./server.ts"
-import { spawnEngine } from "./spawnEngine.ts"
-import { counted, counting, most, startCounting } from "./statements.ts"
+import { counted, spawnEngine } from "./spawnEngine.ts"
+import { countedStatements, counting, most, startCounting } from "./statements.ts"
 
 /**
  * What waiting costs: many tasks pending over the next 30 days, none due, and an engine with a worker in a process of its own.
@@ -36,7 +36,7 @@ export const idle = ({ seconds, tasks }: IdleOptions) => {
     yield* Effect.sleep(seconds * 1_000)
     const engineCpuMs = cpuMsOfFamily(engine.processId) - engineBeforeMs
     const serverCpuMs = cpuMsOfFamily(processId) - serverBeforeMs
-    const statements = yield* counted
+    const statements = yield* countedStatements
     const calls = [...statements.values()].reduce((sum, statement) => sum + statement.calls, 0)
     const shareOf = (cpuMs: number) => cpuMs / seconds / 10
     const withoutEngine = withoutEngineMs / (settleMs / 1_000) / 10
@@ -72,7 +72,7 @@ export const idle = ({ seconds, tasks }: IdleOptions) => {
 /** With a store of its own, which is closed when the tasks are there: it would go on asking for the time. */
 const load = Effect.fnUntraced(function* (tasks: number) {
   // The kind that the process serves.
-  const kindIds = yield* kindIdsOf(["bench.engines"])
+  const kindIds = yield* kindIdsOf([counted.kind])
   yield* loadTasks({ kindIds, count: tasks, fromMs: Math.ceil(yield* nowMs) + hourMs, spreadMs: 30 * dayMs })
   yield* settle
 })

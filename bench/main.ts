@@ -3,10 +3,12 @@
  * [--concurrency N] [--rounds N] [--outage-seconds N]`. Reports go to stdout, progress to stderr; the exit code is 0 only if every floor of
  * the scenario holds.
  *
- * In one process: drift, throughput, transactional, claim, schedule, backlog (`--deep`: up to 10^7 waiting tasks), pressure; engines, recover and idle with processes of their own on one database; the layout decision has a program of its own (bench/layout). With engines,
- * workers and a real Kafka in processes of their own (bench/kafka): kafka-drift, kafka-throughput, priority,
- * stopped-service, kafka-faults. `DUETIME_BENCH_PROFILE=<folder>` leaves a CPU
- * profile of each engine and worker there.
+ * In one process: drift, throughput, transactional, claim, schedule, backlog (`--deep`: up to 10^7 waiting tasks), pressure and soak
+ * (`--seconds 600`, hours as well). With processes of their own on one database: scale (1, 2 and 4 engines), wide (`--workers 100
+ * --processes 10 --rate 20`, the rate of each worker; minutes until all have started), recover and idle. With engines, workers and a real
+ * Kafka in processes of their own (bench/kafka): kafka-drift, kafka-throughput, priority, stopped-service, kafka-faults;
+ * `DUETIME_BENCH_PROFILE=<folder>` leaves a CPU profile of each engine and worker of these there. The layout decision has a program of its
+ * own (bench/layout).
  *
  * Beside others, each in processes of its own (bench/peers): `throughput`, `drift` or `spike` with `--peers
  * pg-boss,graphile-worker,bullmq,effect-queue`, after `npm run bench:install`; `spike` runs without peers as well. The report is then
@@ -18,14 +20,13 @@
  * latter. Both need what `npm run bench:install` brings.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Effect } from "effect"
+import { Effect, Logger } from "effect"
 import { writeFileSync } from "node:fs"
 import { loadavg } from "node:os"
 import { parseArgs } from "node:util"
 import { backlog } from "./backlog.ts"
 import { claim } from "./claim.ts"
 import { drift } from "./drift.ts"
-import { engines } from "./engines.ts"
 import { idle } from "./idle.ts"
 import { kafkaDrift } from "./kafka/drift.ts"
 import { kafkaFaults } from "./kafka/faults.ts"
@@ -38,10 +39,13 @@ import { documentObstacle, writeDocument } from "./peers/document.ts"
 import { seeded } from "./random.ts"
 import { recover } from "./recover.ts"
 import { commit, type Floor, machine, type Report, text } from "./report.ts"
+import { scale } from "./scale.ts"
 import { schedule } from "./schedule.ts"
 import { postgresSettings } from "./server.ts"
+import { soak } from "./soak.ts"
 import { throughput } from "./throughput.ts"
 import { transactional } from "./transactional.ts"
+import { wide } from "./wide.ts"
 
 const { positionals, values: flags } = parseArgs({
   allowPositionals: true,
@@ -56,6 +60,8 @@ const { positionals, values: flags } = parseArgs({
     "outage-seconds": { type: "string", default: "60" },
     concurrency: { type: "string", default: "500" },
     rounds: { type: "string", default: "3" },
+    workers: { type: "string", default: "100" },
+    processes: { type: "string", default: "10" },
     peers: { type: "string" },
     modes: { type: "string", default: "fast,batch-100,default" },
     "slow-tasks": { type: "string", default: "5000" },
@@ -93,7 +99,16 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       seconds: seconds(20),
       random
     }),
-  engines: () => engines({ engines: [2, 4], tasks: tasks(20_000) }),
+  scale: () => scale({ engines: [1, 2, 4], tasks: tasks(20_000), rounds: Number(flags.rounds), random }),
+  wide: () =>
+    wide({
+      workers: Number(flags.workers),
+      processes: Number(flags.processes),
+      ratePerSecond: rate(20),
+      seconds: seconds(60),
+      random
+    }),
+  soak: () => soak({ ratePerSecond: rate(200), seconds: seconds(600), random }),
   recover: () => recover({ kills: 6, ratePerSecond: rate(200), random }),
   schedule: () =>
     schedule({
@@ -201,4 +216,5 @@ const program = Effect.gen(function* () {
   process.exitCode = report.floors.every((floor) => floor.holds) ? 0 : 1
 })
 
-NodeRuntime.runMain(program)
+// A report alone is on stdout, so that `--json` can be read by a program.
+NodeRuntime.runMain(Effect.provideService(program, Logger.LogToStderr, true))

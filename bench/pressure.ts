@@ -4,7 +4,7 @@ import { layerPostgres } from "../src/layers.ts"
 import { atLeast, atMost } from "./report.ts"
 import { serverWith } from "./server.ts"
 import { pinSnapshot } from "./snapshot.ts"
-import { counted, counting, most, startCounting } from "./statements.ts"
+import { countedStatements, counting, most, startCounting } from "./statements.ts"
 import { makeSteady } from "./steady.ts"
 
 /**
@@ -32,7 +32,7 @@ export const pressure = (options: PressureOptions) => {
     const run = Effect.fnUntraced(function* (name: string, seconds: number) {
       yield* startCounting
       const figures = yield* steady.run({ name, ratePerSecond, seconds, random })
-      return { ...figures, serverMsPerSecond: most(yield* counted, "ms", seconds, listedStatements) }
+      return { ...figures, serverMsPerSecond: most(yield* countedStatements, "ms", seconds, listedStatements) }
     })
     const before = yield* run("before", besideSeconds)
     const { letGo } = yield* pinSnapshot

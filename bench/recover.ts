@@ -1,15 +1,14 @@
 import { hostname } from "node:os"
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer } from "effect"
 import { eventCodes } from "../src/core/TaskEvent.ts"
 import { EmbeddedPostgres } from "../src/embedded/EmbeddedPostgres.ts"
-import { Task } from "../src/index.ts"
 import { layerPostgres } from "../src/layers.ts"
 import { nowMs, sleepUntil } from "./openLoop.ts"
 import { Progress } from "./progress.ts"
 import { atLeast, atMost, Lateness } from "./report.ts"
-import { server } from "./server.ts"
-import { spawnEngine } from "./spawnEngine.ts"
+import { cpuMsOfFamily, server, since, usageOf } from "./server.ts"
+import { counted, spawnEngine } from "./spawnEngine.ts"
 import { violations } from "./violations.ts"
 
 /**
@@ -22,8 +21,6 @@ export type RecoverOptions = {
   readonly ratePerSecond: number
   readonly random: () => number
 }
-
-const Count = Task.define("bench.engines", { payload: { workMs: Schema.Finite } })
 
 /** Long enough that a kill meets dozens of running attempts at 200 tasks/s. */
 const workMs = 250
@@ -45,13 +42,21 @@ export const recover = (options: RecoverOptions) => {
     const start = spawnEngine(url, () => progress.at(++callsCount))
     const processes = [yield* start, yield* start]
     const killed = new Map<string, number>()
+    let goneCpuMs = 0
+    const cost = Effect.suspend(() =>
+      usageOf(
+        processes.map(({ processId }) => processId),
+        goneCpuMs
+      )
+    )
+    const before = yield* cost
 
     const load = Effect.gen(function* () {
       const fromMs = (yield* nowMs) + aheadSeconds * 1_000
       for (let second = 0; second < seconds; second++) {
         const secondMs = fromMs + second * 1_000
         yield* sleepUntil(secondMs - aheadSeconds * 1_000)
-        yield* Count.scheduleMany(
+        yield* counted.scheduleMany(
           Array.from({ length: options.ratePerSecond }, () => ({
             payload: { workMs },
             at: Math.floor(secondMs + options.random() * 1_000)
@@ -65,12 +70,14 @@ export const recover = (options: RecoverOptions) => {
         const victim = processes[n % processes.length]
         if (victim === undefined) continue
         killed.set(`${hostname()}:${victim.processId}`, yield* nowMs)
+        goneCpuMs += cpuMsOfFamily(victim.processId)
         yield* victim.kill
         processes[n % processes.length] = yield* start
       }
     })
     yield* Effect.all([load, kills], { concurrency: 2 })
     const isOver = yield* untilAllEnded(tasks)
+    const after = yield* cost
     for (const { stop } of processes) yield* stop
     progress.end()
 
@@ -84,6 +91,7 @@ export const recover = (options: RecoverOptions) => {
       claimsStarted: repairs.claims.again,
       // Of tasks that no process claimed which was killed, then or later.
       othersStart: others,
+      ...since(before, after, tasks),
       violations: yield* violations
     }
     return {

@@ -1,6 +1,16 @@
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
+import { Task } from "../src/index.ts"
+
+/** A kind that engines in processes of their own serve: the handler says that it was called, and takes its time. */
+export const countedKind = (kind: string) => Task.define(kind, { payload: { workMs: Schema.Finite } })
+
+/** The one that they serve unless others are named. */
+export const counted = countedKind("bench.engines")
+
+/** Attempts at the same time in each of them. */
+export const concurrencyPerWorker = 200
 
 export type EngineProcess = {
   readonly processId: number
@@ -13,11 +23,21 @@ export type EngineProcess = {
 
 const stopMsMax = 20_000
 
-/** An engine and a worker in a process of their own, until the scope closes. @param onCall told the task's id and the attempt */
-export const spawnEngine = (url: string, onCall: (call: string) => void) =>
+/**
+ * Engines with a worker each in a process of their own, until the scope closes.
+ *
+ * @param onCall told the task's id and the attempt
+ * @param workers the kinds that each of them serves
+ */
+export const spawnEngine = (
+  url: string,
+  onCall: (call: string) => void,
+  workers: ReadonlyArray<ReadonlyArray<string>> = [[counted.kind]]
+) =>
   Effect.acquireRelease(
     Effect.callback<EngineProcess, Error>((resume) => {
-      const child = spawn(process.execPath, [new URL("./engineProcess.ts", import.meta.url).pathname], {
+      const program = new URL("./engineProcess.ts", import.meta.url).pathname
+      const child = spawn(process.execPath, [program, ...workers.map((kinds) => kinds.join(","))], {
         env: { ...process.env, DUETIME_DATABASE_URL: url, DUETIME_MIGRATE: "true" },
         stdio: ["ignore", "pipe", "inherit"]
       })

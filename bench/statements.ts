@@ -1,20 +1,19 @@
 import { PgClient } from "@effect/sql-pg"
 import { Effect } from "effect"
 
-/** What the server was asked, as pg_stat_statements counts it; for servers made with `counting`. */
-export const counting = { shared_preload_libraries: "pg_stat_statements", "pg_stat_statements.track_planning": "on" }
+/** What the server was asked, as pg_stat_statements counts it; for servers made with `counting`, which count planning as well. */
+export const counting = { "pg_stat_statements.track_planning": "on" }
 
 /** Characters by which a statement is known in a report: a claim has another text for each set of partitions. */
 const beginningLength = 100
 
 export const startCounting = Effect.gen(function* () {
   const sql = yield* PgClient.PgClient
-  yield* sql`CREATE EXTENSION IF NOT EXISTS pg_stat_statements`.unprepared
   yield* sql`SELECT pg_stat_statements_reset()`
 })
 
 /** Since `startCounting`, planning and execution together. */
-export const counted = Effect.gen(function* () {
+export const countedStatements = Effect.gen(function* () {
   const sql = yield* PgClient.PgClient
   const rows = yield* sql<{
     readonly query: string

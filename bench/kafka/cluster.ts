@@ -6,7 +6,7 @@ import { Duetime } from "../../src/Duetime.ts"
 import { EmbeddedPostgres } from "../../src/embedded/EmbeddedPostgres.ts"
 import * as PgTaskStore from "../../src/store/postgres/PgTaskStore.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
-import { cpuMsOfFamily, server, usage } from "../server.ts"
+import { type Claims, claimsSince, cpuMsOfFamily, residentMiB, server, usage } from "../server.ts"
 import * as KafkaServer from "./kafkaServer.ts"
 import type { Role } from "./role.ts"
 
@@ -52,6 +52,11 @@ export type Cost = {
     readonly kafka: number
   }
   readonly walBytes: number
+  readonly commits: number
+  readonly claims: Claims
+  /** Levels, not counts. */
+  readonly deadTuples: number
+  readonly engineAndWorkersMiB: number
 }
 
 export const costSince = (before: Cost, after: Cost, tasks: number) => {
@@ -67,7 +72,11 @@ export const costSince = (before: Cost, after: Cost, tasks: number) => {
       ...parts,
       all: parts.bench + parts.engineAndWorkers + parts.postgres + parts.kafka
     },
-    walBytesPerTask: (after.walBytes - before.walBytes) / tasks
+    walBytesPerTask: (after.walBytes - before.walBytes) / tasks,
+    commitsPerTask: (after.commits - before.commits) / tasks,
+    ...claimsSince(before.claims, after.claims, tasks),
+    deadTuples: after.deadTuples,
+    residentMiB: after.engineAndWorkersMiB
   }
 }
 
@@ -117,14 +126,15 @@ const make = Effect.gen(function* () {
   return Cluster.of({
     kafka,
     start,
-    cost: Effect.map(Effect.provide(usage, context), ({ serverCpuMs, walBytes, workerCpuMs }) => ({
+    cost: Effect.map(Effect.provide(usage, context), ({ serverCpuMs, workerCpuMs, ...rest }) => ({
+      ...rest,
       cpuMs: {
         bench: workerCpuMs,
         engineAndWorkers: [...processIds].reduce((sum, id) => sum + cpuMsOfFamily(id), endedCpuMs),
         postgres: serverCpuMs,
         kafka: cpuMsOfFamily(kafka.processId())
       },
-      walBytes
+      engineAndWorkersMiB: [...processIds].reduce((sum, id) => sum + residentMiB(id), 0)
     })),
     crashes: () => crashes
   })

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { atMost } from "../report.ts"
-import { Cluster } from "./cluster.ts"
+import { Cluster, costSince } from "./cluster.ts"
 import { violations } from "../violations.ts"
 import { driftOf, startsOf, summaryOf, tallyOf } from "./history.ts"
 import { arrive, nowMs, sleepUntil, soonMs, untilOver, warmUp } from "./load.ts"
@@ -37,6 +37,7 @@ export const kafkaFaults = (options: KafkaFaultsOptions) => {
     yield* Effect.all([worker, worker], { concurrency: 2 })
     yield* warmUp(warm)
 
+    const before = yield* cluster.cost
     const fromMs = yield* soonMs
     const outage = (index: number) =>
       Effect.gen(function* () {
@@ -62,6 +63,7 @@ export const kafkaFaults = (options: KafkaFaultsOptions) => {
       }
     )
     const faultyIsOver = yield* untilOver([faulty.kind], 60_000)
+    const cost = costSince(before, yield* cluster.cost, ratePerSecond * seconds)
     yield* warmUp(warm)
 
     const awayFromMs = yield* soonMs
@@ -103,6 +105,8 @@ export const kafkaFaults = (options: KafkaFaultsOptions) => {
       figures: {
         calm: summaryOf(calm),
         aroundKills: driftOf(disturbed),
+        // Of the tasks around the kills, calm ones included.
+        ...cost,
         // Until the first start that was dispatched again.
         dispatchedAgainMs: outages
           .map(({ backAtMs }) =>

@@ -1,7 +1,6 @@
-/** What can be seen of a running fleet from outside. */
+/** What can be seen of Kafka from outside. */
 import { Effect } from "effect"
 import { Kafka, logLevel } from "kafkajs"
-import { readFileSync } from "node:fs"
 import { defaults } from "../../src/broker/kafka/KafkaSettings.ts"
 import { topicsOf } from "../../src/broker/kafka/topics.ts"
 
@@ -25,7 +24,3 @@ export const messagesOf = (broker: string, queue: string) =>
         return sum
       })
   )
-
-/** Memory of a process that is in RAM (proc(5), VmRSS). */
-export const residentMiB = (processId: number): number =>
-  Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${processId}/status`, "utf8"))?.[1] ?? 0) / 1_024

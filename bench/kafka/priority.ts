@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { atLeast, atMost } from "../report.ts"
-import { Cluster } from "./cluster.ts"
+import { Cluster, costSince } from "./cluster.ts"
 import { type Start, startsOf, summaryOf, tallyOf } from "./history.ts"
 import { arrive, pile, soonMs, untilOver, warmUp } from "./load.ts"
 import { engineOnly, kindSpec, workerOf } from "./role.ts"
@@ -51,7 +51,9 @@ export const priority = ({ floodPerSecond, floodSeconds, lowTasks, random, trick
       yield* arrive({ spec: few, ratePerSecond: tricklePerSecond, seconds: trickleSeconds, random, fromMs })
       return yield* untilOver([backlog.kind, few.kind], drainMsMax)
     })
+    const before = yield* cluster.cost
     yield* beside(low, trickle)
+    const cost = costSince(before, yield* cluster.cost, lowTasks + tricklePerSecond * trickleSeconds)
     yield* beside(plain, plainTrickle)
 
     const floodFromMs = (yield* soonMs) + floodLowTasks / 5
@@ -81,6 +83,8 @@ export const priority = ({ floodPerSecond, floodSeconds, lowTasks, random, trick
         criticalIdle: idleDrift,
         criticalBesideLow: trickleDrift,
         low: { ...lowDrift, pulledShare: pulledShareOf(lowStarts) },
+        // Of the trickle and the low ones together.
+        ...cost,
         oneTopicInOrder: plainDrift,
         flood: {
           criticalStartsPerSecond: floodStarts.length / floodSeconds,

@@ -2,10 +2,11 @@ import { Effect } from "effect"
 import type { Priority } from "../../src/core/Priority.ts"
 import { defaults as engineDefaults } from "../../src/engine/EngineConfig.ts"
 import { atLeast, atMost } from "../report.ts"
-import { Cluster } from "./cluster.ts"
+import { residentMiB } from "../server.ts"
+import { Cluster, costSince } from "./cluster.ts"
 import { type Start, startsOf, summaryOf, tallyOf } from "./history.ts"
 import { arrive, type Arrivals, nowMs, sleepUntil, soonMs, untilOver, warmUp } from "./load.ts"
-import { messagesOf, residentMiB } from "./observe.ts"
+import { messagesOf } from "./observe.ts"
 import { define, engineOnly, kindSpec, workerOf } from "./role.ts"
 
 /**
@@ -83,11 +84,13 @@ export const stoppedService = ({ random, seconds, startsPerSecondMax, tasks }: S
     sampling.interruptUnsafe()
 
     const cappedSeconds = Math.ceil(tasks / startsPerSecondMax)
+    const beforeCatchUp = yield* cluster.cost
     const [, , isOver] = yield* Effect.all(
       [serviceA, beside({ seconds: cappedSeconds }), untilOver([stopped.kind], 60_000 + cappedSeconds * 2_000)],
       { concurrency: 3 }
     )
     yield* untilOver([other.kind], 30_000)
+    const cost = costSince(beforeCatchUp, yield* cluster.cost, tasks + cappedSeconds * otherPerSecond)
 
     const otherStarts = yield* startsOf([other.kind])
     const within = (fromMs: number, untilMs: number) =>
@@ -116,7 +119,7 @@ export const stoppedService = ({ random, seconds, startsPerSecondMax, tasks }: S
         otherWhileCatchingUp: afterwards,
         stoppedServicesMessages: { appended, windowTasks },
         engineMiB,
-        catchUp: { isOver, mostStartsInASecond: Math.max(0, ...pace), medianStartsInASecond: median(pace) },
+        catchUp: { isOver, mostStartsInASecond: Math.max(0, ...pace), medianStartsInASecond: median(pace), ...cost },
         shareOfStartsByTenth: shares
       },
       floors: [

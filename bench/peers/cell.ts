@@ -1,8 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Redacted, type Scope } from "effect"
 import { EmbeddedPostgres } from "../../src/embedded/EmbeddedPostgres.ts"
-import { residentMiB } from "../kafka/observe.ts"
-import { cpuMsOfFamily } from "../server.ts"
+import { claimsIn, claimsSince, cpuMsOfFamily, residentMiB } from "../server.ts"
 import * as HandleModule from "./handle.ts"
 import type { ContestantFailed, Handle } from "./handle.ts"
 import { type Contestant, isSlow, peers } from "./peers.ts"
@@ -30,6 +29,8 @@ export type Remains = {
   /** Null on Redis. */
   readonly commitsPerTask: number | null
   readonly deadTuplesPerTask: number | null
+  /** Of duetime alone; null for all others. */
+  readonly buffersPerClaim: number | null
 }
 
 /** Modes that do a task every two seconds would warm up for ever. */
@@ -100,7 +101,9 @@ export const inCell = <A, E>(contestant: Contestant, body: (cell: Cell) => Effec
     const { residentMiB: workerMiB, value } = yield* Effect.scoped(whileOpen)
     const remains: Remains = {
       residentMiB: workerMiB,
-      ...(yield* statisticsOf(postgresUrl, redis === null, countedTasks))
+      ...(yield* statisticsOf(postgresUrl, redis === null, countedTasks)),
+      buffersPerClaim: claimsSince({ statements: 0, buffers: 0 }, yield* claimsIn(database), countedTasks)
+        .buffersPerClaim
     }
     return { value, remains }
   }).pipe(Effect.scoped)

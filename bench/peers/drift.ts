@@ -162,6 +162,7 @@ const figuresOf = (results: ReadonlyArray<DriftResult>) => {
     walBytesPerTask: middle((one) => one.walBytesPerTask),
     commitsPerTask: middle((one) => one.commitsPerTask),
     deadTuplesPerTask: middle((one) => one.deadTuplesPerTask),
+    buffersPerClaim: middle((one) => one.buffersPerClaim),
     residentMiB: middle((one) => one.residentMiB)
   }
 }

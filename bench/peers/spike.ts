@@ -147,6 +147,9 @@ const figuresOf = (results: ReadonlyArray<SpikeResult>) => {
     startedTwice: sum((one) => one.startedTwice),
     cpuSecondsPer1000Tasks: middle((one) => one.cpuSecondsPer1000Tasks.all),
     walBytesPerTask: middle((one) => one.walBytesPerTask),
+    commitsPerTask: middle((one) => one.commitsPerTask),
+    deadTuplesPerTask: middle((one) => one.deadTuplesPerTask),
+    buffersPerClaim: middle((one) => one.buffersPerClaim),
     residentMiB: middle((one) => one.residentMiB)
   }
 }

@@ -138,6 +138,7 @@ const figuresOf = (results: ReadonlyArray<ThroughputResult>) => {
     walBytesPerTask: spread((one) => one.walBytesPerTask),
     commitsPerTask: spread((one) => one.commitsPerTask),
     deadTuplesPerTask: spread((one) => one.deadTuplesPerTask),
+    buffersPerClaim: spread((one) => one.buffersPerClaim),
     residentMiB: spread((one) => one.residentMiB),
     lost: sum((one) => one.lost),
     startedTwice: sum((one) => one.startedTwice)

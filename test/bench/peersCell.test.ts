@@ -1,15 +1,10 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect } from "effect"
 import { inCell } from "../../bench/peers/cell.ts"
 import type { BenchTask } from "../../bench/peers/contestant.ts"
 import { tallyOf } from "../../bench/peers/tally.ts"
-import { EmbeddedPostgres } from "../../src/embedded/EmbeddedPostgres.ts"
-
-/** Durable, as duetime asks of a server that it stores tasks on. */
-const server = Layer.unwrap(
-  Effect.map(EmbeddedPostgres, ({ url }) => PgClient.layer({ url: Redacted.make(url), maxConnections: 4 }))
-).pipe(Layer.provideMerge(EmbeddedPostgres.layer()))
+import { server } from "../../bench/server.ts"
 
 const databases = PgClient.PgClient.use((sql) =>
   Effect.map(
@@ -55,6 +50,7 @@ layer(server, { timeout: 60_000, excludeTestServices: true })("a cell of the har
         assert.strictEqual(value.early, 0)
         assert.isAbove(remains.residentMiB, 10)
         assert.isAbove(remains.commitsPerTask ?? 0, 0)
+        assert.strictEqual(remains.buffersPerClaim !== null, peer === "duetime", "only duetime claims")
         assert.deepStrictEqual(value.processes.filter(isAlive), [])
         assert.deepStrictEqual(yield* databases, [])
       })

@@ -78,7 +78,8 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
   const partitions = makePartitions(own, options.retentionDays ?? retentionDaysDefault)
   yield* partitions.ready
   const { claim, claimedBy, lower } = makeClaim({ sql: own, kinds, clock, dueTablesOf: partitions.dueTablesOf })
-  const { scheduled, subscribe } = yield* makeWakeUps(own, clock.nowMs, lower)
+  const wakeUps = yield* makeWakeUps(own, clock.nowMs, lower)
+  const { scheduled } = wakeUps
   const retryInMsMax = () => partitions.horizonMs() - clock.nowMs() - dayMs
   const settle = makeSettle({ sql: own, retryInMsMax, scheduled })
   const reads = makeReads({ sql: own, kinds })
@@ -86,7 +87,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
 
   const store = TaskStore.of({
     clockOffsetMs: () => clock.nowMs() - Number(systemClock.currentTimeNanosUnsafe()) / 1e6,
-    schedule: yield* makeSchedule({ sql: ambient, kinds: ambientKinds, horizonMs: partitions.horizonMs, scheduled }),
+    schedule: yield* makeSchedule({ sql: ambient, kinds: ambientKinds, horizonMs: partitions.horizonMs, wakeUps }),
     claim,
     claimedBy,
     pull: makePull({ sql: own, kinds }),
@@ -112,7 +113,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     streams: reads.streams,
     kinds: reads.kinds,
     backlog: reads.backlog,
-    wakeUps: subscribe,
+    wakeUps: wakeUps.subscribe,
     maintain: partitions.maintain
   })
   return { ambient, own, kinds, store }

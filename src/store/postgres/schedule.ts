@@ -11,6 +11,7 @@ import { float8s, instants, int2s, int4s, texts, uuids } from "./parameters.ts"
 import { isSqlError, orUnavailable, textOf } from "./sqlErrors.ts"
 import { keyHoldersSql, reserveKeysSql, takeKeysOverSql } from "./keyStatements.ts"
 import { scheduleNewSql, scheduleSql } from "./statements.ts"
+import type { Told, WakeUps } from "./WakeUps.ts"
 
 /** A larger request is a statement of its own. */
 const gatheredTasksMax = 100
@@ -20,15 +21,18 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly sql: SqlClient
   readonly kinds: Kinds
   readonly horizonMs: () => number
-  /** Told after the commit, with the earliest due time, and with the kind if there is only one. */
-  readonly scheduled: (earliestDueAtMs: number, kind?: string | undefined) => void
+  readonly wakeUps: Pick<WakeUps, "told" | "scheduled">
 }): Effect.fn.Return<Schedule, never, Scope.Scope> {
-  const { kinds, sql } = options
+  const { kinds, sql, wakeUps } = options
 
   const isInTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
 
   /** Ids that had a stream before. */
-  const insert = Effect.fnUntraced(function* (batch: ReadonlyArray<NewTask>, ids: ReadonlyMap<string, number>) {
+  const insert = Effect.fnUntraced(function* (
+    batch: ReadonlyArray<NewTask>,
+    ids: ReadonlyMap<string, number>,
+    told: Told | null = null
+  ) {
     const tasks = sortedById(batch)
     const isExpiring = tasks.some(({ expiresAtMs }) => expiresAtMs !== undefined && expiresAtMs !== null)
     const parameters = [
@@ -45,7 +49,11 @@ export const make = Effect.fnUntraced(function* (options: {
     // A statement that fails takes the transaction it is in with it.
     const [row] = (yield* isInTransaction)
       ? yield* tolerant
-      : yield* Effect.catchIf(sql.unsafe<Appended>(scheduleNewSql(isExpiring), parameters), isTaken, () => tolerant)
+      : yield* Effect.catchIf(
+          sql.unsafe<Appended>(scheduleNewSql(isExpiring), [...parameters, told]),
+          isTaken,
+          () => tolerant
+        )
     if (row?.appended_count === tasks.length) return []
     // Some id has a stream already: by an earlier try of this request, or by somebody who named the same occurrence.
     const mine = yield* confirm(sql, tasks)
@@ -93,13 +101,16 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const run = Effect.fnUntraced(function* (batch: ReadonlyArray<NewTask>) {
     const ids = yield* kinds.idsOf(batch.map((task) => task.kind))
-    const answers: ReadonlyMap<string, Scheduled> = batch.some((task) => task.key !== null)
-      ? yield* sql.withTransaction(insertKeyed(batch, ids))
-      : new Map((yield* insert(batch, ids)).map((taskId) => [taskId, { _tag: "Existing", taskId }]))
     const earliestDueAtMs = batch.reduce((earliest, task) => Math.min(earliest, task.dueAtMs), Infinity)
     const [kind, ...otherKinds] = ids.keys()
     const onlyKind = otherKinds.length === 0 ? kind : undefined
-    yield* sql.afterCommit(Effect.sync(() => options.scheduled(earliestDueAtMs, onlyKind)))
+    const isKeyed = batch.some((task) => task.key !== null)
+    const told = isKeyed || (yield* isInTransaction) ? null : wakeUps.told(earliestDueAtMs, onlyKind)
+    const answers: ReadonlyMap<string, Scheduled> = isKeyed
+      ? yield* sql.withTransaction(insertKeyed(batch, ids))
+      : new Map((yield* insert(batch, ids, told)).map((taskId) => [taskId, { _tag: "Existing", taskId }]))
+    // A repeat that found its ids taken has told nobody, and need not: the first try did, or the next poll will.
+    yield* sql.afterCommit(Effect.sync(() => wakeUps.scheduled(earliestDueAtMs, onlyKind, told)))
     return batch.map((task): Scheduled => answers.get(task.taskId) ?? { _tag: "Created", taskId: task.taskId })
   })
 

@@ -1,5 +1,6 @@
 import { deathsMaxLimit } from "../../core/deaths.ts"
 import { eventCodes } from "../../core/TaskEvent.ts"
+import { wakeUpChannel } from "./WakeUps.ts"
 import { msFromNow, msOf } from "./parameters.ts"
 import { isNotPaused, pausedKinds } from "./pause.ts"
 
@@ -18,6 +19,12 @@ import { isNotPaused, pausedKinds } from "./pause.ts"
 const { AttemptExpired, AttemptFailed, AttemptReleased, AttemptSnoozed, AttemptStarted, AttemptSucceeded } = eventCodes
 const { ClaimReleased, TaskCancelled, TaskClaimed, TaskDeadLettered, TaskExpired, TaskParked, TaskScheduled } =
   eventCodes
+
+/**
+ * The commit of this statement does not wait for the disk, nor for a standby. For what may be lost with the server, because
+ * nothing was promised by it: whatever builds on it commits later, waits, and so makes what came before durable too.
+ */
+const commitSoon = `set_config('synchronous_commit', 'off', true)`
 
 /** One instant for a whole statement; read once, so that an event and its projection row never differ by a microsecond. */
 export const now = `now AS MATERIALIZED (SELECT clock_timestamp() AS at)`
@@ -75,10 +82,13 @@ export const scheduleSql = (isExpiring: boolean): string => `WITH ${arrivedOf(is
 /**
  * The same for ids that are new, which is all but a repeat's: it fails as a whole when one is not. Looking for a conflict before
  * each row costs the server a fifth of its time, and a third if due times are spread over 30 partitions (bench/schedule).
+ * Last what other processes are told at the commit, or null.
  */
-export const scheduleNewSql = (isExpiring: boolean): string =>
-  `WITH ${arrivedOf(isExpiring)}, appended AS (${appendArrived(isExpiring)}), ${waitingFrom("arrived")}${isExpiring ? expiringFrom("arrived") : ""}
-  SELECT count(*)::int4 AS appended_count FROM arrived`
+export const scheduleNewSql = (isExpiring: boolean): string => {
+  const told = `${isExpiring ? "$9" : "$8"}::text`
+  return `WITH ${arrivedOf(isExpiring)}, appended AS (${appendArrived(isExpiring)}), ${waitingFrom("arrived")}${isExpiring ? expiringFrom("arrived") : ""}
+  SELECT count(*)::int4 AS appended_count, CASE WHEN ${told} IS NULL THEN NULL ELSE pg_notify('${wakeUpChannel}', ${told}) END AS told FROM arrived`
+}
 
 /** The earliest due time of these lanes behind an instant, within the far bound. */
 const nextDue = (behind: string, farBound: string): string => `SELECT ${msOf("min(d.due_at)")} AS next_due_at_ms
@@ -108,7 +118,8 @@ export const wholeDue: DueTables = ["duetime.due"]
  * empty when it was analyzed, the planner scans the range for every picked row (1,083,500 comparisons and half a second
  * for a claim of 500, PostgreSQL 18). By place alone there is no other way than the place. Every row tells how many were
  * picked: more than were deleted are in a partition that the caller did not name. And when the next task behind the horizon is
- * due, which a statement of its own told before: a round trip in front of everything that is due at once.
+ * due, which a statement of its own told before: a round trip in front of everything that is due at once. A claim that is lost
+ * with the server was never made: its start, which waits for the disk, finds no fence, and the task is due as before.
  * $1 kind ids, $2 priorities (a lane each), $3 low mark, $4 horizon, $5 limit, $6 session, $7 far bound of the next due time.
  */
 export const claimSql = (dueTables: DueTables): string => `WITH candidate AS MATERIALIZED (
@@ -143,7 +154,7 @@ export const claimSql = (dueTables: DueTables): string => `WITH candidate AS MAT
     SELECT task_id, version, ${TaskClaimed}, event_id, (SELECT clock_timestamp()), $6::int4 FROM gone
   )
   SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, version, event_id, deaths, p.count AS picked, n.next_due_at_ms
-  FROM (SELECT count(*)::int4 FROM picked) p CROSS JOIN (${nextDue("$4", "$7")}) n LEFT JOIN gone ON true
+  FROM (SELECT count(*)::int4, ${commitSoon} FROM picked) p CROSS JOIN (${nextDue("$4", "$7")}) n LEFT JOIN gone ON true
   ORDER BY priority, due_at, task_id`
 
 const goneOf = (table: string, index: number): string => `gone_${index} AS (
