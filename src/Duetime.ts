@@ -1,13 +1,13 @@
-import { Clock, Context, Effect, Layer, Result, Schedule } from "effect"
+import { Clock, Context, type Duration, Effect, Layer, Result, Schedule } from "effect"
 import { defaultKindPolicy, jitteredDueAtMs, type KindPolicy } from "./core/KindPolicy.ts"
 import { machine } from "./core/machine.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
-import { toStorable } from "./core/storable.ts"
 import type { Json, TaskEvent } from "./core/TaskEvent.ts"
 import * as TaskId from "./core/TaskId.ts"
-import { InvalidTransition, KeyConflict, type OptionsRejected, PayloadRejected } from "./DuetimeError.ts"
-import { nameOf, rejected } from "./optionValues.ts"
-import { dueOf, type Plan, planOf, type ScheduleOptions, type When } from "./ScheduleOptions.ts"
+import { InvalidTransition, KeyConflict, type OptionsRejected, type PayloadRejected } from "./DuetimeError.ts"
+import { checkedId, isStorable, storablePayload } from "./clientInput.ts"
+import { durationMsOf, isoOf, nameOf, rejected } from "./optionValues.ts"
+import { dueOf, expiryFaultOf, type Plan, planOf, type ScheduleOptions, type When } from "./ScheduleOptions.ts"
 import { Ids } from "./store/Ids.ts"
 import { type DueBeyondHorizon, type StoreUnavailable, TaskNotFound } from "./store/StoreError.ts"
 import {
@@ -20,6 +20,7 @@ import {
   TaskStore,
   type Wish
 } from "./store/TaskStore.ts"
+import { endTimeoutMsDefault, endTimeoutMsMax, make as makeAwaitEnd, type TaskEnd } from "./TaskEnd.ts"
 import { summaryOf, type TaskSummary, type TaskView, viewOf } from "./TaskView.ts"
 
 /**
@@ -55,6 +56,11 @@ export class Duetime extends Context.Service<
     readonly get: (id: string) => Effect.Effect<TaskView, LookUpError>
     /** All events of a task, oldest first. */
     readonly history: (id: string) => Effect.Effect<ReadonlyArray<TaskEvent>, LookUpError>
+    /**
+     * Waits until the task has ended, wherever that happens, and answers how; `Waiting` if it has not within the timeout (default
+     * 30 seconds, 0 only looks, at most a day). One that has just ended is told within a tenth of the time it was awaited, 50 ms to 2 s.
+     */
+    readonly awaitEnd: (id: string, options?: AwaitEndOptions) => Effect.Effect<TaskEnd, LookUpError>
     readonly find: (filter: Find) => Effect.Effect<Found, StoreUnavailable | OptionsRejected>
 
     /** Ends a waiting task. A running one is only asked: it is cancelled if its attempt does not succeed. */
@@ -106,6 +112,8 @@ export type EntryReceipt = Receipt & {
   readonly keyConflict: boolean
 }
 
+export type AwaitEndOptions = { readonly timeout?: Duration.Input | undefined }
+
 export type Find = Omit<FindFilter, "limit"> & {
   /** 1 to 1,000; default 100. */
   readonly limit?: number
@@ -145,18 +153,21 @@ const make = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const ids = yield* Ids
   const payloadBytesMax = yield* PayloadBytesMax
+  const awaitEnd = yield* makeAwaitEnd(store.ends)
   const nowMs = () => Number(clock.currentTimeNanosUnsafe()) / 1e6 + store.clockOffsetMs()
 
   const newTask = ({ payload, plan, policy }: Checked): NewTask => {
     const atMs = nowMs()
     const nominalDueAtMs = plan.dueAtMs(atMs)
     const taskId = TaskId.make(nominalDueAtMs, slotOf(plan), ids.taskBytes())
+    const dueAtMs = jitteredDueAtMs(nominalDueAtMs, taskId, policy.dueJitter)
     return {
       taskId,
       eventId: ids.eventId(),
       kind: policy.kind,
       priority: plan.priority ?? policy.priority,
-      dueAtMs: jitteredDueAtMs(nominalDueAtMs, taskId, policy.dueJitter),
+      dueAtMs,
+      expiresAtMs: plan.expiresAtMs?.(dueAtMs) ?? null,
       key: plan.key,
       keyKeptMs: plan.keyKeptMs,
       payload
@@ -179,6 +190,8 @@ const make = Effect.gen(function* () {
     if (Result.isFailure(payload)) return Result.fail(payload.failure)
     const plan = planOf(options)
     if (Result.isFailure(plan)) return Result.fail(plan.failure)
+    const late = expiryFaultOf(policy, plan.success, options, nowMs())
+    if (late !== null) return Result.fail(late)
     return Result.succeed({ policy, plan: plan.success, payload: payload.success })
   }
 
@@ -208,6 +221,10 @@ const make = Effect.gen(function* () {
     const eventId = ids.eventId()
     const acted = yield* Effect.retry(store.act(taskId, eventId, wish), { ...afterLostAnswer, while: wasLost })
     if (acted._tag === "Done") return summaryOf(acted.state)
+    if (acted.rejection._tag === "TooLate") {
+      const wayOut = "It is never started from then on; schedule a new task instead"
+      return yield* rejected("expiresAt", isoOf(acted.rejection.expiresAtMs), wayOut)
+    }
     const { stage } = acted.state
     const possible = verbs.filter(([tag]) => machine.some(([from, command]) => from === stage && command === tag))
     return yield* new InvalidTransition({
@@ -250,6 +267,11 @@ const make = Effect.gen(function* () {
       return view ?? (yield* new TaskNotFound({ taskId }))
     }),
     history: (id) => Effect.flatMap(checkedId(id), store.history),
+    awaitEnd: Effect.fnUntraced(function* (id, { timeout = endTimeoutMsDefault } = {}) {
+      const taskId = yield* checkedId(id)
+      const limits = { minMs: 0, maxMs: endTimeoutMsMax }
+      return yield* awaitEnd(taskId, yield* Effect.fromResult(durationMsOf("timeout", timeout, limits)))
+    }),
     find: Effect.fnUntraced(function* ({ limit = findLimitDefault, ...filter }) {
       if (!Number.isInteger(limit) || limit < 1 || limit > findLimitMax) {
         return yield* rejected("limit", limit, `Give a whole number from 1 to ${findLimitMax}`)
@@ -284,29 +306,6 @@ const make = Effect.gen(function* () {
     resume: (target) => setPaused(target, false)
   })
 })
-
-const isStorable = (text: string): boolean => Result.isSuccess(toStorable(text))
-
-const storablePayload = (kind: string, encoded: unknown, bytesMax: number): Result.Result<Json, PayloadRejected> => {
-  const stored = toStorable(encoded)
-  if (Result.isFailure(stored)) {
-    const { path, reason } = stored.failure
-    const wayOut = "Give plain JSON: text, finite numbers, booleans, null, arrays and plain objects"
-    return Result.fail(new PayloadRejected({ kind, path, problem: reason, wayOut }))
-  }
-  const bytes = Buffer.byteLength(JSON.stringify(stored.success))
-  if (bytes <= bytesMax) return Result.succeed(stored.success)
-  const problem = `${bytes} bytes of JSON, over the limit of ${bytesMax}`
-  const wayOut = "Store the data elsewhere and put where it is into the payload"
-  return Result.fail(new PayloadRejected({ kind, path: "$", problem, wayOut }))
-}
-
-const checkedId = (id: string): Effect.Effect<TaskId.TaskId, OptionsRejected> => {
-  const taskId = String(id).toLowerCase()
-  return TaskId.isTaskId(taskId)
-    ? Effect.succeed(taskId)
-    : Effect.fail(rejected("id", id, "Give the id that schedule returned, a UUID of version 7"))
-}
 
 const pauseTargetOf = (target: Pausable): Result.Result<PauseTarget, OptionsRejected> => {
   const { kind, queue } = target

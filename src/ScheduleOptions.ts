@@ -1,8 +1,9 @@
 import { type Duration, Predicate, Result } from "effect"
+import type { KindPolicy } from "./core/KindPolicy.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
 import { timestampMsMax } from "./core/TaskId.ts"
 import type { OptionsRejected } from "./DuetimeError.ts"
-import { durationMsOf, type InstantInput, instantMsOf, keyOf, rejected } from "./optionValues.ts"
+import { durationMsOf, type InstantInput, instantMsOf, isoOf, keyOf, rejected } from "./optionValues.ts"
 
 /** When: `in` a span from now or `at` an instant; neither is now. What is past is due now. */
 export type When = {
@@ -22,18 +23,32 @@ export type ExpiringKey = {
   readonly expiresIn: Duration.Input
 }
 
-export type ScheduleOptions = When & {
-  /**
-   * Idempotency key within the kind: scheduling again with the same key and payload answers with the first task, with
-   * another payload it fails with `KeyConflict`. 1 to 512 characters. It is held as long as the task's history, or as
-   * long as an `ExpiringKey` says.
-   */
-  readonly key?: string | ExpiringKey | undefined
-  /** Default: the kind's. */
-  readonly priority?: Priority | undefined
-  /** Tasks with the same one share a slot of the id space, for ownership and sharding. 1 to 512 characters. */
-  readonly orderingKey?: string | undefined
+/** Until when it may start: for tasks that are worthless when late. Give one of the two, or neither: never too late. */
+export type Expiry = {
+  /** So long after the due time, 1 ms to 366 days. */
+  readonly expiresIn?: Duration.Input | undefined
+  /** At this instant, after the due time and at most 366 days after it. As `at`. */
+  readonly expiresAt?: InstantInput | undefined
 }
+
+/**
+ * A task with an expiry that has not started by then, by the database's clock, ends as `expired` and never starts. What has
+ * started goes on; a retry, snooze or anything else that would come later ends it as `expired`, too.
+ */
+export type ScheduleOptions = When &
+  Expiry & {
+    /**
+     * Idempotency key, whose scope is the kind: put what narrows it into it ("tenant-7/order-3"). Wider than a kind it cannot be the same
+     * task: other kinds have other payloads and handlers. Scheduling again with the same key and payload answers with the first task, with
+     * another payload it fails with `KeyConflict`. 1 to 512 characters. It is held as long as the task's history, or as
+     * long as an `ExpiringKey` says.
+     */
+    readonly key?: string | ExpiringKey | undefined
+    /** Default: the kind's. */
+    readonly priority?: Priority | undefined
+    /** Tasks with the same one share a slot of the id space, for ownership and sharding. 1 to 512 characters. */
+    readonly orderingKey?: string | undefined
+  }
 
 /** Options that were read and found in order. */
 export type Plan = {
@@ -42,6 +57,8 @@ export type Plan = {
   readonly keyKeptMs: number | null
   readonly priority: Priority | null
   readonly orderingKey: string | null
+  /** Of the due time, jitter included; null: never. */
+  readonly expiresAtMs: ((dueAtMs: number) => number) | null
 }
 
 // Early returns, and not Result.gen: read for each of a million tasks, its generators were a fifth of scheduling's own time.
@@ -57,6 +74,8 @@ export const planOf = (options: ScheduleOptions): Result.Result<Plan, OptionsRej
   if (Result.isFailure(key)) return Result.fail(key.failure)
   const kept = expiring === null ? notExpiring : durationMsOf("key.expiresIn", expiring.expiresIn, keyKeptLimits)
   if (Result.isFailure(kept)) return Result.fail(kept.failure)
+  const expiresAtMs = expiryOf(options)
+  if (Result.isFailure(expiresAtMs)) return Result.fail(expiresAtMs.failure)
   const orderingKey = optionalKeyOf("orderingKey", options.orderingKey)
   if (Result.isFailure(orderingKey)) return Result.fail(orderingKey.failure)
   return Result.succeed({
@@ -64,8 +83,41 @@ export const planOf = (options: ScheduleOptions): Result.Result<Plan, OptionsRej
     key: key.success,
     keyKeptMs: kept.success,
     priority,
-    orderingKey: orderingKey.success
+    orderingKey: orderingKey.success,
+    expiresAtMs: expiresAtMs.success
   })
+}
+
+/** A year: what may start later than that is not urgent. */
+export const expiresInMsMax = 366 * 86_400_000
+
+const neverExpires: Result.Result<Plan["expiresAtMs"], OptionsRejected> = Result.succeed(null)
+
+const expiryOf = ({ expiresAt, expiresIn }: Expiry): Result.Result<Plan["expiresAtMs"], OptionsRejected> => {
+  if (expiresAt === undefined) {
+    if (expiresIn === undefined) return neverExpires
+    const read = durationMsOf("expiresIn", expiresIn, { minMs: 1, maxMs: expiresInMsMax })
+    return Result.map(read, (inMs) => (dueAtMs: number) => dueAtMs + inMs)
+  }
+  if (expiresIn !== undefined) {
+    return Result.fail(rejected("expiresAt", expiresAt, "Give either `expiresIn` or `expiresAt`, not both"))
+  }
+  return Result.map(instantMsOf("expiresAt", expiresAt), (atMs) => () => Math.floor(atMs))
+}
+
+/** An expiry that leaves no time to start in, whatever the jitter, or too much of it. */
+export const expiryFaultOf = (
+  { dueJitter }: Pick<KindPolicy, "dueJitter">,
+  plan: Plan,
+  { expiresAt }: Expiry,
+  nowMs: number
+): OptionsRejected | null => {
+  if (plan.expiresAtMs === null || expiresAt === undefined) return null
+  const latestDueAtMs = plan.dueAtMs(nowMs) + (dueJitter?.toMs ?? 0)
+  const leftMs = plan.expiresAtMs(latestDueAtMs) - latestDueAtMs
+  if (leftMs > 0 && leftMs <= expiresInMsMax) return null
+  const wayOut = `Give an instant after the latest due time ${isoOf(latestDueAtMs)} and at most 366 days after it`
+  return rejected("expiresAt", expiresAt, wayOut)
 }
 
 /** As long as history is ever kept after the end of a task. */

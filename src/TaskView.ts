@@ -29,6 +29,8 @@ export type TaskView = TaskSummary & {
   readonly lastError: AttemptError | null
   /** Why it is a dead letter, while it is one. */
   readonly deadReason: DeadReason | null
+  /** From when on it is too late to start; null: never. */
+  readonly expiresAt: Date | null
   readonly scheduledAt: Date
   readonly endedAt: Date | null
 }
@@ -52,6 +54,7 @@ export const viewOf = (history: ReadonlyArray<TaskEvent>): TaskView | null => {
   if (state === null || first?._tag !== "TaskScheduled" || last === undefined) return null
   let lastError: AttemptError | null = null
   for (const event of history) {
+    if (event._tag === "TaskExpired" && event.error !== null) lastError = event.error
     if (event._tag === "AttemptFailed" || event._tag === "TaskDeadLettered") lastError = event.error
   }
   return {
@@ -61,6 +64,7 @@ export const viewOf = (history: ReadonlyArray<TaskEvent>): TaskView | null => {
     result: last._tag === "AttemptSucceeded" || last._tag === "TaskReconciled" ? last.result : null,
     lastError,
     deadReason: last._tag === "TaskDeadLettered" ? last.reason : null,
+    expiresAt: state.expiresAtMs === null ? null : dateAt(state.expiresAtMs),
     scheduledAt: dateAt(first.atMs),
     endedAt: isEnded(state.stage) ? dateAt(last.atMs) : null
   }

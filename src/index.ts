@@ -3,6 +3,7 @@ export * as RetryPolicy from "./RetryPolicy.ts"
 export { Duetime, PayloadBytesMax } from "./Duetime.ts"
 export type {
   ActError,
+  AwaitEndOptions,
   EntryReceipt,
   Find,
   Found,
@@ -12,7 +13,8 @@ export type {
   TaskEntry,
   UntypedTask
 } from "./Duetime.ts"
-export type { ExpiringKey, ScheduleOptions, When } from "./ScheduleOptions.ts"
+export type { TaskEnd } from "./TaskEnd.ts"
+export type { Expiry, ExpiringKey, ScheduleOptions, When } from "./ScheduleOptions.ts"
 export type { TaskSummary, TaskView } from "./TaskView.ts"
 export * from "./DuetimeError.ts"
 export * as DuetimeMetrics from "./DuetimeMetrics.ts"

@@ -63,6 +63,10 @@ const readInstant = (input: unknown): number => {
   return Option.match(DateTime.make(input), { onNone: () => Number.NaN, onSome: DateTime.toEpochMillis })
 }
 
+/** An instant in the words of an error message; years that no date has, as milliseconds. */
+export const isoOf = (atMs: number): string =>
+  Option.match(DateTime.make(atMs), { onNone: () => `${atMs} ms`, onSome: DateTime.formatIso })
+
 /** JavaScript reads 31 February as 3 March. */
 const hasDay = (date: string): boolean =>
   Option.exists(DateTime.make(`${date}T00:00:00Z`), (day) => DateTime.formatIsoDateUtc(day) === date)

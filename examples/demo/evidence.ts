@@ -93,7 +93,13 @@ export const readScheduled = Effect.gen(function* () {
     const facts = factsOf(stream)
     if (facts === null) return
     keys.add(`${facts.kind} ${facts.key}`)
-    if (facts.stage === "succeeded" || facts.stage === "dead" || facts.stage === "cancelled") endedCount++
+    if (
+      facts.stage === "succeeded" ||
+      facts.stage === "dead" ||
+      facts.stage === "cancelled" ||
+      facts.stage === "expired"
+    )
+      endedCount++
   })
   return { keys, endedCount }
 })

@@ -51,7 +51,7 @@ export class Progress {
     ended: (_started, stage) => {
       if (stage === "pending") this.retriesCount++
       else if (stage === "dead") this.deadLettersCount++
-      if (stage === "dead" || stage === "succeeded" || stage === "cancelled") this.endedCount++
+      if (stage === "dead" || stage === "succeeded" || stage === "cancelled" || stage === "expired") this.endedCount++
     }
   }
 

@@ -162,7 +162,13 @@ export class Judge {
   }
 }
 
-const endTags = new Set<TaskEvent["_tag"]>(["AttemptSucceeded", "TaskReconciled", "TaskDeadLettered", "TaskCancelled"])
+const endTags = new Set<TaskEvent["_tag"]>([
+  "AttemptSucceeded",
+  "TaskReconciled",
+  "TaskDeadLettered",
+  "TaskCancelled",
+  "TaskExpired"
+])
 
 const isStart = (event: TaskEvent): event is Started => event._tag === "AttemptStarted"
 

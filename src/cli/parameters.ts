@@ -30,10 +30,13 @@ export const priority = Flag.Literals("priority", priorities).pipe(
   Flag.withMetavar("priority")
 )
 
+export const noSpan = (text: string): string =>
+  `${JSON.stringify(text)} is no span; write 500ms, 90s, 5m, 3h, 2d or 1h30m`
+
 export const dueIn = Flag.String("in").pipe(
   Flag.withDescription("Due after this span: 90s, 5m, 3h, 2d, 1h30m, or words like '3 hours'"),
   Flag.withMetavar("span"),
-  Flag.filterMap(millisecondsOf, (text) => `${JSON.stringify(text)} is no span; write 500ms, 90s, 5m, 3h, 2d or 1h30m`),
+  Flag.filterMap(millisecondsOf, noSpan),
   Flag.optional
 )
 

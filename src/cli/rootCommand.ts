@@ -18,6 +18,7 @@ import { schedule } from "./commands/schedule.ts"
 import { task } from "./commands/task.ts"
 import { tasks } from "./commands/tasks.ts"
 import { topics } from "./commands/topics.ts"
+import { wait } from "./commands/wait.ts"
 import { worker } from "./commands/worker.ts"
 
 /** `duetime` and all that can follow it. */
@@ -32,6 +33,7 @@ export const rootCommand = Command.make("duetime").pipe(
   Command.withSubcommands([
     schedule,
     task,
+    wait,
     tasks,
     cancel,
     reschedule,

@@ -31,6 +31,7 @@ export type TaskCommand = { readonly atMs: number; readonly eventId: EventId } &
       readonly kind: string
       readonly priority: Priority
       readonly dueAtMs: number
+      readonly expiresAtMs?: number | null
       readonly key: string | null
       readonly payload: Json
     }
@@ -52,6 +53,8 @@ export type TaskCommand = { readonly atMs: number; readonly eventId: EventId } &
       readonly answer: Reconciliation
       readonly policy: KindPolicy
     }
+  /** Ends what has not started in time. */
+  | { readonly _tag: "ExpireTask" }
   | { readonly _tag: "Cancel"; readonly reason: string | null }
   | { readonly _tag: "Reschedule"; readonly dueAtMs: number }
   | { readonly _tag: "Reprioritise"; readonly priority: Priority }
@@ -69,3 +72,5 @@ export type Rejection =
   | { readonly _tag: "LeaseLost" }
   /** A start before the due time by the database's clock. */
   | { readonly _tag: "TooEarly"; readonly dueAtMs: number }
+  /** A start at or after the instant at which the task expires, or a wish that would make it due then. */
+  | { readonly _tag: "TooLate"; readonly expiresAtMs: number }

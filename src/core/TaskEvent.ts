@@ -30,6 +30,8 @@ export type EventBody =
       readonly priority: Priority
       /** The due time, jitter included. */
       readonly dueAtMs: number
+      /** No attempt starts at or after it; null or absent: never too late. */
+      readonly expiresAtMs?: number | null
       readonly key: string | null
       /** Here and nowhere else. */
       readonly payload: Json
@@ -75,6 +77,8 @@ export type EventBody =
   | { readonly _tag: "TaskReprioritised"; readonly priority: Priority }
   | { readonly _tag: "CancelRequested"; readonly reason: string | null }
   | { readonly _tag: "TaskCancelled"; readonly reason: string | null }
+  /** Too late to start (again); with the failure after which it would have been tried again, if there was one. */
+  | { readonly _tag: "TaskExpired"; readonly error: AttemptError | null }
 
 export type EventTag = EventBody["_tag"]
 
@@ -110,5 +114,6 @@ export const eventCodes = {
   AttemptSucceeded: 30,
   TaskDeadLettered: 31,
   TaskCancelled: 32,
-  TaskReconciled: 33
+  TaskReconciled: 33,
+  TaskExpired: 34
 } as const satisfies Record<EventTag, number>

@@ -3,13 +3,13 @@ import type { EventId, TaskId } from "./TaskId.ts"
 
 /**
  * Where a task stands. `pending` has the status word PENDING, `claimed` and `running` are IN_PROGRESS, the rest
- * have their own word. Each stage but the last two is a projection table of its own.
+ * have their own word. Each stage but the last three is a projection table of its own.
  */
-export const stages = ["pending", "claimed", "running", "parked", "dead", "succeeded", "cancelled"] as const
+export const stages = ["pending", "claimed", "running", "parked", "dead", "succeeded", "cancelled", "expired"] as const
 
 export type Stage = (typeof stages)[number]
 
-export type Status = "PENDING" | "IN_PROGRESS" | "PARKED" | "DEAD" | "SUCCEEDED" | "CANCELLED"
+export type Status = "PENDING" | "IN_PROGRESS" | "PARKED" | "DEAD" | "SUCCEEDED" | "CANCELLED" | "EXPIRED"
 
 export const statusOf: Record<Stage, Status> = {
   pending: "PENDING",
@@ -18,11 +18,15 @@ export const statusOf: Record<Stage, Status> = {
   parked: "PARKED",
   dead: "DEAD",
   succeeded: "SUCCEEDED",
-  cancelled: "CANCELLED"
+  cancelled: "CANCELLED",
+  expired: "EXPIRED"
 }
 
 /** Ended for good, but for a person's redrive of a dead letter. */
-export const isEnded = (stage: Stage): boolean => stage === "succeeded" || stage === "cancelled" || stage === "dead"
+export const isEnded = (stage: Stage): boolean => stage === "dead" || isOver(stage)
+
+/** Ended so that nobody can reopen it: no projection row is left. */
+export const isOver = (stage: Stage): boolean => stage === "succeeded" || stage === "cancelled" || stage === "expired"
 
 /**
  * The right to move a task: version and event id of the claim, then of the start, and of the parking for whoever asks the
@@ -37,6 +41,8 @@ export type TaskState = {
   readonly priority: Priority
   /** When the next attempt should start; of an ended task, when its last one should have. */
   readonly dueAtMs: number
+  /** No attempt starts at or after it; null: the task is never too late. */
+  readonly expiresAtMs: number | null
   /** Version of the last event folded. */
   readonly version: number
   readonly eventId: EventId

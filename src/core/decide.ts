@@ -1,7 +1,7 @@
 import { Result } from "effect"
 import { deathsAfter } from "./deaths.ts"
 import { guards, machine } from "./machine.ts"
-import { delayMsAfter } from "./RetryPolicy.ts"
+import { retryDueAtMs } from "./retryDue.ts"
 import type { Rejection, TaskCommand } from "./TaskCommand.ts"
 import type { AttemptError, EventBody, EventTag, ExpiryReason } from "./TaskEvent.ts"
 import type { Stage, TaskState } from "./TaskState.ts"
@@ -21,15 +21,34 @@ export const decide = (
   if (state !== null && command._tag === "Start" && stage === "claimed" && command.atMs < state.dueAtMs) {
     return Result.fail({ _tag: "TooEarly", dueAtMs: state.dueAtMs })
   }
+  if (state !== null && command._tag === "Start" && stage === "claimed" && isTooLate(state, command.atMs)) {
+    return Result.fail({ _tag: "TooLate", expiresAtMs: state.expiresAtMs })
+  }
   for (const [from, tag, guard, event] of machine) {
     if (from !== stage || tag !== command._tag) continue
     if (state !== null && !guards[guard](state, command)) continue
     if (event === null) return Result.succeed([])
     const body = bodyOf(event, command, state)
-    return body === null ? Result.fail({ _tag: "NotPossible", stage, command: command._tag }) : Result.succeed([body])
+    if (body === null) return Result.fail({ _tag: "NotPossible", stage, command: command._tag })
+    // A wish that nothing could come of. What was to be tried again has its own rows.
+    if (
+      state !== null &&
+      "dueAtMs" in body &&
+      isWish(command) &&
+      isTooLate(state, Math.max(body.dueAtMs, command.atMs))
+    ) {
+      return Result.fail({ _tag: "TooLate", expiresAtMs: state.expiresAtMs })
+    }
+    return Result.succeed([body])
   }
   return Result.fail({ _tag: "NotPossible", stage, command: command._tag })
 }
+
+/** Whether an attempt that starts at the instant would start too late. */
+const isTooLate = (state: TaskState, atMs: number): state is TaskState & { readonly expiresAtMs: number } =>
+  state.expiresAtMs !== null && state.expiresAtMs <= atMs
+
+const isWish = ({ _tag }: TaskCommand): boolean => _tag === "Reschedule" || _tag === "RunNow" || _tag === "Redrive"
 
 const holdsFence = (state: TaskState, fence: { readonly version: number; readonly eventId: string }): boolean =>
   state.fence !== null && state.fence.eventId === fence.eventId && state.fence.version === fence.version
@@ -37,10 +56,13 @@ const holdsFence = (state: TaskState, fence: { readonly version: number; readonl
 /** The body of the event that the table names for this command; null for a pair the table never names. */
 const bodyOf = (event: EventTag, command: TaskCommand, state: TaskState | null): EventBody | null => {
   const attempt = state?.attempt ?? 0
+  const dueAtMs = retryDueAtMs(state, command) ?? command.atMs
+  if (event === "TaskExpired") return { _tag: "TaskExpired", error: command._tag === "Fail" ? command.error : null }
   switch (command._tag) {
     case "Schedule": {
-      const { dueAtMs, key, kind, payload, priority } = command
-      return { _tag: "TaskScheduled", kind, priority, dueAtMs, key, payload }
+      const { dueAtMs, expiresAtMs = null, key, kind, payload, priority } = command
+      const body: EventBody = { _tag: "TaskScheduled", kind, priority, dueAtMs, key, payload }
+      return expiresAtMs === null ? body : { ...body, expiresAtMs }
     }
     case "Claim":
       return { _tag: "TaskClaimed", sessionId: command.sessionId }
@@ -58,8 +80,7 @@ const bodyOf = (event: EventTag, command: TaskCommand, state: TaskState | null):
       return { _tag: "AttemptSucceeded", attempt, result: command.result }
     case "Fail":
       if (event === "AttemptFailed") {
-        const delayMs = command.retryInMs ?? delayMsAfter(command.policy.retry, state?.charged ?? 1, command.eventId)
-        return { _tag: "AttemptFailed", attempt, error: command.error, dueAtMs: Math.ceil(command.atMs + delayMs) }
+        return { _tag: "AttemptFailed", attempt, error: command.error, dueAtMs }
       }
       if (event === "TaskCancelled") return { _tag: "TaskCancelled", reason: command.error.message }
       return {
@@ -71,7 +92,7 @@ const bodyOf = (event: EventTag, command: TaskCommand, state: TaskState | null):
     case "Snooze":
       return event === "TaskCancelled"
         ? { _tag: "TaskCancelled", reason: null }
-        : { _tag: "AttemptSnoozed", attempt, dueAtMs: Math.ceil(command.atMs + command.inMs) }
+        : { _tag: "AttemptSnoozed", attempt, dueAtMs }
     case "Discard":
       return event === "TaskCancelled"
         ? { _tag: "TaskCancelled", reason: command.reason }
@@ -84,11 +105,13 @@ const bodyOf = (event: EventTag, command: TaskCommand, state: TaskState | null):
     case "Release":
       return event === "TaskCancelled"
         ? { _tag: "TaskCancelled", reason: null }
-        : { _tag: "AttemptReleased", attempt, reason: command.reason, dueAtMs: Math.ceil(command.atMs) }
+        : { _tag: "AttemptReleased", attempt, reason: command.reason, dueAtMs }
     case "Expire":
-      return expiryBody(event, command, state, attempt)
+      return expiryBody(event, command, state, attempt, dueAtMs)
     case "Reconcile":
-      return reconciledBody(event, command, state, attempt)
+      return reconciledBody(event, command, attempt, dueAtMs)
+    case "ExpireTask":
+      return null
     case "Cancel":
       return event === "CancelRequested"
         ? { _tag: "CancelRequested", reason: command.reason }
@@ -111,7 +134,8 @@ const expiryBody = (
   event: EventTag,
   command: Extract<TaskCommand, { _tag: "Expire" }>,
   state: TaskState | null,
-  attempt: number
+  attempt: number,
+  dueAtMs: number
 ): EventBody => {
   switch (event) {
     case "ClaimReleased":
@@ -120,10 +144,8 @@ const expiryBody = (
       return { _tag: "TaskParked", attempt, reason: command.reason }
     case "TaskCancelled":
       return { _tag: "TaskCancelled", reason: null }
-    case "AttemptExpired": {
-      const delayMs = delayMsAfter(command.policy.retry, state?.charged ?? 1, command.eventId)
-      return { _tag: "AttemptExpired", attempt, reason: command.reason, dueAtMs: Math.ceil(command.atMs + delayMs) }
-    }
+    case "AttemptExpired":
+      return { _tag: "AttemptExpired", attempt, reason: command.reason, dueAtMs }
     default:
       return state !== null && guards.quarantines(state, command)
         ? { _tag: "TaskDeadLettered", attempt, reason: "quarantined", error: diedWith(deathsAfter(state.deaths)) }
@@ -134,18 +156,16 @@ const expiryBody = (
 /** Done is an end of its own; otherwise the attempt counts as one that has failed. */
 const reconciledBody = (
   event: EventTag,
-  { answer, atMs, eventId, policy }: Extract<TaskCommand, { _tag: "Reconcile" }>,
-  state: TaskState | null,
-  attempt: number
+  { answer }: Extract<TaskCommand, { _tag: "Reconcile" }>,
+  attempt: number,
+  dueAtMs: number
 ): EventBody => {
   if (answer._tag === "Done") return { _tag: "TaskReconciled", attempt, result: answer.result }
   switch (event) {
     case "TaskCancelled":
       return { _tag: "TaskCancelled", reason: null }
-    case "TaskResumed": {
-      const delayMs = delayMsAfter(policy.retry, state?.charged ?? 1, eventId)
-      return { _tag: "TaskResumed", reason: "not-done", dueAtMs: Math.ceil(atMs + delayMs) }
-    }
+    case "TaskResumed":
+      return { _tag: "TaskResumed", reason: "not-done", dueAtMs }
     default:
       return { _tag: "TaskDeadLettered", attempt, reason: "exhausted", error: nothingDone }
   }

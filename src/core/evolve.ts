@@ -50,6 +50,8 @@ export const evolve = (state: TaskState | null, event: TaskEvent): TaskState => 
       return settled({ ...next, deaths: 0 }, "dead")
     case "TaskCancelled":
       return settled({ ...next, deaths: 0 }, "cancelled")
+    case "TaskExpired":
+      return settled({ ...next, deaths: 0 }, "expired")
   }
 }
 
@@ -83,6 +85,7 @@ const born = (event: TaskEvent): TaskState => ({
   kind: event._tag === "TaskScheduled" ? event.kind : "",
   priority: event._tag === "TaskScheduled" ? event.priority : "normal",
   dueAtMs: event._tag === "TaskScheduled" ? event.dueAtMs : event.atMs,
+  expiresAtMs: event._tag === "TaskScheduled" ? (event.expiresAtMs ?? null) : null,
   version: event.version,
   eventId: event.eventId,
   fence: null,

@@ -2,6 +2,7 @@ import { deathsAfter, isQuarantined } from "./deaths.ts"
 import type { CommandTag, TaskCommand } from "./TaskCommand.ts"
 import type { EventTag } from "./TaskEvent.ts"
 import { isExhausted } from "./RetryPolicy.ts"
+import { retryDueAtMs } from "./retryDue.ts"
 import type { Stage, TaskState } from "./TaskState.ts"
 
 /**
@@ -29,24 +30,32 @@ export const machine: ReadonlyArray<Row> = [
 
   ["running", "Succeed", "always", "AttemptSucceeded", "succeeded"],
   ["running", "Fail", "cancelRequested", "TaskCancelled", "cancelled"],
+  ["running", "Fail", "retriesTooLate", "TaskExpired", "expired"],
   ["running", "Fail", "mayRetry", "AttemptFailed", "pending"],
   ["running", "Fail", "always", "TaskDeadLettered", "dead"],
   ["running", "Snooze", "cancelRequested", "TaskCancelled", "cancelled"],
+  ["running", "Snooze", "retriesTooLate", "TaskExpired", "expired"],
   ["running", "Snooze", "always", "AttemptSnoozed", "pending"],
   ["running", "Discard", "cancelRequested", "TaskCancelled", "cancelled"],
   ["running", "Discard", "always", "TaskDeadLettered", "dead"],
   ["running", "Release", "cancelRequested", "TaskCancelled", "cancelled"],
+  ["running", "Release", "retriesTooLate", "TaskExpired", "expired"],
   ["running", "Release", "always", "AttemptReleased", "pending"],
   ["running", "Expire", "parks", "TaskParked", "parked"],
   ["running", "Expire", "cancelRequested", "TaskCancelled", "cancelled"],
   ["running", "Expire", "quarantines", "TaskDeadLettered", "dead"],
+  ["running", "Expire", "retriesTooLate", "TaskExpired", "expired"],
   ["running", "Expire", "mayRetry", "AttemptExpired", "pending"],
   ["running", "Expire", "always", "TaskDeadLettered", "dead"],
 
   ["parked", "Reconcile", "wasDone", "TaskReconciled", "succeeded"],
   ["parked", "Reconcile", "cancelRequested", "TaskCancelled", "cancelled"],
+  ["parked", "Reconcile", "retriesTooLate", "TaskExpired", "expired"],
   ["parked", "Reconcile", "mayRetry", "TaskResumed", "pending"],
   ["parked", "Reconcile", "always", "TaskDeadLettered", "dead"],
+
+  ["pending", "ExpireTask", "isTooLate", "TaskExpired", "expired"],
+  ["claimed", "ExpireTask", "isTooLate", "TaskExpired", "expired"],
 
   ["pending", "Cancel", "always", "TaskCancelled", "cancelled"],
   ["claimed", "Cancel", "always", "TaskCancelled", "cancelled"],
@@ -73,10 +82,16 @@ export const machine: ReadonlyArray<Row> = [
   ["dead", "Redrive", "always", "TaskRedriven", "pending"]
 ]
 
+const mayRetry = (state: TaskState, command: TaskCommand): boolean =>
+  (command._tag === "Fail" && command.retryable && !isExhausted(command.policy.retry, state.charged)) ||
+  ((command._tag === "Expire" || command._tag === "Reconcile") && !isExhausted(command.policy.retry, state.charged))
+
 type Guard =
   | "always"
   | "cancelRequested"
   | "mayRetry"
+  | "retriesTooLate"
+  | "isTooLate"
   | "parks"
   | "quarantines"
   | "wasDone"
@@ -87,9 +102,13 @@ export const guards: Record<Guard, (state: TaskState, command: TaskCommand) => b
   always: () => true,
   cancelRequested: (state) => state.cancelRequested,
   /** Attempts are charged at their start, so `charged` already holds the one that failed. */
-  mayRetry: (state, command) =>
-    (command._tag === "Fail" && command.retryable && !isExhausted(command.policy.retry, state.charged)) ||
-    ((command._tag === "Expire" || command._tag === "Reconcile") && !isExhausted(command.policy.retry, state.charged)),
+  mayRetry: (state, command) => mayRetry(state, command),
+  /** It would be tried again, but not before it expires. */
+  retriesTooLate: (state, command) =>
+    state.expiresAtMs !== null &&
+    (command._tag === "Snooze" || command._tag === "Release" || mayRetry(state, command)) &&
+    (retryDueAtMs(state, command) ?? Number.NEGATIVE_INFINITY) >= state.expiresAtMs,
+  isTooLate: (state, command) => state.expiresAtMs !== null && state.expiresAtMs <= command.atMs,
   /** An interrupted attempt whose effects are unknown: asking comes before cancelling, too. */
   parks: (_, command) => command._tag === "Expire" && command.policy.onInterrupted === "park",
   /** A death, and the last one that the policy allows. */

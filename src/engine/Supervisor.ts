@@ -41,7 +41,21 @@ export const make = Effect.fnUntraced(function* (parts: {
 
   const tick = Effect.gen(function* () {
     const anyExpired = yield* store.anyExpired
-    if (quietTime.looked(monotonicMs(), databaseAheadMs()) && anyExpired) yield* expire
+    const isQuiet = quietTime.looked(monotonicMs(), databaseAheadMs())
+    if (!anyExpired) return
+    if (isQuiet) yield* expire
+    // It is the database's clock alone that says so: no quiet time is needed.
+    yield* expireTasks
+  })
+
+  const expireTasks = Effect.gen(function* () {
+    let count = 0
+    for (let batch = 0; batch < expireBatchesMax; batch++) {
+      const { lookedAtCount, taskIds } = yield* store.expireTasks(expireBatchSizeMax)
+      count += taskIds.length
+      if (lookedAtCount < expireBatchSizeMax) break
+    }
+    if (count > 0) yield* Effect.logInfo(`Ended tasks that expired before they started: ${count}.`)
   })
 
   const expire = Effect.gen(function* () {

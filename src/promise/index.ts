@@ -2,18 +2,39 @@ import { Cause, Effect, Exit, Fiber, Layer, ManagedRuntime } from "effect"
 import type { Priority } from "../core/Priority.ts"
 import type { TaskEvent } from "../core/TaskEvent.ts"
 import { Duetime, Engine, type Ground, type Handlers, layerFromEnv, Worker, type WorkerOptions } from "../index.ts"
-import type { EntryReceipt, Find, Found, Pausable, PayloadKind, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
+import type {
+  AwaitEndOptions,
+  EntryReceipt,
+  Find,
+  Found,
+  Pausable,
+  PayloadKind,
+  Receipt,
+  TaskEntry,
+  UntypedTask
+} from "../Duetime.ts"
 import { type HandlerConflict, OptionsRejected } from "../DuetimeError.ts"
 import type { ScheduleOptions, When } from "../ScheduleOptions.ts"
 import type { HandleOptions, Kind, ReconcileAsync } from "../Task.ts"
+import type { TaskEnd } from "../TaskEnd.ts"
 import type { TaskSummary, TaskView } from "../TaskView.ts"
 import type { AsyncAttempt } from "../worker/Handlers.ts"
 
 export { Schema } from "effect"
 export { layerDev, layerFromEnv, layerKafka, layerMemory, layerPostgres, RetryPolicy, Task } from "../index.ts"
 export * from "../DuetimeError.ts"
-export type { EntryReceipt, Find, Found, Pausable, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
-export type { ExpiringKey, ScheduleOptions, When } from "../ScheduleOptions.ts"
+export type {
+  AwaitEndOptions,
+  EntryReceipt,
+  Find,
+  Found,
+  Pausable,
+  Receipt,
+  TaskEntry,
+  UntypedTask
+} from "../Duetime.ts"
+export type { Expiry, ExpiringKey, ScheduleOptions, When } from "../ScheduleOptions.ts"
+export type { TaskEnd } from "../TaskEnd.ts"
 export type { TaskSummary, TaskView } from "../TaskView.ts"
 export type { Answer, AsyncAttempt, AsyncInterrupted, AsyncSql } from "../worker/Handlers.ts"
 
@@ -40,6 +61,8 @@ export interface Connection extends AsyncDisposable {
   readonly scheduleUntyped: (tasks: ReadonlyArray<UntypedTask>) => Promise<ReadonlyArray<EntryReceipt>>
   readonly get: (id: string) => Promise<TaskView>
   readonly history: (id: string) => Promise<ReadonlyArray<TaskEvent>>
+  /** Answers how the task has ended, or `Waiting` after the timeout: default 30 seconds, at most a day. */
+  readonly awaitEnd: (id: string, options?: AwaitEndOptions) => Promise<TaskEnd>
   readonly find: (filter: Find) => Promise<Found>
   readonly cancel: (id: string, reason?: string) => Promise<TaskSummary>
   readonly reschedule: (id: string, when: When) => Promise<TaskSummary>
@@ -116,6 +139,7 @@ export const connect = async <E = never>(
     scheduleUntyped: (tasks) => ask((duetime) => duetime.scheduleUntyped(tasks)),
     get: (id) => ask((duetime) => duetime.get(id)),
     history: (id) => ask((duetime) => duetime.history(id)),
+    awaitEnd: (id, waitOptions) => ask((duetime) => duetime.awaitEnd(id, waitOptions)),
     find: (filter) => ask((duetime) => duetime.find(filter)),
     cancel: (id, reason) => ask((duetime) => duetime.cancel(id, reason)),
     reschedule: (id, when) => ask((duetime) => duetime.reschedule(id, when)),

@@ -7,7 +7,7 @@ import { CurrentTransaction, MemoryTransaction } from "./memory/MemoryTransactio
 import * as MemorySession from "./MemorySession.ts"
 import { Session } from "./Session.ts"
 import { DueBeyondHorizon, LeaseLost, TaskNotFound } from "./StoreError.ts"
-import { TaskStore } from "./TaskStore.ts"
+import { isEndEvent, TaskStore } from "./TaskStore.ts"
 
 /**
  * The whole port in memory: the same decisions as the database's, on the same machine, driven by Effect's `Clock`
@@ -124,6 +124,7 @@ const makeStore = Effect.fnUntraced(function* (
     }),
     anyExpired: process.run("anyExpired", () => database.anyExpired()),
     expire: (limit) => process.run("expire", () => database.expire(limit, newEventId)),
+    expireTasks: (limit) => process.run("expireTasks", () => database.expireTasks(limit, newEventId)),
     takeParked: (request) => process.run("takeParked", () => database.takeParked(request)),
     reconcile: (request) => process.run("reconcile", () => database.reconcile(request)),
     act: (taskId, eventId, wish) =>
@@ -148,6 +149,13 @@ const makeStore = Effect.fnUntraced(function* (
       Effect.flatMap(
         process.run("history", () => streams.events(taskId)),
         (events) => found(taskId, events)
+      ),
+    ends: (taskIds) =>
+      process.run("ends", () =>
+        [...new Set(taskIds)].flatMap((taskId) => {
+          const last = streams.events(taskId)?.at(-1)
+          return last === undefined ? [] : [{ taskId, end: isEndEvent(last) ? last : null }]
+        })
       ),
     find: (filter) => process.run("find", () => streams.find(filter)),
     streams: (after, limit) => process.run("streams", () => streams.page(after, limit)),

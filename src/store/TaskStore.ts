@@ -3,9 +3,19 @@ import type { DeadLetter } from "../core/DeadLetter.ts"
 import type { KindCaps, KindPolicy } from "../core/KindPolicy.ts"
 import type { Priority } from "../core/Priority.ts"
 import type { Outcome, Reconciliation, Rejection } from "../core/TaskCommand.ts"
-import type { ExpiryReason, Json, ReleaseReason, TaskEvent } from "../core/TaskEvent.ts"
+import type { Json, ReleaseReason, TaskEvent } from "../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../core/TaskId.ts"
 import type { Fence, Stage, TaskState } from "../core/TaskState.ts"
+import type {
+  BacklogRow,
+  Ended,
+  FindFilter,
+  FindPage,
+  KindRecord,
+  Maintained,
+  Parked,
+  StoredStream
+} from "./TaskReads.ts"
 import type { DueBeyondHorizon, LeaseLost, StoreUnavailable, TaskNotFound } from "./StoreError.ts"
 
 /**
@@ -57,7 +67,7 @@ export class TaskStore extends Context.Service<
 
     /**
      * Claimed to running by compare-and-set on the fence, never before due, only while the session's lease lasts. A claim of a
-     * paused kind is `Lost` to it, and stays claimed.
+     * paused kind is `Lost` to it, and stays claimed; so is one of a task that has expired, until `expireTasks`.
      */
     readonly start: (
       sessionId: number,
@@ -72,13 +82,18 @@ export class TaskStore extends Context.Service<
       request: (value: A) => FinishRequest
     ) => Effect.Effect<A, E | LeaseLost | StoreUnavailable, R>
 
-    /** Whether some lease or deadline has passed: a cheap look, for whoever asks each second. */
+    /** Whether some lease, deadline or expiry of a task has passed: a cheap look, for whoever asks each second. */
     readonly anyExpired: Effect.Effect<boolean, StoreUnavailable>
     /**
      * Ends the claims and attempts of dead sessions and of attempts past their deadline. Whether a process has died, or
      * has left its session in order, is told in the event.
      */
     readonly expire: (limit: number) => Effect.Effect<ReadonlyArray<Expired>, StoreUnavailable>
+    /**
+     * Ends tasks that have expired before they started. Answers which, and how many it has looked at: as many as the limit
+     * means that there may be more.
+     */
+    readonly expireTasks: (limit: number) => Effect.Effect<ExpiredTasks, StoreUnavailable>
 
     /**
      * Parked tasks about which the outside is to be asked now, those waiting longest first; of kinds that are not paused. Taking
@@ -116,6 +131,8 @@ export class TaskStore extends Context.Service<
     ) => Effect.Effect<number, E | StoreUnavailable, R>
 
     readonly history: (taskId: TaskId) => Effect.Effect<ReadonlyArray<TaskEvent>, StoreUnavailable | TaskNotFound>
+    /** How these tasks have ended; null: not yet. Tasks without a history are left out. At most `batchSizeMax`. */
+    readonly ends: (taskIds: ReadonlyArray<TaskId>) => Effect.Effect<ReadonlyArray<Ended>, StoreUnavailable>
     readonly find: (filter: FindFilter) => Effect.Effect<FindPage, StoreUnavailable>
     /** Whole streams with their projection rows in id order, for the auditor. */
     readonly streams: (
@@ -148,6 +165,8 @@ export type NewTask = {
   readonly kind: string
   readonly priority: Priority
   readonly dueAtMs: number
+  /** No attempt starts at or after it, whole ms; without: never too late. */
+  readonly expiresAtMs?: number | null
   /** Idempotency key within the kind. */
   readonly key: string | null
   /**
@@ -246,28 +265,7 @@ export type Finished = { readonly _tag: "Recorded"; readonly stage: Stage } | { 
 
 export type Expired = { readonly taskId: TaskId; readonly from: "claimed" | "running"; readonly stage: Stage }
 
-/** A task whose attempt was interrupted, with what is known of that attempt. */
-export type Parked = {
-  readonly taskId: TaskId
-  readonly kind: string
-  readonly priority: Priority
-  readonly payload: Json
-  readonly attempt: number
-  /** When the attempt should have started. */
-  readonly dueAtMs: number
-  readonly startedAtMs: number
-  readonly deadlineAtMs: number
-  /** Of the attempt's start. */
-  readonly attemptFence: Fence
-  readonly parkedAtMs: number
-  readonly reason: ExpiryReason
-  /** Of the parking. */
-  readonly fence: Fence
-  /** This ask included, from 1. */
-  readonly askedCount: number
-  /** Nobody asks after this one. */
-  readonly isLastAsk: boolean
-}
+export type ExpiredTasks = { readonly taskIds: ReadonlyArray<TaskId>; readonly lookedAtCount: number }
 
 export type ReconcileRequest = {
   readonly taskId: TaskId
@@ -289,43 +287,4 @@ export type Acted =
   | { readonly _tag: "Done"; readonly state: TaskState }
   | { readonly _tag: "Rejected"; readonly state: TaskState; readonly rejection: Rejection }
 
-export type FindFilter = {
-  readonly stage: Stage
-  readonly kind?: string | undefined
-  /** Cursor of the page before. */
-  readonly after?: string | undefined
-  /** 1 to 1,000 tasks. */
-  readonly limit: number
-}
-
-export type FindPage = { readonly tasks: ReadonlyArray<TaskState>; readonly next: string | null }
-
-export type StoredStream = {
-  readonly taskId: TaskId
-  readonly events: ReadonlyArray<TaskEvent>
-  /** The projection rows found for the task, each as the part of the state it holds. Ended tasks but dead letters have none. */
-  readonly projections: ReadonlyArray<Projection>
-}
-
-export type Projection = Pick<TaskState, "stage" | "kind" | "priority" | "dueAtMs" | "version" | "attempt" | "charged">
-
-export type KindRecord = {
-  readonly policy: KindPolicy
-  /** Some worker has announced it; otherwise the policy is the default. */
-  readonly known: boolean
-  readonly liveSessions: number
-  /** By itself or by its queue. */
-  readonly isPaused: boolean
-}
-
-export type BacklogRow = {
-  readonly kind: string
-  /** Due and not started. Counted up to a limit, so that a glance at a huge backlog stays cheap. */
-  readonly dueCount: number
-  readonly oldestDueAtMs: number | null
-  readonly inProgressCount: number
-  readonly parkedCount: number
-  readonly deadCount: number
-}
-
-export type Maintained = { readonly made: ReadonlyArray<string>; readonly dropped: ReadonlyArray<string> }
+export * from "./TaskReads.ts"

@@ -51,6 +51,12 @@ const taskAt = Effect.fnUntraced(function* (stage: Stage) {
       yield* verbs.cancel(id)
       return id
     }
+    case "expired": {
+      yield* Duetime.use((duetime) => duetime.pause({ kind: "work" }))
+      const { id } = yield* Work.schedule({}, { in: "1 minute", expiresIn: "1 minute" })
+      yield* TestDuetime.pass("5 minutes")
+      return id
+    }
   }
 })
 
@@ -75,11 +81,12 @@ const table: Record<Stage, Record<keyof typeof verbs, Stage | null>> = {
   parked: { cancel: "cancelled", reschedule: null, reprioritise: null, runNow: "pending", redrive: null },
   dead: { cancel: null, reschedule: null, reprioritise: null, runNow: null, redrive: "pending" },
   succeeded: { cancel: null, reschedule: null, reprioritise: null, runNow: null, redrive: null },
-  cancelled: { cancel: "cancelled", reschedule: null, reprioritise: null, runNow: null, redrive: null }
+  cancelled: { cancel: "cancelled", reschedule: null, reprioritise: null, runNow: null, redrive: null },
+  expired: { cancel: null, reschedule: null, reprioritise: null, runNow: null, redrive: null }
 }
 
 const verbNames = ["cancel", "reschedule", "reprioritise", "runNow", "redrive"] as const
-const stagesOfTable = ["pending", "claimed", "running", "parked", "dead", "succeeded", "cancelled"] as const
+const stagesOfTable = ["pending", "claimed", "running", "parked", "dead", "succeeded", "cancelled", "expired"] as const
 
 describe("wishes", () => {
   for (const stage of stagesOfTable) {

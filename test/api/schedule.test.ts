@@ -102,6 +102,32 @@ describe("a key", () => {
   )
 })
 
+describe("an expiry", () => {
+  itAsks(
+    "counts from the due time, or is an instant, and is shown",
+    Effect.gen(function* () {
+      const inHours = yield* Greet.schedule({ name: "Ada" }, { in: "3 hours", expiresIn: "10 minutes" })
+      const { dueAt, expiresAt } = yield* Duetime.use((duetime) => duetime.get(inHours.id))
+      assert.strictEqual((expiresAt?.getTime() ?? 0) - dueAt.getTime(), 600_000)
+      const at = new Date(dueAt.getTime() + 1)
+      const named = yield* Greet.schedule({ name: "Ada" }, { at: dueAt, expiresAt: at })
+      assert.deepStrictEqual((yield* Duetime.use((duetime) => duetime.get(named.id))).expiresAt, at)
+      const never = yield* Greet.schedule({ name: "Ada" })
+      assert.isNull((yield* Duetime.use((duetime) => duetime.get(never.id))).expiresAt)
+    })
+  )
+
+  itAsks(
+    "is not outlived by rescheduling",
+    Effect.gen(function* () {
+      const { id } = yield* Greet.schedule({ name: "Ada" }, { in: "3 hours", expiresIn: "10 minutes" })
+      const error = yield* Effect.flip(Duetime.use((duetime) => duetime.reschedule(id, { in: "4 hours" })))
+      assert.strictEqual(error._tag, "OptionsRejected")
+      assert.include(error.message, "expiresAt is ")
+    })
+  )
+})
+
 describe("what is refused before anything is stored", () => {
   // JavaScript callers, task files and the terminal give what the types forbid.
   const options: ReadonlyArray<readonly [string, string]> = [
@@ -127,6 +153,13 @@ describe("what is refused before anything is stored", () => {
     ['{ "key": { "key": "k", "expiresIn": -1 } }', "key.expiresIn is -1"],
     ['{ "key": { "key": "k", "expiresIn": "31 days" } }', "key.expiresIn is '31 days'"],
     ['{ "key": ["k"] }', "key is [ 'k' ]"],
+    ['{ "expiresIn": 0 }', "expiresIn is 0"],
+    ['{ "expiresIn": "367 days" }', "expiresIn is '367 days'"],
+    ['{ "expiresAt": "soon" }', "expiresAt is 'soon'"],
+    ['{ "expiresAt": null }', "expiresAt is null"],
+    ['{ "expiresAt": 1 }', "expiresAt is 1"],
+    ['{ "in": "1 hour", "expiresAt": "2999-01-01T00:00:00Z" }', "expiresAt is '2999"],
+    ['{ "expiresIn": 1, "expiresAt": 1 }', "expiresAt is 1"],
     ['{ "orderingKey": "" }', "orderingKey is ''"],
     ['{ "priority": "urgent" }', "priority is 'urgent'"]
   ]

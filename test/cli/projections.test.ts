@@ -16,6 +16,7 @@ import {
   start,
   startedOf,
   stateOf,
+  storeNowMs,
   succeed,
   tagsOf
 } from "../store/contract/world.ts"
@@ -235,15 +236,20 @@ layer(pgStore("embedded"), { excludeTestServices: true, timeout: 120_000 })("pro
       const sql = yield* PgClient.PgClient
       const kind = yield* servedKind()
       const waiting = yield* scheduled(kind)
-      const held = yield* claimed(yield* servedKind())
+      const expiresAtMs = (yield* storeNowMs) + 3_600_000
+      const held = yield* claimed(yield* servedKind(), { expiresAtMs })
+      yield* scheduled(yield* servedKind(), { expiresAtMs })
       const attempt = yield* running(yield* servedKind())
       const parked = yield* staged.parked
       const dead = yield* staged.dead
+      const expiring = yield* sql`SELECT * FROM duetime.expiring ORDER BY task_id`
+      assert.strictEqual(expiring.length, 2)
       yield* sql`UPDATE duetime.dead_letter SET announced_at = 'epoch'`
       const before = yield* sql`SELECT * FROM duetime.in_progress ORDER BY task_id`
-      yield* sql`TRUNCATE duetime.due, duetime.in_progress, duetime.parked, duetime.dead_letter`
+      yield* sql`TRUNCATE duetime.due, duetime.in_progress, duetime.parked, duetime.dead_letter, duetime.expiring`
 
-      assert.include(yield* answer("projections", "rebuild", "--replace"), { status: 0, replacedCount: 5 })
+      assert.include(yield* answer("projections", "rebuild", "--replace"), { status: 0, replacedCount: 6 })
+      assert.deepStrictEqual(yield* sql`SELECT * FROM duetime.expiring ORDER BY task_id`, expiring)
       assert.include(yield* answer("audit"), { status: 0 })
       assert.deepStrictEqual(yield* sql`SELECT * FROM duetime.in_progress ORDER BY task_id`, before)
       assert.deepStrictEqual(yield* sql`SELECT announced_at FROM duetime.dead_letter`, [{ announced_at: null }])

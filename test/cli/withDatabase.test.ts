@@ -131,6 +131,28 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
     })
   )
 
+  it.effect("schedules what is worthless when late, and waits for an end", () =>
+    Effect.gen(function* () {
+      const schedule = (...args: ReadonlyArray<string>) => cli("schedule", "send-code", "--in", "1h", ...args)
+      const id = (yield* schedule("--expires-in", "2m")).stdout.trim()
+      assert.match(normalised((yield* cli("task", id)).stdout), /\n  expires  <instant>\n/)
+      const past = yield* schedule("--expires-at", "2020-01-01T00:00:00Z")
+      assert.match(past.stderr, /^OptionsRejected: expiresAt is '2020-01-01T00:00:00Z'/)
+      assert.strictEqual(past.status, 2)
+
+      const waiting = yield* cli("wait", id, "--timeout", "100ms")
+      assert.deepStrictEqual(
+        { status: waiting.status, stdout: waiting.stdout },
+        { status: 1, stdout: "still waiting\n" }
+      )
+      assert.match(waiting.stderr, /^NotSucceeded: task .* is still waiting/)
+      yield* cli("cancel", id, "--reason", "typed wrong")
+      const ended = yield* runProcess(["wait", id, "--json"], yield* environment)
+      assert.deepStrictEqual(JSON.parse(ended.stdout), { id, end: { _tag: "Cancelled", reason: "typed wrong" } })
+      assert.strictEqual(ended.status, 1)
+    })
+  )
+
   it.effect("does not know a strange id, and does not take for an id what is none", () =>
     Effect.gen(function* () {
       const unknown = yield* cli("task", "019ab1d6-9c00-7a1b-8c2d-0123456789ab")

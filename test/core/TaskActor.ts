@@ -6,7 +6,7 @@ import { defaultKindPolicy, type KindPolicy } from "../../src/core/KindPolicy.ts
 import type { Rejection, TaskCommand } from "../../src/core/TaskCommand.ts"
 import type { TaskEvent } from "../../src/core/TaskEvent.ts"
 import * as TaskId from "../../src/core/TaskId.ts"
-import type { Fence, TaskState } from "../../src/core/TaskState.ts"
+import { isOver, type Fence, type TaskState } from "../../src/core/TaskState.ts"
 
 /** A command without what its moment adds: time, event id and, for the holder of the task, the current fence. */
 export type Intent = TaskCommand extends infer Command
@@ -54,10 +54,15 @@ export class TaskActor {
     return this
   }
 
+  waits(ms: number): this {
+    this.nowMs += ms
+    return this
+  }
+
   /** The stream with the projection a right store would hold. */
   get stream(): AuditedStream {
     const { events, state, taskId } = this
-    const over = state === null || state.stage === "succeeded" || state.stage === "cancelled"
+    const over = state === null || isOver(state.stage)
     return { taskId, events: [...events], projections: over ? [] : [state] }
   }
 
@@ -105,6 +110,7 @@ export const start: Intent = { _tag: "Start", sessionId: 2, timeoutMs: 60_000, d
 export const succeed: Intent = { _tag: "Succeed", result: null }
 export const fail: Intent = { _tag: "Fail", error: { name: "Error", message: "no" }, retryable: true, retryInMs: null }
 export const failForGood: Intent = { ...fail, retryable: false }
+export const expireTask: Intent = { _tag: "ExpireTask" }
 export const snooze: Intent = { _tag: "Snooze", inMs: 0 }
 export const discard: Intent = { _tag: "Discard", reason: "too late" }
 export const release: Intent = { _tag: "Release", reason: "drained" }

@@ -45,7 +45,8 @@ describe("names that are stored", () => {
       AttemptSucceeded: 30,
       TaskDeadLettered: 31,
       TaskCancelled: 32,
-      TaskReconciled: 33
+      TaskReconciled: 33,
+      TaskExpired: 34
     })
   })
 
@@ -56,6 +57,7 @@ describe("names that are stored", () => {
 
 const error = { name: "Error", message: "no" }
 const bodies: ReadonlyArray<EventBody> = [
+  { _tag: "TaskExpired", error },
   { _tag: "TaskScheduled", kind: "k", priority: "low", dueAtMs: startMs, key: null, payload: null },
   { _tag: "TaskClaimed", sessionId: 1 },
   { _tag: "ClaimReleased", reason: "drained" },

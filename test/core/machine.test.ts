@@ -14,6 +14,7 @@ import {
   discard,
   expire,
   expireLeft,
+  expireTask,
   fail,
   fencedTags,
   noFence,
@@ -165,6 +166,50 @@ const expected: Readonly<Record<string, Readonly<Record<string, EventTag | "alre
     RunNow: "TaskCancelled"
   },
   dead: { Redrive: "TaskRedriven" },
+  "pending expiring": {
+    Claim: "TaskClaimed",
+    Cancel: "TaskCancelled",
+    Reschedule: "TaskRescheduled",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so",
+    RunNow: "already so"
+  },
+  "pending too late": {
+    Claim: "TaskClaimed",
+    ExpireTask: "TaskExpired",
+    Cancel: "TaskCancelled",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so",
+    RunNow: "already so"
+  },
+  "claimed too late": {
+    ReleaseClaim: "ClaimReleased",
+    Expire: "ClaimReleased",
+    ExpireTask: "TaskExpired",
+    Cancel: "TaskCancelled",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so",
+    RunNow: "already so"
+  },
+  "running too late": {
+    Succeed: "AttemptSucceeded",
+    Fail: "TaskExpired",
+    "Fail for good": "TaskDeadLettered",
+    Snooze: "TaskExpired",
+    Discard: "TaskDeadLettered",
+    Release: "TaskExpired",
+    Expire: "TaskExpired",
+    Cancel: "CancelRequested",
+    "Reprioritise critical": "TaskReprioritised",
+    "Reprioritise normal": "already so"
+  },
+  "parked too late": {
+    "Reconcile done": "TaskReconciled",
+    "Reconcile not done": "TaskExpired",
+    Cancel: "TaskCancelled"
+  },
+  "dead too late": {},
+  expired: {},
   succeeded: {},
   cancelled: { Cancel: "already so" }
 }
@@ -293,6 +338,42 @@ describe("a start", () => {
   })
 })
 
+describe("a task that expires", () => {
+  const atMs = startMs + 1_000
+  const of = (policy: Partial<KindPolicy> = {}) => new TaskActor(policy).lives(schedule({ expiresAtMs: atMs }))
+  const tagAt = (actor: TaskActor, nowMs: number, intent: Intent) => {
+    actor.nowMs = nowMs - 10
+    const result = actor.does(intent)
+    return Result.isFailure(result) ? result.failure._tag : result.success[0]?._tag
+  }
+
+  it("starts up to its last instant and not in it, and is ended from it on and not before", () => {
+    assert.strictEqual(tagAt(of().lives(claim), atMs - 0.01, start), "AttemptStarted")
+    assert.strictEqual(tagAt(of().lives(claim), atMs, start), "TooLate")
+    assert.strictEqual(tagAt(of(), atMs - 0.01, expireTask), "NotPossible")
+    assert.strictEqual(tagAt(of(), atMs, expireTask), "TaskExpired")
+    assert.strictEqual(tagAt(of().lives(claim), atMs, expireTask), "TaskExpired")
+  })
+
+  it("may succeed however late its attempt ends", () => {
+    assert.strictEqual(tagAt(of().lives(claim, start), atMs + 60_000, succeed), "AttemptSucceeded")
+  })
+
+  it("is tried again only before it expires, and keeps the failure otherwise", () => {
+    const retry = { attemptsMax: 5, delay: { _tag: "Fixed", delayMs: 100 }, jitter: "none" } as const
+    assert.strictEqual(tagAt(of({ retry }).lives(claim, start), atMs - 101, fail), "AttemptFailed")
+    const actor = of({ retry }).lives(claim, start)
+    assert.strictEqual(tagAt(actor, atMs - 100, fail), "TaskExpired")
+    const event = actor.events.at(-1)
+    assert.strictEqual(event?._tag === "TaskExpired" ? event.error?.message : undefined, "no")
+  })
+
+  it("is a dead letter where it would have been one without expiring", () => {
+    const actor = of({ retry: { attemptsMax: 1, delay: { _tag: "Fixed", delayMs: 0 }, jitter: "none" } })
+    assert.strictEqual(tagAt(actor.lives(claim, start), atMs, fail), "TaskDeadLettered")
+  })
+})
+
 describe("what the outside says of a parked attempt", () => {
   const retry = { attemptsMax: 2, delay: { _tag: "Fixed", delayMs: 5_000 }, jitter: "none" } as const
   const parked = () => new TaskActor({ retry, onInterrupted: "park" }).lives(schedule(), claim, start, expire)
@@ -399,6 +480,13 @@ const nameOf = (intent: Intent): string => {
 /** Without the right fence a holder's command has lost its lease; any other is not possible in the stage. */
 const rejectionOf = (intent: Intent, state: TaskState | null) => {
   if (state !== null && fencedTags.has(intent._tag) && state.fence === null) return { _tag: "LeaseLost" as const }
+  const late = { _tag: "TooLate" as const, expiresAtMs: startMs + 1_800_000 }
+  const isExpiring = state !== null && state.expiresAtMs !== null
+  if (isExpiring && intent._tag === "Start" && state.stage === "claimed") return late
+  if (isExpiring && intent._tag === "Reschedule" && (state.stage === "pending" || state.stage === "claimed"))
+    return late
+  if (isExpiring && intent._tag === "RunNow" && state.stage === "parked") return late
+  if (isExpiring && intent._tag === "Redrive" && state.stage === "dead") return late
   if (intent._tag === "Start" && state?.stage === "claimed")
     return { _tag: "TooEarly" as const, dueAtMs: state.dueAtMs }
   return { _tag: "NotPossible" as const, stage: state?.stage ?? "none", command: intent._tag }

@@ -18,6 +18,8 @@ describe("any sequence of commands", () => {
     deathsMax: fc.integer({ min: 1, max: 4 }),
     onInterrupted: fc.constantFrom("retry" as const, "park" as const),
     delayMs: fc.integer({ min: 0, max: 30 }),
+    /** After the due time; null: never. */
+    expiresInMs: fc.option(fc.integer({ min: 1, max: 300 })),
     jitter: fc.constantFrom("full" as const, "none" as const),
     commands: fc.array(fc.tuple(anyIntent, fc.boolean()), { maxLength: 60, size: "max" })
   })
@@ -27,6 +29,7 @@ describe("any sequence of commands", () => {
     commands,
     deathsMax,
     delayMs,
+    expiresInMs,
     jitter,
     onInterrupted
   }: typeof anyLife extends fc.Arbitrary<infer A> ? A : never) => {
@@ -35,7 +38,9 @@ describe("any sequence of commands", () => {
       delay: { _tag: "Exponential", baseMs: delayMs, factor: 2, capMs: 100 },
       jitter
     } as const
-    const actor = new TaskActor({ retry, onInterrupted, deathsMax }).lives(schedule())
+    const actor = new TaskActor({ retry, onInterrupted, deathsMax }).lives(
+      schedule({ expiresAtMs: expiresInMs === null ? null : startMs + expiresInMs })
+    )
     for (const [intent, hasOldFence] of commands) actor.does(intent, hasOldFence ? noFence : undefined)
     return actor
   }

@@ -72,13 +72,16 @@ const meaningOfStage: Record<(typeof stages)[number], string> = {
   parked: "its attempt was interrupted and must not be repeated without a person or a reconciler",
   dead: "a dead letter: out of attempts, not retryable, discarded or quarantined; kept until a person redrives it",
   succeeded: "its handler succeeded",
-  cancelled: "somebody cancelled it"
+  cancelled: "somebody cancelled it",
+  expired: "it has not started before the instant from which on it is worthless"
 }
 
 const meaningOfGuard: Record<(typeof machine)[number][2], string> = {
   always: "",
   cancelRequested: "a cancel was requested during the attempt",
   mayRetry: "the failure may be retried and charged attempts are left",
+  retriesTooLate: "it would be tried again, but not before it expires",
+  isTooLate: "it has expired",
   quarantines: "the worker's process has died, and it is the last death in a row that the policy allows",
   parks: 'the kind says `onInterrupted: "park"`',
   wasDone: "the outside says that the attempt has done its work",
@@ -101,7 +104,7 @@ const edges = (): ReadonlyArray<string> => {
     const edge = `${from === "none" ? "[*]" : from} --> ${to === "same" ? from : to}`
     labels.set(edge, (labels.get(edge) ?? new Set()).add(event))
   }
-  const ends = ["succeeded --> [*]", "cancelled --> [*]"]
+  const ends = ["succeeded --> [*]", "cancelled --> [*]", "expired --> [*]"]
   return [
     ...[...labels].map(([edge, events]) => `  ${edge}: ${[...events].join(", ")}`),
     ...ends.map((end) => `  ${end}`)

@@ -5,6 +5,7 @@ import {
   claim,
   discard,
   expire,
+  expireTask,
   fail,
   failForGood,
   redrive,
@@ -47,8 +48,18 @@ export const reached: ReadonlyArray<readonly [Stage | "none", string, () => Task
   ["parked", "cancel requested", () => parking().lives(schedule(), claim, start, cancel, expire)],
   ["dead", "", () => new TaskActor(atOnce).lives(schedule(), claim, start, discard)],
   ["succeeded", "", () => new TaskActor(atOnce).lives(schedule(), claim, start, succeed)],
+  ["pending", "expiring", () => new TaskActor(atOnce).lives(expiring())],
+  ["pending", "too late", () => new TaskActor(atOnce).lives(expiring()).waits(hourMs)],
+  ["claimed", "too late", () => new TaskActor(atOnce).lives(expiring(), claim).waits(hourMs)],
+  ["running", "too late", () => new TaskActor(atOnce).lives(expiring(), claim, start).waits(hourMs)],
+  ["parked", "too late", () => parking().lives(expiring(), claim, start, expire).waits(hourMs)],
+  ["dead", "too late", () => new TaskActor(atOnce).lives(expiring(), claim, start, discard).waits(hourMs)],
+  ["expired", "", () => new TaskActor(atOnce).lives(expiring()).waits(hourMs).lives(expireTask)],
   ["cancelled", "", () => new TaskActor(atOnce).lives(schedule(), cancel)]
 ]
+
+/** Its last instant is half an hour after it is due. */
+const expiring = () => schedule({ expiresAtMs: startMs + hourMs / 2 })
 
 const parking = () => new TaskActor({ ...atOnce, onInterrupted: "park" })
 
@@ -64,6 +75,7 @@ export const intents: ReadonlyArray<Intent> = [
   discard,
   release,
   expire,
+  expireTask,
   wasDone,
   wasNotDone,
   cancel,

@@ -11,7 +11,9 @@ import { capLaws } from "./contract/capLaws.ts"
 import { claimLaws } from "./contract/claimLaws.ts"
 import { deathLaws } from "./contract/deathLaws.ts"
 import { deadLaws } from "./contract/deadLaws.ts"
+import { endLaws } from "./contract/endLaws.ts"
 import { expireLaws } from "./contract/expireLaws.ts"
+import { expiryLaws } from "./contract/expiryLaws.ts"
 import { faultLaws } from "./contract/faultLaws.ts"
 import { finishLaws } from "./contract/finishLaws.ts"
 import { finishWithLaws } from "./contract/finishWithLaws.ts"
@@ -33,12 +35,14 @@ const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["finish", finishLaws],
   ["finishWith", finishWithLaws],
   ["expire", expireLaws],
+  ["a task that expires", expiryLaws],
   ["deaths", deathLaws],
   ["reconcile", reconcileLaws],
   ["act", actLaws],
   ["pause", pauseLaws],
   ["caps", capLaws],
   ["relaying dead letters", deadLaws],
+  ["ends", endLaws],
   ["reading", readLaws],
   ["lost requests and answers", faultLaws],
   ["large batches", largeBatchLaws]

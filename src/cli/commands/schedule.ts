@@ -5,8 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { answering } from "../Answer.ts"
 import { withClient } from "../connection.ts"
-import { dueAt, dueIn, priority, whenOf } from "../parameters.ts"
+import { dueAt, dueIn, noSpan, priority, whenOf } from "../parameters.ts"
 import { instant } from "../render/time.ts"
+import { millisecondsOf } from "../span.ts"
 
 const kind = Argument.String("kind").pipe(Argument.withDescription("Kind of the task, such as send-reminder"))
 
@@ -26,9 +27,22 @@ const key = Flag.String("key").pipe(
   Flag.optional
 )
 
+const expiresIn = Flag.String("expires-in").pipe(
+  Flag.withDescription("Never start it later than so long after the due time"),
+  Flag.withMetavar("span"),
+  Flag.filterMap(millisecondsOf, noSpan),
+  Flag.optional
+)
+
+const expiresAt = Flag.String("expires-at").pipe(
+  Flag.withDescription("Never start it at or after this instant"),
+  Flag.withMetavar("instant"),
+  Flag.optional
+)
+
 export const schedule = Command.make(
   "schedule",
-  { kind, payload, in: dueIn, at: dueAt, key, priority: Flag.optional(priority) },
+  { kind, payload, in: dueIn, at: dueAt, expiresIn, expiresAt, key, priority: Flag.optional(priority) },
   answering((input) =>
     withClient(({ duetime }) =>
       Effect.gen(function* () {
@@ -37,6 +51,8 @@ export const schedule = Command.make(
             kind: input.kind,
             payload: input.payload,
             ...whenOf(input),
+            expiresIn: Option.getOrUndefined(input.expiresIn),
+            expiresAt: Option.getOrUndefined(input.expiresAt),
             key: Option.getOrUndefined(input.key),
             priority: Option.getOrUndefined(input.priority)
           }

@@ -24,6 +24,7 @@ export const paintStage = (paint: Paint, stage: string, text: string): string =>
     case "parked":
       return paint.bad(text)
     case "cancelled":
+    case "expired":
       return paint.quiet(text)
     default:
       return paint.waiting(text)

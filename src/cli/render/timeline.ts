@@ -24,6 +24,7 @@ export const timeline = (view: TaskView, history: ReadonlyArray<TaskEvent>, pain
     fact("payload", jsonLine(view.payload)),
     ...(view.key === null ? [] : [fact("key", oneLine(view.key))]),
     fact("due", instant(new Date(dueAtMs))),
+    ...(view.expiresAt === null ? [] : [fact("expires", instant(view.expiresAt))]),
     "",
     ...lines.map((line) =>
       [
@@ -125,6 +126,10 @@ const lineOf = (event: TaskEvent, attempts: ReadonlyArray<AttemptRecord>): Omit<
       return { label: "cancel asked", note: oneLine(event.reason ?? "") }
     case "TaskCancelled":
       return { label: "cancelled", note: oneLine(event.reason ?? "") }
+    case "TaskExpired": {
+      const error = event.error === null ? "" : `${oneLine(event.error.name)}: ${oneLine(event.error.message)}`
+      return { label: "too late", note: error, paint: (paint) => paint.bad }
+    }
   }
 }
 

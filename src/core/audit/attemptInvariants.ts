@@ -44,7 +44,7 @@ function* leasesNeverOverlap({ stream }: Walk): Iterable<Finding> {
         yield { version, message: `the deadline ${event.deadlineAtMs} ms lies before the start ${atMs} ms` }
       }
       live = event
-    } else if (endedAttemptOf(event) !== null || event._tag === "TaskCancelled") {
+    } else if (endedAttemptOf(event) !== null || event._tag === "TaskCancelled" || event._tag === "TaskExpired") {
       const expired = event._tag === "AttemptExpired" || event._tag === "TaskParked"
       if (live !== null && expired && event.reason === "deadline" && atMs < live.deadlineAtMs - instantPrecisionMs) {
         yield { version, message: `expired at ${atMs} ms, before the deadline ${live.deadlineAtMs} ms` }
@@ -109,10 +109,25 @@ function* retriesStayWithinBounds(walk: Walk): Iterable<Finding> {
   }
 }
 
-/** No attempt starts before the task is due. */
-function* nothingStartsBeforeDue({ steps }: Walk): Iterable<Finding> {
+/** No attempt starts before the task is due, nor once it has expired; and none expires before its time, but for a retry after it. */
+function* nothingStartsOutOfTime({ steps }: Walk): Iterable<Finding> {
   for (const { before, event } of steps) {
-    if (event._tag !== "AttemptStarted" || before === null) continue
+    if (before === null) continue
+    const { expiresAtMs, stage } = before
+    const leftMs = (expiresAtMs ?? Number.POSITIVE_INFINITY) - event.atMs
+    if (
+      event._tag === "TaskExpired" &&
+      (expiresAtMs === null || ((stage === "pending" || stage === "claimed") && leftMs > instantPrecisionMs))
+    ) {
+      yield { version: event.version, message: `expires ${leftMs} ms before it is too late` }
+    }
+    if (event._tag !== "AttemptStarted") continue
+    if (leftMs < -instantPrecisionMs) {
+      yield {
+        version: event.version,
+        message: `attempt ${event.attempt} starts ${-leftMs} ms after the task has expired`
+      }
+    }
     const earlyMs = before.dueAtMs - event.atMs
     if (earlyMs > instantPrecisionMs) {
       yield { version: event.version, message: `attempt ${event.attempt} starts ${earlyMs} ms before it is due` }
@@ -129,7 +144,11 @@ export const attemptInvariants: ReadonlyArray<Invariant> = [
     check: attemptsStayWithinPolicy
   },
   { id: "S12", sentence: "A retry's delay lies between 0 and its ceiling.", check: retriesStayWithinBounds },
-  { id: "S13", sentence: "No attempt starts before the task is due.", check: nothingStartsBeforeDue }
+  {
+    id: "S13",
+    sentence: "No attempt starts before the task is due, nor once it has expired.",
+    check: nothingStartsOutOfTime
+  }
 ]
 
 /** By the policy: because the attempt failed, ran out, or is known to have done nothing. */

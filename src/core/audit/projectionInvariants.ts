@@ -36,7 +36,8 @@ export const tableOf = {
   parked: "parked",
   dead: "dead_letter",
   succeeded: null,
-  cancelled: null
+  cancelled: null,
+  expired: null
 } as const satisfies Record<Stage, string | null>
 
 /** A row by itself, with all events of the task that it says it is of. */

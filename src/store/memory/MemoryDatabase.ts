@@ -6,7 +6,7 @@ import { priorities, rankOf } from "../../core/Priority.ts"
 import type { TaskCommand } from "../../core/TaskCommand.ts"
 import type { ExpiryReason } from "../../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../../core/TaskId.ts"
-import type { TaskState } from "../../core/TaskState.ts"
+import { isOver, type TaskState } from "../../core/TaskState.ts"
 import { parkingOf } from "../parkingOf.ts"
 import { leaseMsDefault } from "../Session.ts"
 import type {
@@ -16,6 +16,7 @@ import type {
   ClaimedTask,
   ClaimRequest,
   Expired,
+  ExpiredTasks,
   Finished,
   FinishRequest,
   NewTask,
@@ -191,7 +192,12 @@ export class MemoryDatabase {
   anyExpired(): boolean {
     const atMs = this.now()
     const isHeldByTheDead = Array.from(this.streams.holders()).some((id) => !this.sessions.isAlive(id, atMs))
-    return isHeldByTheDead || this.sessions.anyPassed(atMs) || this.streams.overdue(atMs, 1).length > 0
+    return (
+      isHeldByTheDead ||
+      this.sessions.anyPassed(atMs) ||
+      this.streams.overdue(atMs, 1).length > 0 ||
+      this.streams.anyLate(atMs)
+    )
   }
 
   expire(limit: number, eventId: () => EventId): ReadonlyArray<Expired> {
@@ -209,6 +215,15 @@ export class MemoryDatabase {
       expired.push(...this.#expire(overdue, "deadline", atMs, eventId()))
     }
     return expired
+  }
+
+  expireTasks(limit: number, eventId: () => EventId): ExpiredTasks {
+    const atMs = this.now()
+    const late = this.streams.takeLate(atMs, limit)
+    const taskIds = late.filter(
+      (taskId) => this.#apply(taskId, { _tag: "ExpireTask", atMs, eventId: eventId() }) !== null
+    )
+    return { taskIds, lookedAtCount: late.length }
   }
 
   takeParked({
@@ -289,7 +304,7 @@ export class MemoryDatabase {
 
   #isKeyFree({ keptMs, taskId }: KeyHolder): boolean {
     const stage = this.streams.stateOf(taskId)?.stage
-    if (keptMs === null || (stage !== "succeeded" && stage !== "cancelled")) return false
+    if (keptMs === null || stage === undefined || !isOver(stage)) return false
     const endedAtMs = this.streams.events(taskId)?.at(-1)?.atMs
     return endedAtMs !== undefined && endedAtMs + keptMs <= this.now()
   }

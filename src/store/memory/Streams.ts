@@ -1,7 +1,7 @@
 import { evolve, fold } from "../../core/evolve.ts"
 import type { EventBody, Json, TaskEvent } from "../../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../../core/TaskId.ts"
-import type { Stage, TaskState } from "../../core/TaskState.ts"
+import { isOver, type Stage, type TaskState } from "../../core/TaskState.ts"
 import type { FindFilter, FindPage, Projection, StoredStream } from "../TaskStore.ts"
 import { Heap } from "./Heap.ts"
 import { Lanes } from "./Lanes.ts"
@@ -18,6 +18,10 @@ export class Streams {
   #sortedCount = 0
   readonly #held = new Map<number, Set<TaskId>>()
   readonly #deadlines = new Heap<Deadline>((one, other) => one.deadlineAtMs < other.deadlineAtMs)
+  /** Every task that expires, until it has been looked at: nothing that waits later can be past it (`core/machine.ts`). */
+  readonly #expiring = new Heap<{ readonly taskId: TaskId; readonly expiresAtMs: number }>(
+    (one, other) => one.expiresAtMs < other.expiresAtMs
+  )
   readonly #counts = new Map<string, Record<Stage, number>>()
   /** Dead letters not announced yet, the first to die first, with the version of their death. */
   readonly unannounced = new Map<TaskId, number>()
@@ -101,6 +105,22 @@ export class Streams {
     return found
   }
 
+  anyLate(atMs: number): boolean {
+    const head = this.#expiring.peek()
+    return head !== undefined && head.expiresAtMs <= atMs
+  }
+
+  /** Tasks whose instant has passed, each once. */
+  takeLate(atMs: number, limit: number): ReadonlyArray<TaskId> {
+    const taskIds: Array<TaskId> = []
+    for (let head = this.#expiring.peek(); head !== undefined; head = this.#expiring.peek()) {
+      if (head.expiresAtMs > atMs || taskIds.length >= limit) break
+      taskIds.push(head.taskId)
+      this.#expiring.pop()
+    }
+    return taskIds
+  }
+
   count(kind: string, stage: Stage): number {
     return this.#counts.get(kind)?.[stage] ?? 0
   }
@@ -133,6 +153,9 @@ export class Streams {
 
   #reindex(before: TaskState | null, after: TaskState, atMs: number): void {
     const { attempt, deadlineAtMs, dueAtMs, kind, priority, stage, taskId, version } = after
+    if (before === null && after.expiresAtMs !== null) {
+      this.#expiring.push({ taskId, expiresAtMs: after.expiresAtMs })
+    }
     if (before?.stage === "pending") this.lanes.leave(before.kind, before.priority)
     if (stage === "pending") this.lanes.enter(kind, priority, { taskId, dueAtMs, version })
     if (before?.stage === "dead") this.unannounced.delete(taskId)
@@ -195,9 +218,7 @@ const withJson = (event: TaskEvent, record: StreamRecord): TaskEvent => {
 
 const projectionsOf = (state: TaskState): ReadonlyArray<Projection> => {
   const { attempt, charged, dueAtMs, kind, priority, stage, version } = state
-  return stage === "succeeded" || stage === "cancelled"
-    ? []
-    : [{ stage, kind, priority, dueAtMs, version, attempt, charged }]
+  return isOver(stage) ? [] : [{ stage, kind, priority, dueAtMs, version, attempt, charged }]
 }
 
 const noneOf = (): Record<Stage, number> => ({
@@ -207,7 +228,8 @@ const noneOf = (): Record<Stage, number> => ({
   parked: 0,
   dead: 0,
   succeeded: 0,
-  cancelled: 0
+  cancelled: 0,
+  expired: 0
 })
 
 /** Index of the first id greater than `after`, by bisection. */

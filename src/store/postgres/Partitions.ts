@@ -274,13 +274,13 @@ export const nextStep = (attached: ReadonlyArray<Partition>, wanted: ReadonlyArr
   return missing.length === 0 ? null : { kind: "make", make: missing }
 }
 
-const { AttemptSucceeded, TaskCancelled, TaskReconciled } = eventCodes
+const { AttemptSucceeded, TaskCancelled, TaskExpired, TaskReconciled } = eventCodes
 
-/** Streams that go on: everything but what succeeded or was cancelled. Every row that still waits. */
+/** Streams that go on: everything but what succeeded, was cancelled or expired. Every row that still waits. */
 const survivors: Record<Table, (name: string) => string> = {
   event: (name) =>
     `WHERE NOT EXISTS (SELECT 1 FROM duetime.${name} l
-       WHERE l.task_id = p.task_id AND l.type IN (${AttemptSucceeded}, ${TaskReconciled}, ${TaskCancelled}))`,
+       WHERE l.task_id = p.task_id AND l.type IN (${AttemptSucceeded}, ${TaskReconciled}, ${TaskCancelled}, ${TaskExpired}))`,
   due: () => ""
 }
 

@@ -18,7 +18,9 @@ import { make as makeAct } from "./act.ts"
 import { dayMs } from "./byDay.ts"
 import { make as makeClaim } from "./claim.ts"
 import { make as makeClock } from "./DatabaseClock.ts"
+import { make as makeEnds } from "./ends.ts"
 import { make as makeExpire } from "./expire.ts"
+import { make as makeExpireTasks } from "./expireTasks.ts"
 import { keepAliveMs } from "./keepAlive.ts"
 import { make as makeKinds } from "./Kinds.ts"
 import * as Migrations from "./Migrations.ts"
@@ -94,6 +96,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     finish: settle.finish,
     finishWith: makeSettle({ sql: ambient, retryInMsMax, scheduled }).finishWith,
     ...makeExpire({ sql: own, kinds, settle: settle.settle }),
+    expireTasks: makeExpireTasks({ sql: own, kinds, reads }),
     takeParked: makeTakeParked({ sql: own, kinds, reads }),
     reconcile: makeAct({ sql: own, kinds, reads, scheduled }).reconcile,
     act: makeAct({
@@ -105,6 +108,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     pause: makePause({ sql: own, kinds, scheduled }),
     relayDead: makeRelayDead({ sql: own, kinds }),
     history: reads.history,
+    ends: makeEnds({ sql: own, kinds }),
     find: reads.find,
     streams: reads.streams,
     kinds: reads.kinds,

@@ -78,6 +78,7 @@ export const make = (options: {
             ${after.version}, ${after.attempt}, ${after.charged}, ${after.deaths}::int2)`
         return true
       case "cancelled":
+      case "expired":
       case "succeeded":
         return true
       case "dead":
@@ -118,6 +119,7 @@ export const make = (options: {
         )
       case "succeeded":
       case "cancelled":
+      case "expired":
         return true
     }
   })

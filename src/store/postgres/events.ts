@@ -69,6 +69,7 @@ export const toColumns = (body: EventBody): EventColumns => {
         ...none,
         type,
         dueAtMs: body.dueAtMs,
+        deadlineAtMs: body.expiresAtMs ?? null,
         priority: rankOf(body.priority),
         key: body.key,
         data: JSON.stringify(body.payload)
@@ -116,6 +117,8 @@ export const toColumns = (body: EventBody): EventColumns => {
     case "CancelRequested":
     case "TaskCancelled":
       return { ...none, type, data: body.reason === null ? null : JSON.stringify(body.reason) }
+    case "TaskExpired":
+      return { ...none, type, data: body.error === null ? null : JSON.stringify(body.error) }
   }
 }
 
@@ -149,7 +152,8 @@ const bodyOf = (row: EventRow, kindName: (kindId: number) => string): EventBody 
         priority: priorityOf(row.priority ?? 0),
         dueAtMs,
         key: row.key,
-        payload: row.data
+        payload: row.data,
+        ...(row.deadline_at_ms === null ? {} : { expiresAtMs: row.deadline_at_ms })
       }
     case "TaskClaimed":
       return { _tag: tag, sessionId: row.session_id ?? 0 }
@@ -193,6 +197,8 @@ const bodyOf = (row: EventRow, kindName: (kindId: number) => string): EventBody 
     case "CancelRequested":
     case "TaskCancelled":
       return { _tag: tag, reason: typeof row.data === "string" ? row.data : null }
+    case "TaskExpired":
+      return { _tag: tag, error: row.data === null ? null : errorOf(row.data) }
     case undefined:
       // Migrations run before engines; only a hand-edited table or a newer schema can get here.
       throw new Error(

@@ -9,7 +9,7 @@ import type { Kinds } from "./Kinds.ts"
 import { int4 } from "./parameters.ts"
 import { ofCommand, type make as makeSettle } from "./settle.ts"
 import { orUnavailable } from "./sqlErrors.ts"
-import { endSessionsSql, expiredSql, anyExpiredSql } from "./statements.ts"
+import { endSessionsSql, expiredSql, anyExpiredSql } from "./expireStatements.ts"
 
 type ExpiredRow = {
   readonly task_id: string
@@ -80,6 +80,8 @@ const stateOf = (row: ExpiredRow, kind: string): TaskState => ({
   kind,
   priority: priorityOf(row.priority),
   dueAtMs: row.due_at_ms,
+  // The statement that settles looks it up.
+  expiresAtMs: null,
   version: row.version,
   eventId: row.fence_id,
   fence: { version: row.fence_version, eventId: row.fence_id },

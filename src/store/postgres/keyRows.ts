@@ -13,12 +13,12 @@ type FaultRow = {
   readonly holder_id: TaskId | null
 }
 
-const { AttemptSucceeded, TaskCancelled, TaskDeadLettered, TaskReconciled } = eventCodes
+const { AttemptSucceeded, TaskCancelled, TaskDeadLettered, TaskExpired, TaskReconciled } = eventCodes
 
 /** A key lives as long as its task's history; how long it outlives the task's end is nobody's promise, so only the living count. */
 const unheld = `duetime.event e LEFT JOIN duetime.key k ON k.kind_id = e.kind_id AND k.key = e.key
   WHERE e.version = 1 AND e.key IS NOT NULL AND k.task_id IS DISTINCT FROM e.task_id AND NOT EXISTS (
-    SELECT 1 FROM duetime.event l WHERE l.task_id = e.task_id AND l.type IN (${AttemptSucceeded}, ${TaskReconciled}, ${TaskDeadLettered}, ${TaskCancelled}))`
+    SELECT 1 FROM duetime.event l WHERE l.task_id = e.task_id AND l.type IN (${AttemptSucceeded}, ${TaskReconciled}, ${TaskDeadLettered}, ${TaskCancelled}, ${TaskExpired}))`
 
 /** Whose days retention has dropped are forgotten by maintenance, some time later. */
 const orphaned = `duetime.key k WHERE NOT EXISTS (SELECT 1 FROM duetime.event e WHERE e.task_id = k.task_id)

@@ -76,9 +76,10 @@ export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: 
           ORDER BY task_id LIMIT ${filter.limit}`
       case "succeeded":
       case "cancelled":
+      case "expired":
         // No row is kept for what has ended well: the history answers, in the order of its primary key.
         return yield* sql<IdRow>`SELECT e.task_id FROM duetime.event e
-          WHERE e.type = ANY(${int2s(filter.stage === "succeeded" ? succeededCodes : [eventCodes.TaskCancelled])})
+          WHERE e.type = ANY(${int2s(endCodes[filter.stage])})
             AND e.task_id > ${after(filter)}::uuid
             ${kindIds === null ? sql.literal("") : sql`AND EXISTS (SELECT 1 FROM duetime.event s WHERE s.task_id = e.task_id AND s.version = 1 AND s.kind_id = ANY(${int4s(kindIds)}))`}
           ORDER BY e.task_id LIMIT ${filter.limit}`
@@ -243,7 +244,12 @@ const stateOf = (events: ReadonlyArray<TaskEvent> | undefined): ReadonlyArray<Ta
   return state === null ? [] : [state]
 }
 
-const succeededCodes = [eventCodes.AttemptSucceeded, eventCodes.TaskReconciled]
+/** Of the events that end a task so. */
+const endCodes = {
+  succeeded: [eventCodes.AttemptSucceeded, eventCodes.TaskReconciled],
+  cancelled: [eventCodes.TaskCancelled],
+  expired: [eventCodes.TaskExpired]
+}
 
 const lowestId = lowerBoundAt(0)
 

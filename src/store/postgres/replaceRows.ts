@@ -114,6 +114,7 @@ const rowOf = ({ kindId, state }: FoundStream) => {
       fence_version: state.fence?.version ?? null,
       session_id: state.sessionId,
       deadline_at_ms: state.deadlineAtMs,
+      expires_at_ms: state.expiresAtMs,
       status: state.stage === "claimed" ? 1 : 2,
       cancel_requested: state.cancelRequested
     }
@@ -127,12 +128,23 @@ const removeDueSql = `DELETE FROM duetime.due d
 
 const arrivedAt = (table: string): string => `jsonb_to_recordset($1::text::jsonb) AS r (
     in_table text, task_id uuid, kind_id int4, priority int2, due_at_ms float8, version int4, attempt int4, charged int4, deaths int2, fence_id uuid,
-    fence_version int4, session_id int4, deadline_at_ms float8, status int2, cancel_requested bool
+    fence_version int4, session_id int4, deadline_at_ms float8, status int2, cancel_requested bool,
+    expires_at_ms float8
   ) JOIN duetime.event e ON e.task_id = r.task_id AND e.version = r.version WHERE r.in_table = '${table}'`
 
 const dueAt = "to_timestamp(r.due_at_ms / 1000.0)"
 
+/** Of what may still start or be tried again by itself; the history guards the rest. */
+const insertExpiring = (
+  table: "due" | "in_progress"
+): string => `INSERT INTO duetime.expiring (task_id, expires_at, look_at)
+   SELECT r.task_id, to_timestamp(r.expires_at_ms / 1000.0), to_timestamp(r.expires_at_ms / 1000.0)
+   FROM ${arrivedAt(table)} AND r.expires_at_ms IS NOT NULL
+   ON CONFLICT (task_id) DO NOTHING`
+
 const insertStatements = [
+  insertExpiring("due"),
+  insertExpiring("in_progress"),
   `INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged, deaths)
    SELECT r.kind_id, r.priority, ${dueAt}, r.task_id, r.version, r.attempt, r.charged, r.deaths FROM ${arrivedAt("due")}`,
   `INSERT INTO duetime.in_progress (due_at, deadline_at, task_id, fence_id, kind_id, session_id, version, fence_version, attempt,

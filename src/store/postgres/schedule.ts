@@ -9,7 +9,8 @@ import { make as makeGather, type Schedule } from "./gather.ts"
 import type { Kinds } from "./Kinds.ts"
 import { float8s, instants, int2s, int4s, texts, uuids } from "./parameters.ts"
 import { isSqlError, orUnavailable, textOf } from "./sqlErrors.ts"
-import { keyHoldersSql, reserveKeysSql, scheduleNewSql, scheduleSql, takeKeysOverSql } from "./statements.ts"
+import { keyHoldersSql, reserveKeysSql, takeKeysOverSql } from "./keyStatements.ts"
+import { scheduleNewSql, scheduleSql } from "./statements.ts"
 import type { Told, WakeUps } from "./WakeUps.ts"
 
 /** A larger request is a statement of its own. */
@@ -33,6 +34,7 @@ export const make = Effect.fnUntraced(function* (options: {
     told: Told | null = null
   ) {
     const tasks = sortedById(batch)
+    const isExpiring = tasks.some(({ expiresAtMs }) => expiresAtMs !== undefined && expiresAtMs !== null)
     const parameters = [
       uuids(tasks.map((task) => task.taskId)),
       uuids(tasks.map((task) => task.eventId)),
@@ -40,13 +42,18 @@ export const make = Effect.fnUntraced(function* (options: {
       int2s(tasks.map((task) => rankOf(task.priority))),
       instants(tasks.map((task) => task.dueAtMs)),
       texts(tasks.map((task) => task.key)),
-      texts(tasks.map((task) => JSON.stringify(task.payload)))
+      texts(tasks.map((task) => JSON.stringify(task.payload))),
+      ...(isExpiring ? [instants(tasks.map((task) => task.expiresAtMs ?? null))] : [])
     ]
-    const tolerant = sql.unsafe<Appended>(scheduleSql, parameters)
+    const tolerant = sql.unsafe<Appended>(scheduleSql(isExpiring), parameters)
     // A statement that fails takes the transaction it is in with it.
     const [row] = (yield* isInTransaction)
       ? yield* tolerant
-      : yield* Effect.catchIf(sql.unsafe<Appended>(scheduleNewSql, [...parameters, told]), isTaken, () => tolerant)
+      : yield* Effect.catchIf(
+          sql.unsafe<Appended>(scheduleNewSql(isExpiring), [...parameters, told]),
+          isTaken,
+          () => tolerant
+        )
     if (row?.appended_count === tasks.length) return []
     // Some id has a stream already: by an earlier try of this request, or by somebody who named the same occurrence.
     const mine = yield* confirm(sql, tasks)

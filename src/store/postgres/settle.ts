@@ -36,7 +36,8 @@ const stageByCode = new Map<number, Stage>([
   [eventCodes.TaskParked, "parked"],
   [eventCodes.AttemptSucceeded, "succeeded"],
   [eventCodes.TaskDeadLettered, "dead"],
-  [eventCodes.TaskCancelled, "cancelled"]
+  [eventCodes.TaskCancelled, "cancelled"],
+  [eventCodes.TaskExpired, "expired"]
 ])
 
 /** Ends claims and attempts: outcomes, releases and, for the supervisor, expiries. */
@@ -200,6 +201,8 @@ const runningState = (started: FinishRequest["started"]): TaskState => ({
   kind: started.kind,
   priority: started.priority,
   dueAtMs: started.dueAtMs,
+  // The statement looks it up.
+  expiresAtMs: null,
   version: started.fence.version,
   eventId: started.fence.eventId,
   fence: started.fence,

@@ -17,7 +17,7 @@ import { isNotPaused, pausedKinds } from "./pause.ts"
  */
 
 const { AttemptExpired, AttemptFailed, AttemptReleased, AttemptSnoozed, AttemptStarted, AttemptSucceeded } = eventCodes
-const { ClaimReleased, TaskCancelled, TaskClaimed, TaskDeadLettered, TaskParked, TaskReconciled, TaskScheduled } =
+const { ClaimReleased, TaskCancelled, TaskClaimed, TaskDeadLettered, TaskExpired, TaskParked, TaskScheduled } =
   eventCodes
 
 /**
@@ -27,7 +27,7 @@ const { ClaimReleased, TaskCancelled, TaskClaimed, TaskDeadLettered, TaskParked,
 const commitSoon = `set_config('synchronous_commit', 'off', true)`
 
 /** One instant for a whole statement; read once, so that an event and its projection row never differ by a microsecond. */
-const now = `now AS MATERIALIZED (SELECT clock_timestamp() AS at)`
+export const now = `now AS MATERIALIZED (SELECT clock_timestamp() AS at)`
 
 /** Asked once per statement, not per row. */
 const sessionLives = (sessionId: string, at: string): string =>
@@ -48,85 +48,47 @@ const columnOf = (
 ): string =>
   `(SELECT e.${column} FROM ${table} e WHERE e.task_id = ${taskId} AND e.version = ${version} AND e.task_id >= ${from}::uuid AND e.task_id < ${to}::uuid)`
 
-const arrived = `arrived AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::int2[], $5::timestamptz[], $6::text[], $7::text[])
-      AS a (task_id, event_id, kind_id, priority, due_at, key, data)
+/** What expires tells so in its event and in a row of its own; the statements for all other tasks know nothing of it. */
+const arrivedOf = (isExpiring: boolean): string => `arrived AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::int2[], $5::timestamptz[], $6::text[], $7::text[]${isExpiring ? ", $8::timestamptz[]" : ""})
+      AS a (task_id, event_id, kind_id, priority, due_at, key, data${isExpiring ? ", expires_at" : ""})
   )`
-const appendArrived = `INSERT INTO duetime.event (task_id, version, type, event_id, at, kind_id, priority, due_at, key, data)
-    SELECT task_id, 1, ${TaskScheduled}, event_id, (SELECT clock_timestamp()), kind_id, priority, due_at, key, data::jsonb FROM arrived`
+const appendArrived = (isExpiring: boolean): string => {
+  const [column, value] = isExpiring ? [", deadline_at", ", expires_at"] : ["", ""]
+  return `INSERT INTO duetime.event (task_id, version, type, event_id, at, kind_id, priority, due_at, key, data${column})
+    SELECT task_id, 1, ${TaskScheduled}, event_id, (SELECT clock_timestamp()), kind_id, priority, due_at, key, data::jsonb${value} FROM arrived`
+}
 const waitingFrom = (rows: string): string => `waiting AS (
     INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged)
     SELECT kind_id, priority, due_at, task_id, 1, 0, 0 FROM ${rows}
   )`
+const expiringFrom = (rows: string): string => `, expiring AS (
+    INSERT INTO duetime.expiring (task_id, expires_at, look_at)
+    SELECT task_id, ${rows === "arrived" ? "expires_at, expires_at" : "deadline_at, deadline_at"} FROM ${rows}
+    WHERE ${rows === "arrived" ? "expires_at" : "deadline_at"} IS NOT NULL
+  )`
 
 /**
  * Answers how many were appended, not which: a thousand ids to send and read back would say what is nearly always true of all.
- * $1 task ids, $2 event ids, $3 kind ids, $4 priorities, $5 due instants, $6 keys, $7 payloads.
+ * $1 task ids, $2 event ids, $3 kind ids, $4 priorities, $5 due instants, $6 keys, $7 payloads; if some expire, $8 when.
  */
-export const scheduleSql = `WITH ${arrived}, appended AS (
-    ${appendArrived}
+export const scheduleSql = (isExpiring: boolean): string => `WITH ${arrivedOf(isExpiring)}, appended AS (
+    ${appendArrived(isExpiring)}
     ON CONFLICT (task_id, version) DO NOTHING
-    RETURNING kind_id, priority, due_at, task_id
-  ), ${waitingFrom("appended")}
+    RETURNING kind_id, priority, due_at, task_id${isExpiring ? ", deadline_at" : ""}
+  ), ${waitingFrom("appended")}${isExpiring ? expiringFrom("appended") : ""}
   SELECT count(*)::int4 AS appended_count FROM appended`
 
 /**
  * The same for ids that are new, which is all but a repeat's: it fails as a whole when one is not. Looking for a conflict before
  * each row costs the server a fifth of its time, and a third if due times are spread over 30 partitions (bench/schedule).
- * $8 what other processes are told at the commit, or null.
+ * Last what other processes are told at the commit, or null.
  */
-export const scheduleNewSql = `WITH ${arrived}, appended AS (${appendArrived}), ${waitingFrom("arrived")}
-  SELECT count(*)::int4 AS appended_count, CASE WHEN $8::text IS NULL THEN NULL ELSE pg_notify('${wakeUpChannel}', $8::text) END AS told FROM arrived`
-
-/**
- * Reserves keys: the first with a key wins, whoever comes second learns the winner. The digest is taken of the jsonb
- * form, so the order of fields and the white space of the payload do not matter.
- * $1 kind ids, $2 keys, $3 task ids, $4 payloads, $5 ms that the keys are kept after the end, or null.
- */
-export const reserveKeysSql = `WITH arrived AS (
-    SELECT kind_id, key, task_id, sha256(convert_to(data::jsonb::text, 'UTF8')) AS digest, kept_ms
-    FROM unnest($1::int4[], $2::text[], $3::uuid[], $4::text[], $5::float8[]) AS a (kind_id, key, task_id, data, kept_ms)
-    ORDER BY kind_id, key
-  ), reserved AS (
-    INSERT INTO duetime.key (kind_id, key, task_id, digest, kept_ms)
-    SELECT kind_id, key, task_id, digest, kept_ms FROM arrived
-    ON CONFLICT (kind_id, key) DO NOTHING
-    RETURNING task_id
-  )
-  SELECT task_id FROM reserved`
-
-/**
- * Takes keys over from holders that have ended so long ago as their keys were to be kept. An end (but for a dead letter, which
- * may be redriven and counts as alive) is final, so whoever sees it is right; of several that do, the first finds the holder
- * that it names. The rows are locked in the order of the reservation. Same parameters, and $6 the holders.
- */
-export const takeKeysOverSql = `WITH arrived AS (
-    SELECT DISTINCT ON (kind_id, key) a.*
-    FROM unnest($1::int4[], $2::text[], $3::uuid[], $4::text[], $5::float8[], $6::uuid[]) WITH ORDINALITY
-      AS a (kind_id, key, task_id, data, kept_ms, holder_id, place)
-    ORDER BY kind_id, key, place
-  ), free AS MATERIALIZED (
-    SELECT k.kind_id, k.key, a.task_id, a.data, a.kept_ms
-    FROM duetime.key k JOIN arrived a ON k.kind_id = a.kind_id AND k.key = a.key AND k.task_id = a.holder_id
-    WHERE EXISTS (
-      SELECT FROM duetime.event e
-      WHERE e.task_id = k.task_id AND e.type IN (${AttemptSucceeded}, ${TaskCancelled}, ${TaskReconciled})
-        AND e.at + k.kept_ms * interval '1 millisecond' <= clock_timestamp()
-    )
-    ORDER BY k.kind_id, k.key
-    FOR UPDATE OF k
-  )
-  UPDATE duetime.key k
-  SET task_id = f.task_id, digest = sha256(convert_to(f.data::jsonb::text, 'UTF8')), kept_ms = f.kept_ms, made_at = clock_timestamp()
-  FROM free f
-  WHERE k.kind_id = f.kind_id AND k.key = f.key
-  RETURNING f.task_id`
-
-/** Who holds the keys: read after the reservation, when the holders are committed. Same first four parameters. */
-export const keyHoldersSql = `SELECT a.task_id, k.task_id AS holder_id, k.kept_ms IS NOT NULL AS is_expiring,
-    k.digest = sha256(convert_to(a.data::jsonb::text, 'UTF8')) AS same_payload
-  FROM unnest($1::int4[], $2::text[], $3::uuid[], $4::text[]) AS a (kind_id, key, task_id, data)
-  JOIN duetime.key k USING (kind_id, key)`
+export const scheduleNewSql = (isExpiring: boolean): string => {
+  const told = `${isExpiring ? "$9" : "$8"}::text`
+  return `WITH ${arrivedOf(isExpiring)}, appended AS (${appendArrived(isExpiring)}), ${waitingFrom("arrived")}${isExpiring ? expiringFrom("arrived") : ""}
+  SELECT count(*)::int4 AS appended_count, CASE WHEN ${told} IS NULL THEN NULL ELSE pg_notify('${wakeUpChannel}', ${told}) END AS told FROM arrived`
+}
 
 /** The earliest due time of these lanes behind an instant, within the far bound. */
 const nextDue = (behind: string, farBound: string): string => `SELECT ${msOf("min(d.due_at)")} AS next_due_at_ms
@@ -212,6 +174,14 @@ export const claimedBySql = `SELECT task_id, kind_id, priority, ${msOf("due_at")
   ORDER BY priority, due_at LIMIT $3::int4`
 
 /**
+ * Whether the task may still start. The first look is made once per statement, and nearly always the only one: it finds what has
+ * expired and has not been ended yet, a second later at most. So a start costs the same whether or not its task expires.
+ */
+const isInTime = (taskId: string, at: string): string =>
+  `(NOT (SELECT EXISTS (SELECT FROM duetime.expiring l WHERE l.look_at <= ${at}))
+        OR NOT EXISTS (SELECT FROM duetime.expiring x WHERE x.task_id = ${taskId} AND x.expires_at <= ${at}))`
+
+/**
  * For tasks born within one day: the payload is read beside the start, straight from the day's partition where it has
  * one (planning the look-up through the partitioned table took 0.56 ms per start, 3.5 times its execution), otherwise from
  * the table, with a bound on the id that prunes its partitions.
@@ -231,6 +201,7 @@ export const startSql = (eventTable: string): string => `WITH ${now}, wanted AS 
       AND p.due_at <= (SELECT at FROM now)
       AND ${sessionLives("$7", "(SELECT at FROM now)")}
       AND ${isNotPaused("p.kind_id")}
+      AND ${isInTime("p.task_id", "(SELECT at FROM now)")}
     RETURNING p.task_id, p.version, p.fence_id, p.kind_id, p.priority, p.due_at, p.attempt, p.charged, p.deadline_at, w.dispatched_at_ms, (SELECT at FROM now) AS at
   ), appended AS (
     INSERT INTO duetime.event (task_id, version, type, event_id, at, session_id, attempt, deadline_at, dispatched_at)
@@ -254,11 +225,14 @@ export const startedBeforeSql = `SELECT p.task_id, p.fence_version AS version, p
   FROM duetime.in_progress p
   WHERE p.task_id = ANY($1::uuid[])`
 
+const tryAgain = [AttemptFailed, AttemptSnoozed, AttemptReleased, AttemptExpired].join(", ")
+const dueAgain = `CASE WHEN w.due_in_ms IS NULL THEN p.due_at ELSE ${msFromNow("w.due_in_ms")} END`
+
 /**
  * Ends claims and attempts: outcomes, releases and expiries alike. The type and data are what `decide` said without a
  * cancel request; if one stands, everything but a success of a running task becomes TaskCancelled. A due time in ms from
  * now makes the task pending again; null with a pending type keeps the old due time. Only a claim can be released, and only
- * an attempt has an outcome. A death is one more, and any other end of an attempt begins their count anew.
+ * an attempt has an outcome. What would be tried again at or after the instant at which it expires becomes TaskExpired. A death is one more, and any other end of an attempt begins their count anew.
  * $1 task ids, $2 fence ids, $3 fence versions, $4 event ids, $5 types, $6 due in ms, $7 data, $8 data if cancelled.
  */
 export const settleSql = `WITH ${now}, wanted AS (
@@ -269,17 +243,20 @@ export const settleSql = `WITH ${now}, wanted AS (
     WHERE p.task_id = w.task_id AND p.fence_id = w.fence_id AND p.fence_version = w.fence_version
       AND (p.status = 1) = (w.type = ${ClaimReleased})
     RETURNING p.task_id, p.version + 1 AS version, p.kind_id, p.priority, p.attempt, p.charged, p.cancel_requested, w.event_id, w.cancelled_data,
-      CASE WHEN p.cancel_requested AND w.type NOT IN (${AttemptSucceeded}, ${TaskParked}) THEN ${TaskCancelled} ELSE w.type END AS type, w.data,
+      CASE WHEN p.cancel_requested AND w.type NOT IN (${AttemptSucceeded}, ${TaskParked}) THEN ${TaskCancelled}
+        WHEN w.type IN (${tryAgain}) AND (SELECT x.expires_at FROM duetime.expiring x WHERE x.task_id = p.task_id) <= ${dueAgain} THEN ${TaskExpired}
+        ELSE w.type END AS type,
+      CASE WHEN w.type = ${AttemptFailed} THEN w.data END AS expired_data, w.data,
       CASE WHEN w.type = ${ClaimReleased} THEN p.deaths
         WHEN w.type IN (${AttemptExpired}, ${TaskParked}) AND w.data = '"session-lost"' THEN least(p.deaths + 1, ${deathsMaxLimit})
         ELSE 0 END AS deaths,
-      CASE WHEN w.due_in_ms IS NULL THEN p.due_at ELSE ${msFromNow("w.due_in_ms")} END AS due_at, w.due_in_ms IS NOT NULL AS due_changed
+      ${dueAgain} AS due_at, w.due_in_ms IS NOT NULL AS due_changed
   ), appended AS (
     INSERT INTO duetime.event (task_id, version, type, event_id, at, attempt, due_at, data)
     SELECT task_id, version, type, event_id, (SELECT at FROM now),
-      CASE WHEN type NOT IN (${ClaimReleased}, ${TaskCancelled}) THEN attempt END,
-      CASE WHEN due_changed AND type <> ${TaskCancelled} THEN due_at END,
-      (CASE WHEN type = ${TaskCancelled} THEN cancelled_data ELSE data END)::jsonb
+      CASE WHEN type NOT IN (${ClaimReleased}, ${TaskCancelled}, ${TaskExpired}) THEN attempt END,
+      CASE WHEN due_changed AND type NOT IN (${TaskCancelled}, ${TaskExpired}) THEN due_at END,
+      (CASE type WHEN ${TaskCancelled} THEN cancelled_data WHEN ${TaskExpired} THEN expired_data ELSE data END)::jsonb
     FROM gone
   ), waiting AS (
     INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged, deaths)
@@ -304,35 +281,3 @@ export const confirmSql = `SELECT w.event_id, e.type FROM unnest($1::uuid[], $2:
     WHERE f.task_id = w.task_id AND f.event_id = w.event_id AND f.task_id >= $3::uuid AND f.task_id < $4::uuid
     LIMIT 1
   ) e`
-
-/**
- * A session that has been ended is over for good; the condition is checked again on the locked row, so a renewal that came
- * first keeps its session, however late it was.
- */
-export const endSessionsSql = `UPDATE duetime.session SET ended_at = clock_timestamp()
-  WHERE ended_at IS NULL AND lease_until <= clock_timestamp() RETURNING session_id`
-
-const isExpired = `(s.session_id IS NULL OR p.deadline_at <= clock_timestamp())`
-const holders = `duetime.in_progress p LEFT JOIN duetime.session s ON s.session_id = p.session_id AND s.ended_at IS NULL`
-
-/**
- * Whether there may be anything to end: asked every second by every engine, where the statements that end it are four, and the
- * answer is nearly always no.
- */
-export const anyExpiredSql = `SELECT EXISTS (SELECT FROM duetime.session l WHERE l.ended_at IS NULL AND l.lease_until <= clock_timestamp())
-    OR EXISTS (SELECT FROM ${holders} WHERE ${isExpired}) AS any_expired`
-
-/**
- * Claims and attempts whose session has been ended, and attempts past their deadline; locked against their own outcome. A lease
- * that ran out since the sessions were ended may still be renewed, and is none of them. A session that ended before its lease did was
- * left by its process in order. $1 limit.
- */
-export const expiredSql = `SELECT p.task_id, p.fence_id, p.fence_version, p.version, p.kind_id, p.priority, p.status, p.attempt, p.charged, p.deaths,
-    p.cancel_requested, p.session_id, ${msOf("p.due_at")} AS due_at_ms, ${msOf("p.deadline_at")} AS deadline_at_ms,
-    ${msOf("clock_timestamp()")} AS now_ms, s.session_id IS NULL AS session_over,
-    EXISTS (SELECT FROM duetime.session l WHERE l.session_id = p.session_id AND l.ended_at < l.lease_until) AS session_left
-  FROM ${holders}
-  WHERE ${isExpired}
-  ORDER BY p.task_id
-  LIMIT $1::int4
-  FOR UPDATE OF p SKIP LOCKED`

@@ -1,0 +1,35 @@
+import { Effect, Result } from "effect"
+import { toStorable } from "./core/storable.ts"
+import type { Json } from "./core/TaskEvent.ts"
+import * as TaskId from "./core/TaskId.ts"
+import { type OptionsRejected, PayloadRejected } from "./DuetimeError.ts"
+import { rejected } from "./optionValues.ts"
+
+/** What callers of the client give, checked before the store sees it. */
+
+export const isStorable = (text: string): boolean => Result.isSuccess(toStorable(text))
+
+export const storablePayload = (
+  kind: string,
+  encoded: unknown,
+  bytesMax: number
+): Result.Result<Json, PayloadRejected> => {
+  const stored = toStorable(encoded)
+  if (Result.isFailure(stored)) {
+    const { path, reason } = stored.failure
+    const wayOut = "Give plain JSON: text, finite numbers, booleans, null, arrays and plain objects"
+    return Result.fail(new PayloadRejected({ kind, path, problem: reason, wayOut }))
+  }
+  const bytes = Buffer.byteLength(JSON.stringify(stored.success))
+  if (bytes <= bytesMax) return Result.succeed(stored.success)
+  const problem = `${bytes} bytes of JSON, over the limit of ${bytesMax}`
+  const wayOut = "Store the data elsewhere and put where it is into the payload"
+  return Result.fail(new PayloadRejected({ kind, path: "$", problem, wayOut }))
+}
+
+export const checkedId = (id: string): Effect.Effect<TaskId.TaskId, OptionsRejected> => {
+  const taskId = String(id).toLowerCase()
+  return TaskId.isTaskId(taskId)
+    ? Effect.succeed(taskId)
+    : Effect.fail(rejected("id", id, "Give the id that schedule returned, a UUID of version 7"))
+}

@@ -1,0 +1,74 @@
+import { eventCodes } from "../../core/TaskEvent.ts"
+import { msOf } from "./parameters.ts"
+import { now } from "./statements.ts"
+
+/** The supervisor's: leases and deadlines that have passed, and tasks that it has become too late to start. */
+
+/**
+ * A session that has been ended is over for good; the condition is checked again on the locked row, so a renewal that came
+ * first keeps its session, however late it was.
+ */
+export const endSessionsSql = `UPDATE duetime.session SET ended_at = clock_timestamp()
+  WHERE ended_at IS NULL AND lease_until <= clock_timestamp() RETURNING session_id`
+
+const isExpired = `(s.session_id IS NULL OR p.deadline_at <= clock_timestamp())`
+const holders = `duetime.in_progress p LEFT JOIN duetime.session s ON s.session_id = p.session_id AND s.ended_at IS NULL`
+
+/**
+ * Whether there may be anything to end: asked every second by every engine, where the statements that end it are four, and the
+ * answer is nearly always no.
+ */
+export const anyExpiredSql = `SELECT EXISTS (SELECT FROM duetime.session l WHERE l.ended_at IS NULL AND l.lease_until <= clock_timestamp())
+    OR EXISTS (SELECT FROM ${holders} WHERE ${isExpired})
+    OR EXISTS (SELECT FROM duetime.expiring x WHERE x.look_at <= clock_timestamp()) AS any_expired`
+
+/**
+ * Claims and attempts whose session has been ended, and attempts past their deadline; locked against their own outcome. A lease
+ * that ran out since the sessions were ended may still be renewed, and is none of them. A session that ended before its lease did was
+ * left by its process in order. $1 limit.
+ */
+export const expiredSql = `SELECT p.task_id, p.fence_id, p.fence_version, p.version, p.kind_id, p.priority, p.status, p.attempt, p.charged, p.deaths,
+    p.cancel_requested, p.session_id, ${msOf("p.due_at")} AS due_at_ms, ${msOf("p.deadline_at")} AS deadline_at_ms,
+    ${msOf("clock_timestamp()")} AS now_ms, s.session_id IS NULL AS session_over,
+    EXISTS (SELECT FROM duetime.session l WHERE l.session_id = p.session_id AND l.ended_at < l.lease_until) AS session_left
+  FROM ${holders}
+  WHERE ${isExpired}
+  ORDER BY p.task_id
+  LIMIT $1::int4
+  FOR UPDATE OF p SKIP LOCKED`
+
+/** Tasks to look at because they have expired, locked against other supervisors. $1 limit. */
+export const lateSql = `SELECT x.task_id FROM duetime.expiring x
+  WHERE x.look_at <= clock_timestamp()
+  ORDER BY x.look_at
+  LIMIT $1::int4
+  FOR UPDATE SKIP LOCKED`
+
+/**
+ * Ends what waits or is claimed, at the version that was looked at; what was moved since is looked at again.
+ * $1 task ids, $2 event ids, $3 versions, $4 kind ids, $5 priorities, $6 due instants.
+ */
+export const endLateSql = `WITH ${now}, wanted AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::int4[], $5::int2[], $6::timestamptz[])
+      AS w (task_id, event_id, version, kind_id, priority, due_at)
+  ), waiting AS (
+    DELETE FROM duetime.due d USING wanted w
+    WHERE d.kind_id = w.kind_id AND d.priority = w.priority AND d.due_at = w.due_at AND d.task_id = w.task_id AND d.version = w.version
+    RETURNING w.task_id, w.event_id, w.version + 1 AS version
+  ), held AS (
+    DELETE FROM duetime.in_progress p USING wanted w
+    WHERE p.task_id = w.task_id AND p.version = w.version AND p.status = 1
+    RETURNING w.task_id, w.event_id, w.version + 1 AS version
+  ), gone AS (
+    SELECT * FROM waiting UNION ALL SELECT * FROM held
+  ), appended AS (
+    INSERT INTO duetime.event (task_id, version, type, event_id, at)
+    SELECT task_id, version, ${eventCodes.TaskExpired}, event_id, (SELECT at FROM now) FROM gone
+  )
+  SELECT task_id FROM gone`
+
+/** $1 ids of tasks that can never wait again, or that their history guards from now on. */
+export const forgetExpirySql = `DELETE FROM duetime.expiring WHERE task_id = ANY($1::uuid[])`
+
+/** Whether what runs is tried again is asked when its attempt ends. $1 task ids. */
+export const lookAgainSql = `UPDATE duetime.expiring SET look_at = clock_timestamp() + interval '1 minute' WHERE task_id = ANY($1::uuid[])`
