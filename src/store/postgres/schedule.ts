@@ -29,15 +29,7 @@ export const make = Effect.fnUntraced(function* (options: {
   /** Ids that had a stream before. */
   const insert = Effect.fnUntraced(function* (batch: ReadonlyArray<NewTask>, ids: ReadonlyMap<string, number>) {
     const tasks = sortedById(batch)
-    const parameters = [
-      uuids(tasks.map((task) => task.taskId)),
-      uuids(tasks.map((task) => task.eventId)),
-      int4s(tasks.map((task) => ids.get(task.kind))),
-      int2s(tasks.map((task) => rankOf(task.priority))),
-      instants(tasks.map((task) => task.dueAtMs)),
-      texts(tasks.map((task) => task.key)),
-      texts(tasks.map((task) => JSON.stringify(task.payload)))
-    ]
+    const parameters = scheduleParameters(tasks, ids)
     const tolerant = sql.unsafe<Appended>(scheduleSql, parameters)
     // A statement that fails takes the transaction it is in with it.
     const [row] = (yield* isInTransaction)
@@ -120,6 +112,17 @@ export const make = Effect.fnUntraced(function* (options: {
   }
   return schedule
 })
+
+/** Of `scheduleSql`, for a batch sorted by id. */
+export const scheduleParameters = (tasks: ReadonlyArray<NewTask>, kindIds: ReadonlyMap<string, number>) => [
+  uuids(tasks.map((task) => task.taskId)),
+  uuids(tasks.map((task) => task.eventId)),
+  int4s(tasks.map((task) => kindIds.get(task.kind))),
+  int2s(tasks.map((task) => rankOf(task.priority))),
+  instants(tasks.map((task) => task.dueAtMs)),
+  texts(tasks.map((task) => task.key)),
+  texts(tasks.map((task) => JSON.stringify(task.payload)))
+]
 
 type HolderRow = {
   readonly task_id: string
