@@ -287,7 +287,11 @@ const make = Effect.gen(function* () {
 
 const isStorable = (text: string): boolean => Result.isSuccess(toStorable(text))
 
-const storablePayload = (kind: string, encoded: unknown, bytesMax: number): Result.Result<Json, PayloadRejected> => {
+export const storablePayload = (
+  kind: string,
+  encoded: unknown,
+  bytesMax: number
+): Result.Result<Json, PayloadRejected> => {
   const stored = toStorable(encoded)
   if (Result.isFailure(stored)) {
     const { path, reason } = stored.failure

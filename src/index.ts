@@ -12,6 +12,9 @@ export type {
   TaskEntry,
   UntypedTask
 } from "./Duetime.ts"
+export { Recurrences } from "./Recurrences.ts"
+export type { Misfire, RecurrenceOptions, Recurs } from "./RecurrenceOptions.ts"
+export type { FateView, LineView, RecurrenceView } from "./RecurrenceView.ts"
 export type { ExpiringKey, ScheduleOptions, When } from "./ScheduleOptions.ts"
 export type { TaskSummary, TaskView } from "./TaskView.ts"
 export * from "./DuetimeError.ts"
