@@ -10,6 +10,7 @@ export { BrokerRefused, TopicMissing, TopicTooNarrow } from "./broker/BrokerErro
 export {
   DueBeyondHorizon,
   LeaseLost,
+  RecurrenceNotFound,
   SchemaNewer,
   SchemaOutdated,
   ServerTooOld,
@@ -61,6 +62,17 @@ export class KeyConflict extends Schema.TaggedError<KeyConflict>("duetime/KeyCon
   override readonly [Runtime.errorExitCode] = exitCodes.notFoundOrConflict
   override get message(): string {
     return `KeyConflict: the key "${this.key}" of kind "${this.kind}" belongs to task ${this.taskId}, which has another payload; nothing was scheduled. Use another key, or the same payload.`
+  }
+}
+
+/** The name belongs to a recurrence with another definition; nothing was made. */
+export class RecurrenceExists extends Schema.TaggedError<RecurrenceExists>("duetime/RecurrenceExists")(
+  "RecurrenceExists",
+  { name: Schema.String }
+) {
+  override readonly [Runtime.errorExitCode] = exitCodes.notFoundOrConflict
+  override get message(): string {
+    return `RecurrenceExists: the name "${this.name}" belongs to a recurrence that is defined otherwise; nothing was made. Edit that one, or use another name.`
   }
 }
 

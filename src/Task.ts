@@ -24,6 +24,8 @@ import {
 } from "./Duetime.ts"
 import { type HandlerConflict, type KeyConflict, PayloadRejected } from "./DuetimeError.ts"
 import { durationMsOf, nameOf, rejected } from "./optionValues.ts"
+import type { RecurrenceOptions } from "./RecurrenceOptions.ts"
+import { type DefineError, Recurrences } from "./Recurrences.ts"
 import type { ScheduleOptions } from "./ScheduleOptions.ts"
 import {
   type Answer,
@@ -56,6 +58,11 @@ export interface Kind<in out Payload, in out Output = unknown> extends PayloadKi
   readonly scheduleMany: (
     tasks: ReadonlyArray<TaskEntry<Payload>>
   ) => Effect.Effect<ReadonlyArray<EntryReceipt>, ScheduleError, Duetime>
+  /**
+   * The layer that declares a recurrence of this kind: made when it is missing, changed when this declaration is new. See
+   * `Recurrences.declare`; other ways to make and steer one are in `Recurrences`.
+   */
+  readonly recur: (name: string, options: RecurrenceOptions<Payload>) => Layer.Layer<never, DefineError, Recurrences>
   /**
    * The layer that handles this kind in a worker. What the handler needs becomes the layer's requirement; each attempt
    * has a scope of its own. Success is recorded with what the handler returns, a failure is retried by the policy;
@@ -191,6 +198,8 @@ const makeKind = <Payload extends PlainSchema, Output extends PlainSchema>(
     kind: policy.kind,
     schedule: (payload, options) => Duetime.use((duetime) => duetime.schedule(self, payload, options)),
     scheduleMany: (tasks) => Duetime.use((duetime) => duetime.scheduleMany(self, tasks)),
+    recur: (name, options) =>
+      Layer.effectDiscard(Recurrences.use((recurrences) => recurrences.declare(self, name, options))),
     handle,
     handleAsync: (handler, { reconcile } = {}) => {
       checkReconciler(policy, reconcile)

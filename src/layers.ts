@@ -23,6 +23,7 @@ import {
   type EmbeddedPostgresFailed,
   type EmbeddedPostgresUnavailable
 } from "./embedded/EmbeddedPostgres.ts"
+import { Recurrences } from "./Recurrences.ts"
 import * as EngineConfig from "./engine/EngineConfig.ts"
 import * as MemoryStore from "./store/MemoryStore.ts"
 import { keepAliveMs } from "./store/postgres/keepAlive.ts"
@@ -32,6 +33,7 @@ import * as PgProjections from "./store/postgres/PgProjections.ts"
 import * as PgTaskStore from "./store/postgres/PgTaskStore.ts"
 import { unavailable } from "./store/postgres/sqlErrors.ts"
 import type { Projections } from "./store/Projections.ts"
+import type { RecurrenceStore } from "./store/RecurrenceStore.ts"
 import { reopening } from "./store/reopening.ts"
 import { leaseMsDefault, type Session } from "./store/Session.ts"
 import type {
@@ -46,7 +48,11 @@ import type { TaskStore } from "./store/TaskStore.ts"
 import { CommitSql } from "./worker/CommitSql.ts"
 
 /** What engines, workers and clients stand on. */
-export type Ground = Duetime | TaskStore | Session | Broker
+export type Ground = Duetime | Recurrences | TaskStore | RecurrenceStore | Session | Broker
+
+/** What an application asks. */
+const clients = Layer.merge(Duetime.layer, Recurrences.layer)
+
 export type StoreFailure =
   | StoreUnavailable
   | ServerTooOld
@@ -150,7 +156,7 @@ const isUnreachable = (error: SqlError): boolean =>
   error.reason._tag !== "AuthenticationError" && error.reason._tag !== "AuthorizationError"
 
 /** Everything in memory, gone with the process: for tests and for trying things out. */
-export const layerMemory: Layer.Layer<Ground> = Duetime.layer.pipe(
+export const layerMemory: Layer.Layer<Ground> = clients.pipe(
   Layer.provideMerge(Layer.mergeAll(MemoryStore.layer, MemoryBroker.layer))
 )
 
@@ -168,7 +174,7 @@ export const layerPostgres = <E = never>({
   StoreFailure | E,
   PgClient.PgClient
 > =>
-  Layer.mergeAll(Duetime.layer, Layer.effect(CommitSql, PgClient.PgClient)).pipe(
+  Layer.mergeAll(clients, Layer.effect(CommitSql, PgClient.PgClient)).pipe(
     Layer.provideMerge(Layer.mergeAll(PgTaskStore.layer(options), broker))
   )
 
@@ -231,15 +237,17 @@ export const layerDev = (
   )
 
 /** For tools: no session, nothing runs, and a database that cannot be reached is an error at once. */
-export const layerClient: Layer.Layer<Duetime | TaskStore | PgClient.PgClient, StoreFailure | ConfigInvalid> =
-  Layer.unwrap(
-    Effect.map(settings, ({ options, url }) =>
-      Duetime.layer.pipe(
-        Layer.provideMerge(PgTaskStore.layerStore({ ...options, connectionsMax: 2 })),
-        Layer.provideMerge(client(url, 2))
-      )
+export const layerClient: Layer.Layer<
+  Duetime | Recurrences | TaskStore | RecurrenceStore | PgClient.PgClient,
+  StoreFailure | ConfigInvalid
+> = Layer.unwrap(
+  Effect.map(settings, ({ options, url }) =>
+    clients.pipe(
+      Layer.provideMerge(PgTaskStore.layerStore({ ...options, connectionsMax: 2 })),
+      Layer.provideMerge(client(url, 2))
     )
   )
+)
 
 /** For the auditor and the rebuild: events and rows side by side. It asks for no durability, for it acknowledges nothing. */
 export const layerProjections: Layer.Layer<Projections, StoreFailure | ConfigInvalid> = Layer.unwrap(

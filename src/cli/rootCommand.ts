@@ -9,6 +9,7 @@ import { kinds } from "./commands/kinds.ts"
 import { migrate } from "./commands/migrate.ts"
 import { pause } from "./commands/pause.ts"
 import { projections } from "./commands/projections.ts"
+import { recur } from "./commands/recur.ts"
 import { reprioritise } from "./commands/reprioritise.ts"
 import { reschedule } from "./commands/reschedule.ts"
 import { resume } from "./commands/resume.ts"
@@ -39,6 +40,7 @@ export const rootCommand = Command.make("duetime").pipe(
     reschedule,
     reprioritise,
     runNow,
+    recur,
     dead,
     backlog,
     kinds,

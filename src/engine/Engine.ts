@@ -19,6 +19,7 @@
  * - The *poller* claims shortly before the due time, so that drift does not depend on polling, and little at a time, so
  *   that order stays with the database. The *wheel* holds claims until they are due: one OS timer, no fiber per task.
  *   The *dispatcher* publishes hints. A lost hint costs two seconds, a lost engine one lease; a repeated one nothing.
+ * - *Recurrences* are decided ahead, and become tasks like any other.
  * - The *lease* is the session's: what this engine holds when its session is lost belongs to others. It forgets that, and
  *   a task dispatched nevertheless cannot be started.
  * - At the end it stops claiming and gives its claims back, so that others need not wait for the lease to end.
@@ -28,6 +29,7 @@
  */
 import { Context, Effect, Fiber, Layer, Queue, type Scope } from "effect"
 import { Broker } from "../broker/Broker.ts"
+import { RecurrenceStore } from "../store/RecurrenceStore.ts"
 import { Session } from "../store/Session.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import * as Dispatcher from "./Dispatcher.ts"
@@ -37,6 +39,7 @@ import * as Poller from "./Poller.ts"
 import { deadLetterRelay } from "./DeadLetterRelay.ts"
 import { giveBackAll, giveBackWithdrawn } from "./giveBack.ts"
 import * as Outstanding from "./Outstanding.ts"
+import { decideRecurrences } from "./Recurrences.ts"
 import * as Supervisor from "./Supervisor.ts"
 import { TimerWheel } from "./TimerWheel.ts"
 import * as WheelTimer from "./WheelTimer.ts"
@@ -65,15 +68,16 @@ export type EngineStatus = {
 export class Engine extends Context.Service<Engine, { readonly status: () => EngineStatus }>()(
   "duetime/engine/Engine"
 ) {
-  static readonly layer: Layer.Layer<Engine, never, TaskStore | Session | Broker> = Layer.effect(
+  static readonly layer: Layer.Layer<Engine, never, TaskStore | RecurrenceStore | Session | Broker> = Layer.effect(
     Engine,
     Effect.suspend(() => make)
   )
 }
 
-const make: Effect.Effect<Engine["Service"], never, TaskStore | Session | Broker | Scope.Scope> = Effect.gen(
-  function* () {
+const make: Effect.Effect<Engine["Service"], never, TaskStore | RecurrenceStore | Session | Broker | Scope.Scope> =
+  Effect.gen(function* () {
     const store = yield* TaskStore
+    const recurrences = yield* RecurrenceStore
     const session = yield* Session
     const broker = yield* Broker
     const config = yield* EngineConfig
@@ -91,6 +95,7 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | Session | Broker
     yield* Effect.forkScoped(Effect.forever(Effect.map(Queue.takeAll(wakeUps), (dues) => poller.wake(earliest(dues)))))
     yield* Effect.forkScoped(supervisor.supervise)
     yield* Effect.forkScoped(supervisor.maintain)
+    yield* Effect.forkScoped(decideRecurrences({ recurrences, config, nowMs }))
     yield* Effect.forkScoped(dispatcher.republish)
     yield* Effect.forkScoped(giveBackWithdrawn({ directory, wheel, dispatcher, outstanding, nowMs }))
     if (broker.reach === "fleet") yield* Effect.forkScoped(deadLetterRelay({ store, broker }))
@@ -124,8 +129,7 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | Session | Broker
         }))
       })
     }
-  }
-)
+  })
 
 const drain = <E, R>(stop: Effect.Effect<void, E, R>, drainMsMax: number): Effect.Effect<void, never, R> =>
   stop.pipe(

@@ -1,7 +1,18 @@
 import { Cause, Effect, Exit, Fiber, Layer, ManagedRuntime } from "effect"
 import type { Priority } from "../core/Priority.ts"
 import type { TaskEvent } from "../core/TaskEvent.ts"
-import { Duetime, Engine, type Ground, type Handlers, layerFromEnv, Worker, type WorkerOptions } from "../index.ts"
+import {
+  Duetime,
+  Engine,
+  type Ground,
+  type Handlers,
+  layerFromEnv,
+  Recurrences,
+  type RecurrenceOptions,
+  type RecurrenceView,
+  Worker,
+  type WorkerOptions
+} from "../index.ts"
 import type {
   AwaitEndOptions,
   EntryReceipt,
@@ -35,6 +46,7 @@ export type {
 } from "../Duetime.ts"
 export type { Expiry, ExpiringKey, ScheduleOptions, When } from "../ScheduleOptions.ts"
 export type { TaskEnd } from "../TaskEnd.ts"
+export type { FateView, LineView, Misfire, RecurrenceOptions, RecurrenceView, Recurs } from "../index.ts"
 export type { TaskSummary, TaskView } from "../TaskView.ts"
 export type { Answer, AsyncAttempt, AsyncInterrupted, AsyncSql } from "../worker/Handlers.ts"
 
@@ -72,6 +84,9 @@ export interface Connection extends AsyncDisposable {
   readonly pause: (target: Pausable) => Promise<void>
   readonly resume: (target: Pausable) => Promise<void>
 
+  /** Rules that schedule again and again; `declare` is what `kind.recur` does. */
+  readonly recurrences: RecurrencesAsync
+
   /** Adds a handler for `work`. Throws `OptionsRejected` for a reconciler of a kind that does not park. */
   readonly handle: <Payload, Output>(
     kind: Kind<Payload, Output>,
@@ -85,6 +100,20 @@ export interface Connection extends AsyncDisposable {
   readonly work: (options?: WorkOptions) => Promise<void>
   /** Stops working, and closes what was opened. Also done by `await using`. */
   readonly close: () => Promise<void>
+}
+
+type Promised<F> = F extends (...args: infer Args) => Effect.Effect<infer A, unknown>
+  ? (...args: Args) => Promise<A>
+  : never
+type Defining = <Payload>(
+  kind: PayloadKind<Payload>,
+  name: string,
+  options: RecurrenceOptions<Payload>
+) => Promise<RecurrenceView>
+export type RecurrencesAsync = {
+  readonly [Method in keyof Recurrences["Service"]]: Method extends "create" | "declare" | "edit"
+    ? Defining
+    : Promised<Recurrences["Service"][Method]>
 }
 
 export type WorkOptions = WorkerOptions & {
@@ -104,6 +133,8 @@ export const connect = async <E = never>(
     valueOf(await runtime.runPromiseExit(effect))
   const ask = <A>(question: (duetime: Duetime["Service"]) => Effect.Effect<A, unknown>): Promise<A> =>
     run(Duetime.use(question))
+  const recur = <A>(question: (recurrences: Recurrences["Service"]) => Effect.Effect<A, unknown>): Promise<A> =>
+    run(Recurrences.use(question))
 
   const close = async () => {
     await Effect.runPromise(Fiber.interruptAll(working))
@@ -148,6 +179,21 @@ export const connect = async <E = never>(
     redrive: (id) => ask((duetime) => duetime.redrive(id)),
     pause: (target) => ask((duetime) => duetime.pause(target)),
     resume: (target) => ask((duetime) => duetime.resume(target)),
+    recurrences: {
+      create: (kind, name, given) => recur((recurrences) => recurrences.create(kind, name, given)),
+      declare: (kind, name, given) => recur((recurrences) => recurrences.declare(kind, name, given)),
+      edit: (kind, name, given) => recur((recurrences) => recurrences.edit(kind, name, given)),
+      pause: (name) => recur((recurrences) => recurrences.pause(name)),
+      resume: (name) => recur((recurrences) => recurrences.resume(name)),
+      delete: (name) => recur((recurrences) => recurrences.delete(name)),
+      runNow: (name) => recur((recurrences) => recurrences.runNow(name)),
+      get: (name) => recur((recurrences) => recurrences.get(name)),
+      list: (page) => recur((recurrences) => recurrences.list(page)),
+      preview: (name, count) => recur((recurrences) => recurrences.preview(name, count)),
+      previewOf: (rule, count) => recur((recurrences) => recurrences.previewOf(rule, count)),
+      previewOutage: (name, outage) => recur((recurrences) => recurrences.previewOutage(name, outage)),
+      ledger: (name, limit) => recur((recurrences) => recurrences.ledger(name, limit))
+    },
     handle: (kind, handler, handleOptions) => {
       handlers.push(kind.handleAsync(handler, handleOptions))
       return connection

@@ -4,7 +4,9 @@ import { Ids } from "./Ids.ts"
 import * as Database from "./memory/MemoryDatabase.ts"
 import { MemoryProcess, unavailable, type Fault } from "./memory/MemoryProcess.ts"
 import { CurrentTransaction, MemoryTransaction } from "./memory/MemoryTransaction.ts"
+import * as MemoryRecurrenceStore from "./MemoryRecurrenceStore.ts"
 import * as MemorySession from "./MemorySession.ts"
+import { RecurrenceStore } from "./RecurrenceStore.ts"
 import { Session } from "./Session.ts"
 import { DueBeyondHorizon, LeaseLost, TaskNotFound } from "./StoreError.ts"
 import { isEndEvent, TaskStore } from "./TaskStore.ts"
@@ -16,19 +18,22 @@ import { isEndEvent, TaskStore } from "./TaskStore.ts"
  *
  * Each layer is one process with one session. Several of them on one database are a fleet: `layerOn(database)`.
  */
-export const layerOn = (database: Database.MemoryDatabase): Layer.Layer<TaskStore | Session | MemoryControl> =>
+export const layerOn = (
+  database: Database.MemoryDatabase
+): Layer.Layer<TaskStore | RecurrenceStore | Session | MemoryControl> =>
   Layer.effectContext(
     Effect.gen(function* () {
       const process = new MemoryProcess()
       return Context.make(Session, yield* MemorySession.make(database, process)).pipe(
         Context.add(TaskStore, yield* makeStore(database, process)),
+        Context.add(RecurrenceStore, yield* MemoryRecurrenceStore.make(database, process)),
         Context.add(MemoryControl, makeControl(database, process))
       )
     })
   )
 
 /** One process on a database of its own. */
-export const layer: Layer.Layer<TaskStore | Session | MemoryControl> = Layer.unwrap(
+export const layer: Layer.Layer<TaskStore | RecurrenceStore | Session | MemoryControl> = Layer.unwrap(
   Effect.map(Database.make(), layerOn)
 )
 
@@ -48,6 +53,8 @@ export class MemoryControl extends Context.Service<
     readonly leaveSession: (sessionId: number) => Effect.Effect<void>
     /** Makes the next ask about a parked task due at once, if there is one. */
     readonly hastenAsk: (taskId: string) => Effect.Effect<void>
+    /** As if the recurrence had been made, and last decided, so much earlier. */
+    readonly rewind: (recurrence: string, ms: number) => Effect.Effect<void>
     /** One more session, alive for an hour unless killed. */
     readonly openSession: Effect.Effect<number, never, Scope.Scope>
   }
@@ -74,6 +81,7 @@ const makeControl = (database: Database.MemoryDatabase, process: MemoryProcess):
       const parking = database.streams.parked.get(taskId)
       if (parking !== undefined && parking.askAtMs !== null) parking.askAtMs = database.now()
     }),
+  rewind: (recurrence, ms) => Effect.sync(() => database.recurrences.rewind(recurrence, ms)),
   openSession: Effect.acquireRelease(
     Effect.sync(() => database.sessions.open(database.now() + openSessionLeaseMs)),
     (sessionId) => Effect.sync(() => database.sessions.end(sessionId))

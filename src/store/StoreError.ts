@@ -40,6 +40,17 @@ export class TaskNotFound extends Schema.TaggedError<TaskNotFound>("duetime/Task
   }
 }
 
+/** A name that no recurrence has. */
+export class RecurrenceNotFound extends Schema.TaggedError<RecurrenceNotFound>("duetime/RecurrenceNotFound")(
+  "RecurrenceNotFound",
+  { name: Schema.String }
+) {
+  override readonly [Runtime.errorExitCode] = 4
+  override get message(): string {
+    return `RecurrenceNotFound: no recurrence has the name "${this.name}". List them with "duetime recur list", or make it first.`
+  }
+}
+
 /** The claim or attempt is no longer this caller's: it expired, or somebody else moved the task. */
 export class LeaseLost extends Schema.TaggedError<LeaseLost>("duetime/LeaseLost")("LeaseLost", {
   taskId: Schema.String,

@@ -7,6 +7,7 @@ import { isEnded, type Stage, type TaskState } from "../core/TaskState.ts"
 import { Duetime, type LookUpError } from "../Duetime.ts"
 import { defaults, EngineConfig } from "../engine/EngineConfig.ts"
 import { Engine } from "../engine/Engine.ts"
+import { Recurrences } from "../Recurrences.ts"
 import { make as makeDatabase } from "../store/memory/MemoryDatabase.ts"
 import { layerOn } from "../store/MemoryStore.ts"
 import { type StoredStream, TaskStore } from "../store/TaskStore.ts"
@@ -60,7 +61,7 @@ export class TestDuetime extends Context.Service<
       Layer.provideMerge(Layer.provideMerge(announced, handlers)),
       // A grace would wait for a clock that nobody moves once the test has ended.
       Layer.provideMerge(Worker.layer({ drainGrace: 0, ...options })),
-      Layer.provideMerge(Duetime.layer),
+      Layer.provideMerge(Layer.merge(Duetime.layer, Recurrences.layer)),
       Layer.provideMerge(Layer.mergeAll(testStore, memoryBroker)),
       Layer.provide(Layer.succeed(EngineConfig, { ...defaults, ...testTimes }))
     )

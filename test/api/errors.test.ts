@@ -14,6 +14,8 @@ const examples = [
   new DuetimeError.OptionsRejected({ field: "in", value: "-1", wayOut: 'Give a duration, such as "30 seconds"' }),
   new DuetimeError.KeyConflict({ kind: "charge", key: "order 7", taskId: "019f0000-0000-7000-8000-000000000000" }),
   new DuetimeError.TaskNotFound({ taskId: "019f0000-0000-7000-8000-000000000000" }),
+  new DuetimeError.RecurrenceNotFound({ name: "nightly-report" }),
+  new DuetimeError.RecurrenceExists({ name: "nightly-report" }),
   new DuetimeError.InvalidTransition({
     taskId: "019f0000-0000-7000-8000-000000000000",
     wish: "redrive",

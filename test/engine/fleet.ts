@@ -14,6 +14,7 @@ import { defaults, EngineConfig } from "../../src/engine/EngineConfig.ts"
 import { Ids } from "../../src/store/Ids.ts"
 import type * as MemoryDatabase from "../../src/store/memory/MemoryDatabase.ts"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
+import { RecurrenceStore } from "../../src/store/RecurrenceStore.ts"
 import { Session } from "../../src/store/Session.ts"
 import { type Started, TaskStore } from "../../src/store/TaskStore.ts"
 
@@ -57,7 +58,11 @@ export const startProcess = Effect.fnUntraced(function* (
     Layer.fresh(Engine.layer).pipe(
       Layer.provide(
         Layer.succeedContext(
-          Context.make(TaskStore, store).pipe(Context.add(Session, session), Context.add(Broker, broker))
+          Context.make(TaskStore, store).pipe(
+            Context.add(RecurrenceStore, Context.get(ports, RecurrenceStore)),
+            Context.add(Session, session),
+            Context.add(Broker, broker)
+          )
         )
       )
     ),

@@ -1,5 +1,6 @@
 import { Effect, Layer } from "effect"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
+import { RecurrenceControl, recurrenceStoreContract } from "./RecurrenceStore.contract.ts"
 import { StoreControl, taskStoreContract } from "./TaskStore.contract.ts"
 
 const control = Layer.effect(
@@ -15,3 +16,13 @@ const control = Layer.effect(
 )
 
 taskStoreContract("the memory store", Layer.provideMerge(control, MemoryStore.layer))
+
+const recurrenceControl = Layer.effect(
+  RecurrenceControl,
+  Effect.map(MemoryStore.MemoryControl, ({ rewind }) => ({ rewind }))
+)
+
+recurrenceStoreContract(
+  "the memory store",
+  Layer.mergeAll(control, recurrenceControl).pipe(Layer.provideMerge(MemoryStore.layer))
+)

@@ -34,6 +34,7 @@ import { DeadLetters } from "./DeadLetters.ts"
 import { type KeyHolder, Keys } from "./Keys.ts"
 import type { MemoryTransaction } from "./MemoryTransaction.ts"
 import { Paces } from "./Paces.ts"
+import { Recurrences } from "./Recurrences.ts"
 import { Sessions } from "./Sessions.ts"
 import { Streams } from "./Streams.ts"
 
@@ -54,6 +55,13 @@ export class MemoryDatabase {
   readonly sessions = new Sessions()
   readonly streams = new Streams()
   readonly deadLetters = new DeadLetters(this.streams)
+  readonly recurrences = new Recurrences({
+    now: () => this.now(),
+    schedule: (batch) => this.schedule(batch, null),
+    stateOf: (taskId) => this.streams.stateOf(taskId),
+    cancel: (taskId, eventId, reason) => this.act(taskId, eventId, { _tag: "Cancel", reason }),
+    policyOf: (kind) => this.sessions.policyOf(kind)
+  })
   readonly #paces = new Paces()
   readonly #keys = new Keys((holder) => this.#isKeyFree(holder))
   readonly #clock: Clock.Clock

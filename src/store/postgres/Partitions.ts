@@ -5,7 +5,7 @@ import { eventCodes } from "../../core/TaskEvent.ts"
 import { lowerBoundAt, nominalDueAtMsOf } from "../../core/TaskId.ts"
 import type { Maintained } from "../TaskStore.ts"
 import { msOf } from "./parameters.ts"
-import { daysBetween, type Partition, plan, rangeOf } from "./partitionPlan.ts"
+import { daysBetween, type Partition, plan, planDays, rangeOf } from "./partitionPlan.ts"
 import { isSqlError, orUnavailable } from "./sqlErrors.ts"
 import { type DueTables, wholeDue } from "./statements.ts"
 
@@ -35,11 +35,12 @@ const stepsMax = 200
 const readyTriesMax = 300
 const readyPauseMs = 100
 
-type Table = "event" | "due"
-const tables: ReadonlyArray<Table> = ["event", "due"]
+type Table = "event" | "due" | "occurrence"
+const tables: ReadonlyArray<Table> = ["event", "due", "occurrence"]
 
 export const make = (sql: SqlClient, retentionDays: number) => {
   let horizonMs = 0
+  let ledgerFromMs = 0
   let eventDays: ReadonlySet<number> = new Set()
   let dueParts: ReadonlyArray<Partition> = []
 
@@ -48,7 +49,16 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     (rows) => rows[0]?.now_ms ?? 0
   )
 
-  const wantedAt = (table: Table, nowMs: number) => plan(nowMs, table === "event" ? retentionDays : dueDaysKept)
+  const wantedAt = (table: Table, nowMs: number) => {
+    switch (table) {
+      case "event":
+        return plan(nowMs, retentionDays)
+      case "due":
+        return plan(nowMs, dueDaysKept)
+      case "occurrence":
+        return planDays(nowMs, retentionDays)
+    }
+  }
 
   /** What `maintain` does at an instant. */
   const maintainAt = Effect.fnUntraced(function* (nowMs: number) {
@@ -69,6 +79,7 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     )
     dueParts = yield* attached("due")
     horizonMs = events.at(-1)?.toMs ?? 0
+    ledgerFromMs = events[0]?.fromMs ?? 0
     return { made, dropped } satisfies Maintained
   })
 
@@ -173,7 +184,7 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     yield* sql.unsafe(`LOCK TABLE ${sources.map((name) => `duetime.${name}`).join(", ")} IN SHARE ROW EXCLUSIVE MODE`)
     for (const name of sources) {
       yield* sql.unsafe(
-        `INSERT INTO duetime.${table}_kept_next SELECT * FROM duetime.${name} p ${survivors[table](name)}`
+        `INSERT INTO duetime.${table}_kept_next SELECT * FROM duetime.${name} p ${survivors[table](name, drop.toMs)}`
       )
     }
     for (const name of sources) yield* detachAndDrop(name, table)
@@ -219,6 +230,12 @@ export const make = (sql: SqlClient, retentionDays: number) => {
       SELECT k.kind_id, k.key FROM duetime.key k WHERE k.task_id < ${edge}::uuid
         AND NOT EXISTS (SELECT 1 FROM duetime.event e WHERE e.task_id = k.task_id AND e.task_id < ${edge}::uuid AND e.version = 1)
       LIMIT 10000)`
+    // A revision is spoken of by the lines of its time, and the next one begins before they are all gone.
+    yield* sql`DELETE FROM duetime.recurrence_revision WHERE (recurrence_id, revision) IN (
+      SELECT r.recurrence_id, r.revision FROM duetime.recurrence_revision r
+      JOIN duetime.recurrence_revision n ON n.recurrence_id = r.recurrence_id AND n.revision = r.revision + 1
+      WHERE n.from_at < to_timestamp(${wanted[0]?.fromMs ?? 0}::float8 / 1000.0)
+      LIMIT 10000)`
     yield* sql`DELETE FROM duetime.session WHERE ended_at < to_timestamp(${wanted[0]?.fromMs ?? 0}::float8 / 1000.0)`
   })
 
@@ -242,7 +259,15 @@ export const make = (sql: SqlClient, retentionDays: number) => {
       : parts.map((part) => `duetime.due_${part.name}`)
   }
 
-  return { maintain, maintainAt, ready, eventTableOf, dueTablesOf, horizonMs: () => horizonMs }
+  return {
+    maintain,
+    maintainAt,
+    ready,
+    eventTableOf,
+    dueTablesOf,
+    horizonMs: () => horizonMs,
+    ledgerFromMs: () => ledgerFromMs
+  }
 }
 
 type Step =
@@ -276,16 +301,17 @@ export const nextStep = (attached: ReadonlyArray<Partition>, wanted: ReadonlyArr
 
 const { AttemptSucceeded, TaskCancelled, TaskExpired, TaskReconciled } = eventCodes
 
-/** Streams that go on: everything but what succeeded, was cancelled or expired. Every row that still waits. */
-const survivors: Record<Table, (name: string) => string> = {
+/** Streams that go on: everything but what succeeded, was cancelled or expired. Every row that still waits. Lines that reach further. */
+const survivors: Record<Table, (name: string, edgeMs: number) => string> = {
   event: (name) =>
     `WHERE NOT EXISTS (SELECT 1 FROM duetime.${name} l
        WHERE l.task_id = p.task_id AND l.type IN (${AttemptSucceeded}, ${TaskReconciled}, ${TaskCancelled}, ${TaskExpired}))`,
-  due: () => ""
+  due: () => "",
+  occurrence: (_, edgeMs) => `WHERE p.until_at >= '${new Date(edgeMs).toISOString()}'`
 }
 
 const within = (table: Table, partition: Partition): string => {
-  const column = table === "event" ? "task_id" : "due_at"
+  const column = { event: "task_id", due: "due_at", occurrence: "nominal_at" }[table]
   const from = partition.fromMs === -Infinity ? "" : `${column} >= ${boundAt(table, partition.fromMs)} AND `
   return `${from}${column} < ${boundAt(table, partition.toMs)}`
 }

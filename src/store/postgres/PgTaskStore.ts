@@ -3,6 +3,7 @@ import { Clock, Context, Effect, Layer, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
+import { RecurrenceStore } from "../RecurrenceStore.ts"
 import { leaseMsDefault, Session } from "../Session.ts"
 import type {
   SchemaNewer,
@@ -29,6 +30,7 @@ import { make as makePartitions } from "./Partitions.ts"
 import { make as makePause } from "./pause.ts"
 import { make as makeSession } from "./PgSession.ts"
 import { make as makePull } from "./pull.ts"
+import { make as makeRecurrences } from "./PgRecurrenceStore.ts"
 import { make as makeReads } from "./read.ts"
 import { make as makeRelayDead } from "./relayDead.ts"
 import { make as makeSchedule } from "./schedule.ts"
@@ -83,6 +85,15 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
   const retryInMsMax = () => partitions.horizonMs() - clock.nowMs() - dayMs
   const settle = makeSettle({ sql: own, retryInMsMax, scheduled })
   const reads = makeReads({ sql: own, kinds })
+  const act = makeAct({ sql: own, kinds, reads, scheduled })
+  const ambientReads = makeReads({ sql: ambient, kinds: ambientKinds })
+  const ambientAct = makeAct({ sql: ambient, kinds: ambientKinds, reads: ambientReads, scheduled })
+  const recurrences = yield* makeRecurrences({
+    own: { sql: own, kinds, reads, act },
+    ambient: { sql: ambient, kinds: ambientKinds, reads: ambientReads, act: ambientAct },
+    wakeUps,
+    ledgerFromMs: partitions.ledgerFromMs
+  })
   const systemClock = yield* Clock.Clock
 
   const store = TaskStore.of({
@@ -98,13 +109,8 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     ...makeExpire({ sql: own, kinds, settle: settle.settle }),
     expireTasks: makeExpireTasks({ sql: own, kinds, reads }),
     takeParked: makeTakeParked({ sql: own, kinds, reads }),
-    reconcile: makeAct({ sql: own, kinds, reads, scheduled }).reconcile,
-    act: makeAct({
-      sql: ambient,
-      kinds: ambientKinds,
-      reads: makeReads({ sql: ambient, kinds: ambientKinds }),
-      scheduled
-    }).act,
+    reconcile: act.reconcile,
+    act: ambientAct.act,
     pause: makePause({ sql: own, kinds, scheduled }),
     relayDead: makeRelayDead({ sql: own, kinds }),
     history: reads.history,
@@ -116,25 +122,33 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     wakeUps: wakeUps.subscribe,
     maintain: partitions.maintain
   })
-  return { ambient, own, kinds, store }
+  return { ambient, own, kinds, store, recurrences }
 })
 
-/** Store and session: what engines and workers stand on. */
-export const layer = (options: PgStoreOptions = {}): Layer.Layer<TaskStore | Session, BuildError, PgClient.PgClient> =>
+/** Stores and session: what engines and workers stand on. */
+export const layer = (
+  options: PgStoreOptions = {}
+): Layer.Layer<TaskStore | RecurrenceStore | Session, BuildError, PgClient.PgClient> =>
   Layer.effectContext(
     Effect.gen(function* () {
-      const { ambient, kinds, own, store } = yield* make(options)
+      const { ambient, kinds, own, recurrences, store } = yield* make(options)
       const leaseMs = options.leaseMs ?? leaseMsDefault
       const session = yield* makeSession({ client: ambient, sql: own, kinds, leaseMs })
-      return Context.make(TaskStore, store).pipe(Context.add(Session, session))
+      return Context.make(TaskStore, store).pipe(
+        Context.add(RecurrenceStore, recurrences),
+        Context.add(Session, session)
+      )
     })
   )
 
-/** The store alone, for programs that schedule and look but run nothing. */
-export const layerStore = (options: PgStoreOptions = {}): Layer.Layer<TaskStore, BuildError, PgClient.PgClient> =>
-  Layer.effect(
-    TaskStore,
-    Effect.map(make(options), ({ store }) => store)
+/** The stores alone, for programs that schedule and look but run nothing. */
+export const layerStore = (
+  options: PgStoreOptions = {}
+): Layer.Layer<TaskStore | RecurrenceStore, BuildError, PgClient.PgClient> =>
+  Layer.effectContext(
+    Effect.map(make(options), ({ recurrences, store }) =>
+      Context.make(TaskStore, store).pipe(Context.add(RecurrenceStore, recurrences))
+    )
   )
 
 /** Same server, same account, own pool. */

@@ -16,6 +16,9 @@ export type WakeUps = {
   /** After the commit. With the kind, if it was only one: engines that know of something of it due earlier need not be told again. */
   readonly scheduled: (dueAtMs: number, kind?: string, told?: Told | null) => void
   readonly subscribe: Effect.Effect<Queue.Dequeue<number>, never, Scope.Scope>
+  /** A recurrence is to be decided then. */
+  readonly decides: (decideAtMs: number) => void
+  readonly subscribeRecurrences: Effect.Effect<Queue.Dequeue<number>, never, Scope.Scope>
 }
 
 /** The text of a NOTIFY. */
@@ -27,6 +30,8 @@ export const wakeUpChannel = "duetime_due"
  * 0.5 ms, so that ten processes together leave it free for most of the time.
  */
 const inStatementMsMin = 25
+/** Follows the instant in a notification that is about a recurrence. To an engine that does not know it, it is one more hint. */
+const ofRecurrence = "recurrence"
 /** Work due later than this is found by polling in good time. */
 const nearMs = 60_000
 /** Wake-ups waiting for one engine; more are dropped, since any one of them makes it look. */
@@ -47,6 +52,9 @@ export const make = Effect.fnUntraced(function* (
   onHint: (dueAtMs: number) => void
 ): Effect.fn.Return<WakeUps, never, Scope.Scope> {
   const engines = new Set<Queue.Queue<number>>()
+  const deciders = new Set<Queue.Queue<number>>()
+  const decisionsOutbox = yield* Queue.sliding<number>(1)
+  let untoldDecisionMs = Infinity
   const outbox = yield* Queue.sliding<number>(1)
   /** The earliest due time of each kind, of what others have yet to be told; what is of several kinds is of none. */
   let untold = new Map<string, number>()
@@ -72,10 +80,25 @@ export const make = Effect.fnUntraced(function* (
     yield* client.unsafe(notifySql, [wakeUpChannel, textOf(Math.min(...telling.values()))])
     for (const [kind, dueAtMs] of telling) known.set(kind, dueAtMs)
   })
-  yield* send.pipe(
-    Effect.catch((error) => Effect.logDebug("a wake-up was not sent; polling finds the work", error)),
-    Effect.forever,
-    Effect.forkScoped
+  const tellDeciders = (decideAtMs: number) => {
+    for (const decider of deciders) Queue.offerUnsafe(decider, decideAtMs)
+  }
+
+  const sendDecisions = Effect.gen(function* () {
+    yield* Queue.take(decisionsOutbox)
+    const decideAtMs = untoldDecisionMs
+    untoldDecisionMs = Infinity
+    yield* client.unsafe(notifySql, [wakeUpChannel, `${textOf(decideAtMs)}/${ofRecurrence}`])
+  })
+  yield* Effect.forEach(
+    [send, sendDecisions],
+    (sending) =>
+      sending.pipe(
+        Effect.catch((error) => Effect.logDebug("a wake-up was not sent; polling finds the work", error)),
+        Effect.forever,
+        Effect.forkScoped
+      ),
+    { discard: true }
   )
 
   const listen = Effect.scoped(
@@ -83,9 +106,11 @@ export const make = Effect.fnUntraced(function* (
       const notifications = yield* client.listen(wakeUpChannel)
       while (true) {
         const { payload } = yield* Queue.take(notifications)
-        const [processId, due] = payload.split("/")
+        const [processId, due, about] = payload.split("/")
         const dueAtMs = Number(due)
-        if (processId !== String(process.pid) && Number.isFinite(dueAtMs)) tell(dueAtMs)
+        if (processId === String(process.pid) || !Number.isFinite(dueAtMs)) continue
+        if (about === ofRecurrence) tellDeciders(dueAtMs)
+        else tell(dueAtMs)
       }
     })
   )
@@ -98,6 +123,17 @@ export const make = Effect.fnUntraced(function* (
       )
     )
   )
+
+  const subscribedTo = (queues: Set<Queue.Queue<number>>) =>
+    Effect.acquireRelease(
+      Effect.gen(function* () {
+        yield* listening
+        const queue = yield* Queue.sliding<number>(waitingMax)
+        queues.add(queue)
+        return queue
+      }),
+      (queue) => Effect.sync(() => queues.delete(queue))
+    )
 
   return {
     told: (dueAtMs, kind = "") => {
@@ -115,15 +151,14 @@ export const make = Effect.fnUntraced(function* (
       untold.set(kind, Math.min(untold.get(kind) ?? Infinity, dueAtMs))
       Queue.offerUnsafe(outbox, dueAtMs)
     },
-    subscribe: Effect.acquireRelease(
-      Effect.gen(function* () {
-        yield* listening
-        const engine = yield* Queue.sliding<number>(waitingMax)
-        engines.add(engine)
-        return engine
-      }),
-      (engine) => Effect.sync(() => engines.delete(engine))
-    )
+    decides: (decideAtMs) => {
+      if (decideAtMs > nowMs() + nearMs) return
+      tellDeciders(decideAtMs)
+      untoldDecisionMs = Math.min(untoldDecisionMs, decideAtMs)
+      Queue.offerUnsafe(decisionsOutbox, decideAtMs)
+    },
+    subscribe: subscribedTo(engines),
+    subscribeRecurrences: subscribedTo(deciders)
   }
 })
 

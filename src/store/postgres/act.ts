@@ -4,10 +4,11 @@ import type { SqlError } from "effect/sql/SqlError"
 import { decide } from "../../core/decide.ts"
 import { evolve, fold } from "../../core/evolve.ts"
 import { rankOf } from "../../core/Priority.ts"
-import type { TaskCommand } from "../../core/TaskCommand.ts"
+import type { Rejection, TaskCommand } from "../../core/TaskCommand.ts"
 import type { EventBody, TaskEvent } from "../../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../../core/TaskId.ts"
 import type { TaskState } from "../../core/TaskState.ts"
+import { isUnstarted } from "../isUnstarted.ts"
 import { StoreUnavailable, TaskNotFound } from "../StoreError.ts"
 import { type Acted, actTriesMax, type Finished, type ReconcileRequest, type Wish } from "../TaskStore.ts"
 import { toColumns } from "./events.ts"
@@ -30,12 +31,21 @@ export const make = (options: {
 }) => {
   const { kinds, reads, sql } = options
 
-  const tryOnce = Effect.fnUntraced(function* (taskId: TaskId, eventId: EventId, wish: Wish | Reconcile) {
+  const tryOnce = Effect.fnUntraced(function* (
+    taskId: TaskId,
+    eventId: EventId,
+    wish: Wish | Reconcile,
+    onlyIf: (state: TaskState) => boolean
+  ) {
     const events = (yield* reads.eventsOf([taskId])).get(taskId) ?? []
     const before = fold(events)
     if (before === null) return yield* new TaskNotFound({ taskId })
     const made = events.findIndex((event) => event.eventId === eventId)
     if (made >= 0) return done(fold(events.slice(0, made + 1)) ?? before)
+    if (!onlyIf(before)) {
+      const rejection: Rejection = { _tag: "NotPossible", stage: before.stage, command: wish._tag }
+      return { _tag: "Rejected", state: before, rejection } satisfies Acted
+    }
     const [clock] = yield* sql.unsafe<{ readonly now_ms: number }>(`SELECT ${msOf("clock_timestamp()")} AS now_ms`)
     const atMs = clock?.now_ms ?? 0
     const decided = decide({ ...wish, atMs, eventId }, before)
@@ -124,9 +134,14 @@ export const make = (options: {
     }
   })
 
-  const act = Effect.fnUntraced(function* (taskId: TaskId, eventId: EventId, wish: Wish | Reconcile) {
+  const act = Effect.fnUntraced(function* (
+    taskId: TaskId,
+    eventId: EventId,
+    wish: Wish | Reconcile,
+    onlyIf: (state: TaskState) => boolean = always
+  ) {
     for (let attempt = 1; attempt <= actTriesMax; attempt++) {
-      const acted: Acted | null = yield* sql.withTransaction(tryOnce(taskId, eventId, wish)).pipe(
+      const acted: Acted | null = yield* sql.withTransaction(tryOnce(taskId, eventId, wish, onlyIf)).pipe(
         // The version was taken between our fold and our append: fold again.
         Effect.catchIf(isVersionTaken, () => Effect.succeed(null)),
         orUnavailable("act")
@@ -146,8 +161,21 @@ export const make = (options: {
       Effect.catchTag("TaskNotFound", () => Effect.succeed(lost))
     )
 
-  return { act: (taskId: TaskId, eventId: EventId, wish: Wish) => act(taskId, eventId, wish), reconcile }
+  /** Cancels a task that no attempt has begun of. False: one has, or it has ended otherwise. */
+  const cancelUnstarted = (taskId: TaskId, eventId: EventId, reason: string) =>
+    act(taskId, eventId, { _tag: "Cancel", reason }, isUnstarted).pipe(
+      Effect.map(({ _tag, state }) => _tag === "Done" && state.stage === "cancelled"),
+      Effect.catchTag("TaskNotFound", () => Effect.succeed(false))
+    )
+
+  return {
+    act: (taskId: TaskId, eventId: EventId, wish: Wish) => act(taskId, eventId, wish),
+    cancelUnstarted,
+    reconcile
+  }
 }
+
+const always = () => true
 
 /** What the outside answers is decided like a wish: on the folded state, at its version. */
 type Reconcile = Omit<Extract<TaskCommand, { _tag: "Reconcile" }>, "atMs" | "eventId">

@@ -37,6 +37,12 @@ export const plan = (nowMs: number, retentionDays: number): ReadonlyArray<Partit
   return partitions
 }
 
+/** For what is never known long ahead: days only. Whoever maintains nothing for two weeks has nothing to write. */
+export const planDays = (nowMs: number, retentionDays: number): ReadonlyArray<Partition> => {
+  const today = dayOf(nowMs)
+  return daysBetween(today - retentionDays * dayMs, today + (daysAhead + 1) * dayMs)
+}
+
 export const daysBetween = (fromMs: number, toMs: number): ReadonlyArray<Partition> => {
   const days: Array<Partition> = []
   for (let day = fromMs; day < toMs; day += dayMs) {

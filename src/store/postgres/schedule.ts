@@ -36,13 +36,7 @@ export const make = Effect.fnUntraced(function* (options: {
     const tasks = sortedById(batch)
     const isExpiring = tasks.some(({ expiresAtMs }) => expiresAtMs !== undefined && expiresAtMs !== null)
     const parameters = [
-      uuids(tasks.map((task) => task.taskId)),
-      uuids(tasks.map((task) => task.eventId)),
-      int4s(tasks.map((task) => ids.get(task.kind))),
-      int2s(tasks.map((task) => rankOf(task.priority))),
-      instants(tasks.map((task) => task.dueAtMs)),
-      texts(tasks.map((task) => task.key)),
-      texts(tasks.map((task) => JSON.stringify(task.payload))),
+      ...scheduleParameters(tasks, ids),
       ...(isExpiring ? [instants(tasks.map((task) => task.expiresAtMs ?? null))] : [])
     ]
     const tolerant = sql.unsafe<Appended>(scheduleSql(isExpiring), parameters)
@@ -134,6 +128,17 @@ export const make = Effect.fnUntraced(function* (options: {
   }
   return schedule
 })
+
+/** Of `scheduleSql`, for a batch sorted by id. */
+export const scheduleParameters = (tasks: ReadonlyArray<NewTask>, kindIds: ReadonlyMap<string, number>) => [
+  uuids(tasks.map((task) => task.taskId)),
+  uuids(tasks.map((task) => task.eventId)),
+  int4s(tasks.map((task) => kindIds.get(task.kind))),
+  int2s(tasks.map((task) => rankOf(task.priority))),
+  instants(tasks.map((task) => task.dueAtMs)),
+  texts(tasks.map((task) => task.key)),
+  texts(tasks.map((task) => JSON.stringify(task.payload)))
+]
 
 type HolderRow = {
   readonly task_id: string

@@ -1,0 +1,40 @@
+import { make as makeTaskId, slotOfKey, type TaskId } from "../TaskId.ts"
+
+/**
+ * The id of the task of a nominal instant: it follows from recurrence, revision and instant alone, so that whoever
+ * schedules it again names the same stream. Instant in front, then the recurrence's slot, then 62 bits of a hash.
+ */
+export const occurrenceTaskId = (recurrenceId: number, revision: number, nominalAtMs: number): TaskId => {
+  const bits = mixed(
+    BigInt(recurrenceId) * recurrenceStep + BigInt(revision) * revisionStep + BigInt(nominalAtMs) * instantStep
+  )
+  const bytes = Uint8Array.from({ length: 8 }, (_, index) => Number((bits >> BigInt(56 - 8 * index)) & 255n))
+  return makeTaskId(nominalAtMs, slotOfKey(`recurrence ${recurrenceId}`), bytes)
+}
+
+/** Odd numbers without pattern (the golden ratio's, and those of SplitMix64), so that near inputs lie far apart. */
+const recurrenceStep = 0x9e3779b97f4a7c15n
+const revisionStep = 0xbf58476d1ce4e5b9n
+const instantStep = 0x94d049bb133111ebn
+
+/** The finalizer of SplitMix64 (Steele, Lea, Flood 2014): one to one on 64 bits, each bit depends on each. */
+const mixed = (value: bigint): bigint => {
+  let bits = BigInt.asUintN(64, value)
+  bits = BigInt.asUintN(64, (bits ^ (bits >> 30n)) * 0xbf58476d1ce4e5b9n)
+  bits = BigInt.asUintN(64, (bits ^ (bits >> 27n)) * 0x94d049bb133111ebn)
+  return bits ^ (bits >> 31n)
+}
+
+/**
+ * How far ahead instants are decided: long enough that their tasks lie in the database before engines claim (4 s ahead at
+ * most), short enough that little has to be taken back by an edit. Spread per recurrence, so that those that share an
+ * instant are not all decided in the same moment.
+ */
+export const leadMsMin = 5_000
+export const leadMsMax = 15_000
+
+/** When a recurrence is looked at for its next instant. Where the truth at the instant counts, not before it. */
+export const decideAtMsOf = (recurrenceId: number, nextAtMs: number, looksAhead: boolean): number =>
+  looksAhead ? nextAtMs - leadMsMin - ((Math.imul(recurrenceId, 0x9e3779b1) >>> 0) % leadSpreadMs) : nextAtMs
+
+const leadSpreadMs = leadMsMax - leadMsMin - 1_000

@@ -1,0 +1,40 @@
+import { Result } from "effect"
+import { compiledOf } from "../core/recurrence/compiled.ts"
+import type { Standing } from "../core/recurrence/revise.ts"
+import type { Recurrence, RecurrenceChange } from "./RecurrenceStore.ts"
+
+/** The same for every adapter: what a change makes of a recurrence, before its instants are decided again. */
+export const changed = (before: Recurrence, change: RecurrenceChange, atMs: number): Recurrence | null => {
+  const next = { ...before, revision: before.revision + 1, revisedAtMs: atMs }
+  switch (change._tag) {
+    case "Edit":
+      return { ...next, ...change.definition }
+    case "Pause":
+      return { ...next, pausedAtMs: atMs }
+    case "Resume":
+      return { ...next, pausedAtMs: null }
+    case "Delete":
+      return null
+  }
+}
+
+/** Nothing would be different. */
+export const standsAs = (before: Recurrence, change: RecurrenceChange): boolean => {
+  switch (change._tag) {
+    case "Edit":
+      return before.digest === change.definition.digest
+    case "Pause":
+      return before.pausedAtMs !== null
+    case "Resume":
+      return before.pausedAtMs === null
+    case "Delete":
+      return false
+  }
+}
+
+/** Its rule was compiled when it was made; where it cannot be any more (another time zone database), nothing can be decided. */
+export const standingOf = ({ pausedAtMs, policies, rule }: Recurrence): Standing => ({
+  next: Result.getOrThrow(compiledOf(rule)).next,
+  policies,
+  isPaused: pausedAtMs !== null
+})

@@ -1,0 +1,439 @@
+/**
+ * The laws of the port to recurrences, the same for every adapter. They never wait: instants lie some seconds ahead of the store's
+ * clock, or behind it because a recurrence was rewound. After each law its ledger is proven against its rules, and the whole
+ * database audited.
+ */
+import { assert, layer } from "@effect/vitest"
+import { Context, Effect, type Layer, Result, type Scope } from "effect"
+import { describe } from "vitest"
+import { auditLedger } from "../../src/core/recurrence/auditLedger.ts"
+import { compiledOf } from "../../src/core/recurrence/compiled.ts"
+import { leadMsMax, leadMsMin, occurrenceTaskId } from "../../src/core/recurrence/occurrence.ts"
+import { defaultPolicies, type Policies } from "../../src/core/recurrence/Policies.ts"
+import type { Rule } from "../../src/core/recurrence/Rule.ts"
+import {
+  type Recurrence,
+  type RecurrenceDefinition,
+  RecurrenceStore,
+  settleRecurrencesMax
+} from "../../src/store/RecurrenceStore.ts"
+import {
+  act,
+  assertAuditIsGreen,
+  claim,
+  only,
+  startWhenDue,
+  stateOf,
+  storeNowMs,
+  succeed,
+  finish,
+  servedKind,
+  type World
+} from "./contract/world.ts"
+
+export class RecurrenceControl extends Context.Service<
+  RecurrenceControl,
+  {
+    /** As if the recurrence had been made, and last decided, so much earlier. */
+    readonly rewind: (name: string, ms: number) => Effect.Effect<void>
+  }
+>()("duetime/test/RecurrenceControl") {}
+
+export type RecurrenceWorld = World | RecurrenceStore | RecurrenceControl
+
+let count = 0
+const every = (everyMs: number, anchorMs = 0): Rule => ({ _tag: "Interval", everyMs, anchorMs })
+const nextOf = (rule: Rule) => Result.getOrThrow(compiledOf(rule)).next
+
+const definitionOf = (kind: string, rule: Rule, policies: Partial<Policies> = {}, payload = "first") => {
+  const definition = { rule, policies: { ...defaultPolicies, ...policies }, kind, priority: null, payload }
+  return { ...definition, digest: JSON.stringify(definition) } satisfies RecurrenceDefinition
+}
+
+/** A recurrence of a kind of its own. */
+const made = Effect.fnUntraced(function* (rule: Rule, policies: Partial<Policies> = {}) {
+  const store = yield* RecurrenceStore
+  const definition = definitionOf(yield* servedKind(), rule, policies)
+  const name = `recurrence-${++count}`
+  const { created, recurrence } = yield* store.create(name, definition)
+  assert.isTrue(created)
+  return { name, definition, recurrence, recurrenceId: recurrence.recurrenceId, kind: definition.kind }
+})
+
+const settle = Effect.gen(function* () {
+  const store = yield* RecurrenceStore
+  let settled = yield* store.settle(settleRecurrencesMax)
+  while (settled.nextInMs === 0) settled = yield* store.settle(settleRecurrencesMax)
+  return settled
+})
+
+const ledgerOf = Effect.fnUntraced(function* (recurrenceId: number) {
+  return yield* (yield* RecurrenceStore).ledger(recurrenceId, 0, 1_000)
+})
+
+const firedOf = Effect.fnUntraced(function* (recurrenceId: number) {
+  const lines = yield* ledgerOf(recurrenceId)
+  return lines.flatMap(({ fate, taskId, ...line }) =>
+    fate === "fired" && taskId !== null ? [{ ...line, taskId }] : []
+  )
+})
+
+const fatesOf = (recurrenceId: number) => Effect.map(ledgerOf(recurrenceId), (lines) => lines.map(({ fate }) => fate))
+
+/** Every instant up to the watermark has one fate, by the rules of the revisions. */
+const assertLedgerIsWhole = Effect.fnUntraced(function* (name: string) {
+  const store = yield* RecurrenceStore
+  const { recurrenceId, settledUntilMs } = yield* store.find(name)
+  const revisions = yield* store.revisions(recurrenceId)
+  assert.deepStrictEqual(
+    auditLedger(
+      revisions.map(({ rule, ...revision }) => ({ ...revision, next: nextOf(rule) })),
+      yield* ledgerOf(recurrenceId),
+      0,
+      settledUntilMs
+    ),
+    []
+  )
+})
+
+const assertAllLedgersAreWhole = Effect.gen(function* () {
+  for (const { name } of yield* (yield* RecurrenceStore).list(null, 1_000)) yield* assertLedgerIsWhole(name)
+})
+
+/** Starts the task of an instant ahead of its time, as a person may. */
+const startedEarly = Effect.fnUntraced(function* (kind: string, taskId: string) {
+  yield* act(taskId, { _tag: "RunNow" })
+  const { tasks } = yield* claim([kind], { lookAheadMs: 1 })
+  return yield* startWhenDue(only(tasks.filter((task) => task.taskId === taskId)))
+})
+
+type Law = <A, E>(name: string, body: () => Effect.Effect<A, E, RecurrenceWorld | Scope.Scope>) => void
+
+const creating = (law: Law) => {
+  law("a recurrence begins now, and a name that is taken answers what has it", () =>
+    Effect.gen(function* () {
+      const store = yield* RecurrenceStore
+      const beforeMs = yield* storeNowMs
+      const { definition, name, recurrence } = yield* made(every(3_600_000))
+      assert.isAtLeast(recurrence.settledUntilMs, beforeMs - 5)
+      assert.strictEqual(recurrence.nextAtMs, nextOf(definition.rule)(recurrence.settledUntilMs))
+      assert.strictEqual(recurrence.revision, 1)
+      const again = yield* store.create(name, definitionOf(definition.kind, every(1_000)))
+      assert.deepStrictEqual(again, { created: false, recurrence })
+      assert.deepStrictEqual(yield* store.find(name), recurrence)
+    })
+  )
+  law("what does not exist is told by its name", () =>
+    Effect.gen(function* () {
+      const store = yield* RecurrenceStore
+      const told = { _tag: "RecurrenceNotFound", name: "nobody" } as const
+      assert.deepInclude(yield* Effect.flip(store.find("nobody")), told)
+      assert.deepInclude(yield* Effect.flip(store.revise("nobody", { _tag: "Pause" })), told)
+    })
+  )
+  law("they are listed by name, page by page", () =>
+    Effect.gen(function* () {
+      const store = yield* RecurrenceStore
+      yield* made(every(3_600_000))
+      yield* made(every(3_600_000))
+      const all = yield* store.list(null, 1_000)
+      assert.deepStrictEqual(
+        all.map(({ name }) => name),
+        all.map(({ name }) => name).toSorted()
+      )
+      assert.deepStrictEqual(yield* store.list(all[0]?.name ?? "", 1), all.slice(1, 2))
+    })
+  )
+}
+
+const settling = (law: Law) => {
+  law(
+    "instants some seconds ahead are decided: a line and a task each, due then, with the id that follows from the instant",
+    () =>
+      Effect.gen(function* () {
+        const { kind, name, recurrence, recurrenceId } = yield* made(every(1_000))
+        yield* settle
+        const nowMs = yield* storeNowMs
+        const fired = yield* firedOf(recurrenceId)
+        assert.strictEqual(fired[0]?.nominalAtMs, recurrence.nextAtMs)
+        const lastMs = fired.at(-1)?.nominalAtMs ?? 0
+        assert.isAtLeast(lastMs, nowMs + leadMsMin - 1_000)
+        assert.isAtMost(lastMs, nowMs + leadMsMax)
+        for (const { nominalAtMs, taskId } of fired) {
+          assert.strictEqual(taskId, occurrenceTaskId(recurrenceId, 1, nominalAtMs))
+          const state = yield* stateOf(taskId)
+          assert.strictEqual(state.dueAtMs, nominalAtMs)
+          assert.deepInclude(state, { stage: "pending", kind })
+        }
+        const now = yield* (yield* RecurrenceStore).find(name)
+        assert.deepInclude(now, {
+          settledUntilMs: lastMs,
+          nextAtMs: lastMs + 1_000,
+          lastTaskId: fired.at(-1)?.taskId ?? null
+        })
+      })
+  )
+  law("any number of engines at once decide every instant once", () =>
+    Effect.gen(function* () {
+      const store = yield* RecurrenceStore
+      const ids: Array<number> = []
+      for (let index = 0; index < 20; index++) ids.push((yield* made(every(1_000, index * 50))).recurrenceId)
+      yield* Effect.forEach(Array.from({ length: 12 }), () => store.settle(3), { concurrency: "unbounded" })
+      yield* settle
+      for (const recurrenceId of ids) {
+        const instants = (yield* firedOf(recurrenceId)).map(({ nominalAtMs }) => nominalAtMs)
+        assert.isAtLeast(instants.length, 5)
+        assert.deepStrictEqual(
+          instants,
+          instants.map((_, index) => (instants[0] ?? 0) + index * 1_000)
+        )
+      }
+    })
+  )
+  law("it says when to look again, and decides nothing twice", () =>
+    Effect.gen(function* () {
+      const { recurrenceId } = yield* made(every(1_000))
+      const first = yield* settle
+      assert.isAbove(first.nextInMs ?? 0, 0)
+      const lines = yield* ledgerOf(recurrenceId)
+      const again = yield* settle
+      assert.deepStrictEqual((yield* ledgerOf(recurrenceId)).slice(0, lines.length), lines)
+      assert.isAtMost(again.nextInMs ?? Infinity, leadMsMax)
+    })
+  )
+  law("after an outage the missed ones are skipped, made up for by the last, or all up to the cap", () =>
+    Effect.gen(function* () {
+      const { rewind } = yield* RecurrenceControl
+      const outageOf = Effect.fnUntraced(function* (policies: Partial<Policies>) {
+        // The last one is half a minute old.
+        const { name, recurrenceId } = yield* made(every(60_000, (yield* storeNowMs) - 30_000), policies)
+        yield* rewind(name, 600_000)
+        yield* settle
+        yield* assertLedgerIsWhole(name)
+        return yield* fatesOf(recurrenceId)
+      })
+      assert.deepStrictEqual(yield* outageOf({ misfire: "skip" }), ["skipped-misfire"])
+      assert.deepStrictEqual(yield* outageOf({ misfire: "last" }), ["skipped-misfire", "fired"])
+      const all = yield* outageOf({ misfire: "all", misfireCap: 4 })
+      assert.deepStrictEqual(all, ["skipped-misfire", "fired", "fired", "fired", "fired"])
+      const late = yield* outageOf({ misfire: "all", maxLatenessMs: 1_000 })
+      assert.isTrue(late.length > 0 && late.every((fate) => fate === "skipped-too-late"))
+    })
+  )
+  law("under overlap skip an instant passes while the task of an earlier one has not ended", () =>
+    Effect.gen(function* () {
+      const { rewind } = yield* RecurrenceControl
+      const { kind, name, recurrenceId } = yield* made(every(1_000), { overlap: "skip" })
+      yield* rewind(name, 4_000)
+      yield* settle
+      const [first, ...others] = yield* fatesOf(recurrenceId)
+      assert.strictEqual(first, "fired")
+      assert.isAtLeast(others.length, 3)
+      assert.isTrue(others.every((fate) => fate === "skipped-overlap"))
+      const lines = yield* ledgerOf(recurrenceId)
+      assert.isAtMost(lines.at(-1)?.nominalAtMs ?? 0, yield* storeNowMs, "nothing is decided before its instant")
+
+      const { tasks } = yield* claim([kind])
+      yield* finish(yield* startWhenDue(only(tasks)), succeed)
+      yield* rewindTo(name, recurrenceId)
+      yield* settle
+      const later = (yield* firedOf(recurrenceId)).length
+      assert.strictEqual(later, 2, "the first one has ended")
+    })
+  )
+  law("under overlap cancel the task of an earlier instant is asked to end", () =>
+    Effect.gen(function* () {
+      const { rewind } = yield* RecurrenceControl
+      const { name, recurrenceId } = yield* made(every(1_000), { overlap: "cancel" })
+      yield* rewind(name, 2_000)
+      yield* settle
+      const [before] = yield* firedOf(recurrenceId)
+      yield* rewindTo(name, recurrenceId)
+      yield* settle
+      const fired = yield* firedOf(recurrenceId)
+      assert.isAtLeast(fired.length, 2)
+      assert.strictEqual((yield* stateOf(before?.taskId ?? "")).stage, "cancelled")
+      assert.strictEqual((yield* stateOf(fired.at(-1)?.taskId ?? "")).stage, "pending")
+    })
+  )
+}
+
+/** Waits until the next instant has come, a second at most: what is decided at its instant cannot be decided before. */
+const rewindTo = Effect.fnUntraced(function* (name: string, recurrenceId: number) {
+  const store = yield* RecurrenceStore
+  const { nextAtMs } = yield* store.find(name)
+  while ((yield* storeNowMs) < (nextAtMs ?? 0) + 5) yield* Effect.sleep(20)
+  return recurrenceId
+})
+
+const revising = (law: Law) => {
+  const edited = Effect.fnUntraced(function* (recurrence: Recurrence, rule: Rule, policies: Partial<Policies> = {}) {
+    const definition = definitionOf(recurrence.kind, rule, policies, `edited ${++count}`)
+    return yield* (yield* RecurrenceStore).revise(recurrence.name, {
+      _tag: "Edit",
+      definition,
+      unlessSuperseded: false
+    })
+  })
+
+  law("an edit takes back what has not started, and what both rules have fires once, under the new one", () =>
+    Effect.gen(function* () {
+      const { name, recurrence, recurrenceId } = yield* made(every(1_000))
+      yield* settle
+      const before = yield* firedOf(recurrenceId)
+      const beforeMs = yield* storeNowMs
+      const { _tag, recurrence: after } = yield* edited(recurrence, every(2_000))
+      assert.strictEqual(_tag, "Changed")
+      assert.strictEqual(after.revision, 2)
+      assert.isAtLeast(after.settledUntilMs, before.at(-1)?.nominalAtMs ?? 0)
+      const lines = new Map((yield* ledgerOf(recurrenceId)).map((line) => [line.nominalAtMs, line]))
+      for (const { nominalAtMs, taskId } of before) {
+        const line = lines.get(nominalAtMs)
+        const old = yield* stateOf(taskId)
+        if (nominalAtMs <= beforeMs) continue
+        if (nominalAtMs > after.revisedAtMs) assert.strictEqual(old.stage, "cancelled")
+        if (nominalAtMs <= after.revisedAtMs || line === undefined) continue
+        if (nominalAtMs % 2_000 === 0) {
+          assert.deepInclude(line, { fate: "fired", revision: 2 })
+          assert.strictEqual(line.taskId, occurrenceTaskId(recurrenceId, 2, nominalAtMs))
+          assert.strictEqual((yield* stateOf(line.taskId ?? "")).stage, "pending")
+        } else assert.deepInclude(line, { fate: "cancelled-by-edit", revision: 1 })
+      }
+      yield* settle
+      yield* assertLedgerIsWhole(name)
+    })
+  )
+  law("an edit leaves what has started, and does not fire its instant again", () =>
+    Effect.gen(function* () {
+      const { kind, recurrence, recurrenceId } = yield* made(every(1_000))
+      yield* settle
+      const target = (yield* firedOf(recurrenceId)).at(-1)
+      yield* startedEarly(kind, target?.taskId ?? "")
+      yield* edited(recurrence, every(1_000))
+      const line = (yield* ledgerOf(recurrenceId)).find(({ nominalAtMs }) => nominalAtMs === target?.nominalAtMs)
+      assert.deepInclude(line, { fate: "fired", revision: 1, taskId: target?.taskId ?? null })
+      assert.strictEqual((yield* stateOf(target?.taskId ?? "")).stage, "running")
+    })
+  )
+  law("an edit at the same time as engines decide loses no instant and fires none twice", () =>
+    Effect.gen(function* () {
+      const { name, recurrence, recurrenceId } = yield* made(every(1_000))
+      const store = yield* RecurrenceStore
+      for (let round = 0; round < 6; round++)
+        yield* Effect.all([store.settle(100), edited(recurrence, every(1_000, round * 100)), store.settle(100)], {
+          concurrency: "unbounded"
+        })
+      yield* settle
+      yield* assertLedgerIsWhole(name)
+      const nowMs = yield* storeNowMs
+      for (const { nominalAtMs, revision, taskId } of yield* firedOf(recurrenceId)) {
+        if (nominalAtMs < nowMs) continue
+        assert.strictEqual((yield* stateOf(taskId)).stage, "pending")
+        for (let older = 1; older < revision; older++) {
+          const other = yield* Effect.result(stateOf(occurrenceTaskId(recurrenceId, older, nominalAtMs)))
+          if (Result.isSuccess(other)) assert.strictEqual(other.success.stage, "cancelled")
+        }
+      }
+    })
+  )
+  law("what an edit finds undecided until now is decided by the old rule", () =>
+    Effect.gen(function* () {
+      const { rewind } = yield* RecurrenceControl
+      const { name, recurrence, recurrenceId } = yield* made(every(60_000), { misfire: "last" })
+      yield* rewind(name, 300_000)
+      yield* edited(recurrence, every(3_600_000))
+      const lines = yield* ledgerOf(recurrenceId)
+      assert.isTrue(lines.length > 0 && lines.every(({ revision }) => revision === 1))
+      assert.include(
+        lines.map(({ fate }) => fate),
+        "skipped-misfire"
+      )
+      yield* assertLedgerIsWhole(name)
+    })
+  )
+  law("the same definition again changes nothing, and an older one nothing if it asks to leave newer ones alone", () =>
+    Effect.gen(function* () {
+      const store = yield* RecurrenceStore
+      const { definition, name, recurrence } = yield* made(every(3_600_000))
+      const declared = { _tag: "Edit", definition, unlessSuperseded: true } as const
+      assert.strictEqual((yield* store.revise(name, declared))._tag, "Unchanged")
+      yield* edited(recurrence, every(7_200_000))
+      assert.strictEqual((yield* store.revise(name, declared))._tag, "Superseded")
+      assert.strictEqual((yield* store.find(name)).revision, 2)
+      assert.strictEqual((yield* store.revise(name, { ...declared, unlessSuperseded: false }))._tag, "Changed")
+      assert.deepInclude(yield* store.find(name), { revision: 3, digest: definition.digest })
+    })
+  )
+  law("while it is paused its instants pass, each with that fate, and a resumption begins with the next one", () =>
+    Effect.gen(function* () {
+      const store = yield* RecurrenceStore
+      const { rewind } = yield* RecurrenceControl
+      const { name, recurrenceId } = yield* made(every(1_000))
+      yield* settle
+      const paused = yield* store.revise(name, { _tag: "Pause" })
+      assert.isNotNull(paused.recurrence.pausedAtMs)
+      assert.isNull(paused.recurrence.nextAtMs)
+      assert.strictEqual((yield* store.revise(name, { _tag: "Pause" }))._tag, "Unchanged")
+      const aheadOf = Effect.map(ledgerOf(recurrenceId), (lines) =>
+        lines.filter(({ nominalAtMs }) => nominalAtMs > paused.recurrence.revisedAtMs)
+      )
+      for (const { fate } of yield* aheadOf) assert.strictEqual(fate, "skipped-paused")
+      const { tasksCount } = yield* settle
+      assert.strictEqual(tasksCount, 0)
+
+      const resumed = yield* store.revise(name, { _tag: "Resume" })
+      assert.isNull(resumed.recurrence.pausedAtMs)
+      const { revisedAtMs } = resumed.recurrence
+      for (const { fate, nominalAtMs, revision } of yield* aheadOf)
+        if (nominalAtMs > revisedAtMs) assert.deepEqual([fate, revision], ["fired", 3])
+
+      const long = yield* made(every(60_000))
+      yield* store.revise(long.name, { _tag: "Pause" })
+      yield* rewind(long.name, 86_400_000)
+      yield* store.revise(long.name, { _tag: "Resume" })
+      assert.deepStrictEqual(yield* fatesOf(long.recurrenceId), ["skipped-paused"])
+    })
+  )
+  law("a deletion takes back what has not started, keeps the ledger, and frees the name", () =>
+    Effect.gen(function* () {
+      const store = yield* RecurrenceStore
+      const { definition, name, recurrence, recurrenceId } = yield* made(every(1_000))
+      yield* settle
+      const fired = yield* firedOf(recurrenceId)
+      const nowMs = yield* storeNowMs
+      yield* store.revise(name, { _tag: "Delete" })
+      yield* Effect.flip(store.find(name))
+      for (const { nominalAtMs, taskId } of fired)
+        if (nominalAtMs > nowMs + 1_000) assert.strictEqual((yield* stateOf(taskId)).stage, "cancelled")
+      assert.strictEqual((yield* fatesOf(recurrenceId)).at(-1), "cancelled-by-delete")
+      const again = yield* store.create(name, definition)
+      assert.isTrue(again.created)
+      assert.notStrictEqual(again.recurrence.recurrenceId, recurrence.recurrenceId)
+    })
+  )
+}
+
+/** Runs every law against one store, on the live clock. */
+export const recurrenceStoreContract = <E>(name: string, store: Layer.Layer<RecurrenceWorld, E>): void => {
+  describe(name, () => {
+    layer(store, { excludeTestServices: true, timeout: 60_000 })("keeps the laws of", (it) => {
+      const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
+        ["creating", creating],
+        ["settling", settling],
+        ["revising", revising]
+      ]
+      for (const [chapter, laws] of chapters)
+        describe(chapter, () => {
+          laws((law, body) =>
+            it.effect(law, () =>
+              Effect.yieldNow.pipe(
+                Effect.andThen(Effect.suspend(body)),
+                Effect.tap(() => assertAllLedgersAreWhole),
+                Effect.tap(() => assertAuditIsGreen)
+              )
+            )
+          )
+        })
+    })
+  })
+}
