@@ -14,7 +14,8 @@
  * that do well below 4,000 tasks/s, `--limit-seconds N` of one drain, `--drained-per-second N` to compare a spike with.
  * A peer that is not installed, or no redis-server, ends the command with 2 and the way out.
  *
- * `--save` keeps the report in bench/results and writes docs/benchmarks.md anew from all of them; `docs` does only the latter.
+ * `--save` keeps the report in bench/results and writes docs/benchmarks.md and its plots anew from all of them; `docs` does only the
+ * latter. Both need what `npm run bench:install` brings.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect } from "effect"
@@ -33,7 +34,7 @@ import { stoppedService } from "./kafka/stoppedService.ts"
 import { kafkaThroughput } from "./kafka/throughput.ts"
 import { pressure } from "./pressure.ts"
 import { besidePeers, type PeersRun, peersRunOf } from "./peers/besidePeers.ts"
-import { page } from "./peers/page.ts"
+import { documentObstacle, writeDocument } from "./peers/document.ts"
 import { seeded } from "./random.ts"
 import { recover } from "./recover.ts"
 import { commit, type Floor, machine, type Report, text } from "./report.ts"
@@ -160,10 +161,17 @@ const peersRun = peersRunOf(name, flags.peers, flags.modes)
 const scenario = peersRun === undefined ? scenarios[name] : typeof peersRun === "string" ? undefined : beside(peersRun)
 const reportName = flags.peers === undefined ? name : `peers-${name}`
 
-const writePage = () => writeFileSync(new URL("../docs/benchmarks.md", import.meta.url), page())
+const writePage = Effect.promise(writeDocument)
 
 const program = Effect.gen(function* () {
-  if (name === "docs") return writePage()
+  // Said before a scenario has run for an hour.
+  const obstacle = name === "docs" || flags.save ? documentObstacle() : undefined
+  if (obstacle !== undefined) {
+    process.stderr.write(`bench: ${obstacle}\n`)
+    process.exitCode = 2
+    return
+  }
+  if (name === "docs") return yield* writePage
   if (scenario === undefined) {
     const known = [...Object.keys(scenarios), "spike", "docs"].join(", ")
     process.stderr.write(
@@ -188,7 +196,7 @@ const program = Effect.gen(function* () {
   process.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : `${text(report)}\n`)
   if (flags.save) {
     writeFileSync(new URL(`./results/${reportName}.json`, import.meta.url), `${JSON.stringify(report, null, 2)}\n`)
-    writePage()
+    yield* writePage
   }
   process.exitCode = report.floors.every((floor) => floor.holds) ? 0 : 1
 })

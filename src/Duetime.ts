@@ -158,6 +158,7 @@ const make = Effect.gen(function* () {
       priority: plan.priority ?? policy.priority,
       dueAtMs: jitteredDueAtMs(nominalDueAtMs, taskId, policy.dueJitter),
       key: plan.key,
+      keyKeptMs: plan.keyKeptMs,
       payload
     }
   }

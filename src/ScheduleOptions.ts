@@ -1,4 +1,4 @@
-import { type Duration, Result } from "effect"
+import { type Duration, Predicate, Result } from "effect"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
 import { timestampMsMax } from "./core/TaskId.ts"
 import type { OptionsRejected } from "./DuetimeError.ts"
@@ -11,12 +11,24 @@ export type When = {
   readonly at?: InstantInput | undefined
 }
 
+/** A key that is free again some time after the end of its task. */
+export type ExpiringKey = {
+  /** 1 to 512 characters. */
+  readonly key: string
+  /**
+   * Counted from the end of the task, 0 to 30 days: 0 keeps a second task away only while the first one lives. It is never free
+   * while its task lives, and a dead letter does. Retention ends every key together with its task's history.
+   */
+  readonly expiresIn: Duration.Input
+}
+
 export type ScheduleOptions = When & {
   /**
    * Idempotency key within the kind: scheduling again with the same key and payload answers with the first task, with
-   * another payload it fails with `KeyConflict`. 1 to 512 characters.
+   * another payload it fails with `KeyConflict`. 1 to 512 characters. It is held as long as the task's history, or as
+   * long as an `ExpiringKey` says.
    */
-  readonly key?: string | undefined
+  readonly key?: string | ExpiringKey | undefined
   /** Default: the kind's. */
   readonly priority?: Priority | undefined
   /** Tasks with the same one share a slot of the id space, for ownership and sharding. 1 to 512 characters. */
@@ -27,6 +39,7 @@ export type ScheduleOptions = When & {
 export type Plan = {
   readonly dueAtMs: (nowMs: number) => number
   readonly key: string | null
+  readonly keyKeptMs: number | null
   readonly priority: Priority | null
   readonly orderingKey: string | null
 }
@@ -39,12 +52,26 @@ export const planOf = (options: ScheduleOptions): Result.Result<Plan, OptionsRej
   }
   const dueAtMs = dueOf(options)
   if (Result.isFailure(dueAtMs)) return Result.fail(dueAtMs.failure)
-  const key = optionalKeyOf("key", options.key)
+  const expiring = Predicate.isObject(options.key) ? options.key : null
+  const key = Predicate.isObject(options.key) ? keyOf("key.key", options.key.key) : optionalKeyOf("key", options.key)
   if (Result.isFailure(key)) return Result.fail(key.failure)
+  const kept = expiring === null ? notExpiring : durationMsOf("key.expiresIn", expiring.expiresIn, keyKeptLimits)
+  if (Result.isFailure(kept)) return Result.fail(kept.failure)
   const orderingKey = optionalKeyOf("orderingKey", options.orderingKey)
   if (Result.isFailure(orderingKey)) return Result.fail(orderingKey.failure)
-  return Result.succeed({ dueAtMs: dueAtMs.success, key: key.success, priority, orderingKey: orderingKey.success })
+  return Result.succeed({
+    dueAtMs: dueAtMs.success,
+    key: key.success,
+    keyKeptMs: kept.success,
+    priority,
+    orderingKey: orderingKey.success
+  })
 }
+
+/** As long as history is ever kept after the end of a task. */
+export const keyKeptMsMax = 30 * 86_400_000
+const keyKeptLimits = { minMs: 0, maxMs: keyKeptMsMax }
+const notExpiring: Result.Result<number | null, OptionsRejected> = Result.succeed(null)
 
 const noKey: Result.Result<string | null, OptionsRejected> = Result.succeed(null)
 

@@ -12,7 +12,7 @@ export type {
   TaskEntry,
   UntypedTask
 } from "./Duetime.ts"
-export type { ScheduleOptions, When } from "./ScheduleOptions.ts"
+export type { ExpiringKey, ScheduleOptions, When } from "./ScheduleOptions.ts"
 export type { TaskSummary, TaskView } from "./TaskView.ts"
 export * from "./DuetimeError.ts"
 export * as DuetimeMetrics from "./DuetimeMetrics.ts"

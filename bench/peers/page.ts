@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import type { Report } from "../report.ts"
 import type { DriftFigures } from "./drift.ts"
+import { plotsOf } from "./plots.ts"
 import type { SpikeFigures } from "./spike.ts"
 import type { ThroughputFigures } from "./throughput.ts"
 
@@ -8,37 +9,41 @@ import type { ThroughputFigures } from "./throughput.ts"
  * docs/benchmarks.md, out of bench/results and nothing else: `npm run bench -- docs` writes it, and a test compares the two. Tables are in
  * the order of what they are about, best first, whoever that is.
  */
-export const page = (read: (name: string) => string | undefined = readResult, names = resultNames()): string =>
-  [
-    "# Benchmarks",
-    "",
-    "Written by `npm run bench -- docs` from the reports in [bench/results](../bench/results), one per scenario: not edited by hand. A report has the machine,",
-    "the commit and all settings in it.",
-    "",
-    "## Beside others",
-    "",
-    "All contestants, duetime included, are asked the same by the same program (`bench/peers`), each in processes of its own, one after the other,",
-    "in an order that is rotated each round. They share one PostgreSQL (fsync, full-page writes and `synchronous_commit` on); each run has a new",
-    "database, or a new Redis. Handlers do nothing, payloads are about 100 bytes. *fast* is the fastest configuration that the peer's documentation",
-    "leads to, *default* sets nothing that need not be set. A start is the call of the handler, by the clock of its process, corrected for nothing.",
-    "Figures are median [lowest to highest] where there are several rounds; a ratio is the median of the ratios of each round with its 95 % bootstrap",
-    "interval, and above 1 duetime has more. Versions, settings and everything else that was counted are in the reports.",
-    "",
-    ...section(read("peers-throughput"), throughput),
-    ...section(read("peers-drift"), drift),
-    ...section(read("peers-spike"), spike),
-    "## What was promised, and what came out",
-    "",
-    "Floors of each report. A miss stays here until a later run holds.",
-    "",
-    ...names.flatMap((name) => floors(name, read(name)))
-  ]
-    .join("\n")
-    .trimEnd() + "\n"
+export const page = (read: (name: string) => string | undefined = readResult, names = resultNames()): string => {
+  const plots = new Map(plotsOf(read).map(({ alt, file }) => [file, `![${alt}](benchmarks/${file})`]))
+  return (
+    [
+      "# Benchmarks",
+      "",
+      "Written with its plots by `npm run bench -- docs` from the reports in [bench/results](../bench/results), one per scenario: not edited by hand. A report has the",
+      "machine, the commit and all settings in it.",
+      "",
+      "## Beside others",
+      "",
+      "All contestants, duetime included, are asked the same by the same program (`bench/peers`), each in processes of its own, one after the other,",
+      "in an order that is rotated each round. They share one PostgreSQL (fsync, full-page writes and `synchronous_commit` on); each run has a new",
+      "database, or a new Redis. Handlers do nothing, payloads are about 100 bytes. *fast* is the fastest configuration that the peer's documentation",
+      "leads to, *default* sets nothing that need not be set. A start is the call of the handler, by the clock of its process, corrected for nothing.",
+      "Figures are median [lowest to highest] where there are several rounds; a ratio is the median of the ratios of each round with its 95 % bootstrap",
+      "interval, and above 1 duetime has more. Versions, settings and everything else that was counted are in the reports.",
+      "",
+      ...section(read("peers-throughput"), throughput, plots.get("throughput.svg")),
+      ...section(read("peers-drift"), drift, plots.get("drift.svg")),
+      ...section(read("peers-spike"), spike, plots.get("spike.svg")),
+      "## What was promised, and what came out",
+      "",
+      "Floors of each report. A miss stays here until a later run holds.",
+      "",
+      ...names.flatMap((name) => floors(name, read(name)))
+    ]
+      .join("\n")
+      .trimEnd() + "\n"
+  )
+}
 
 const folder = new URL("../results/", import.meta.url)
 
-const readResult = (name: string): string | undefined => {
+export const readResult = (name: string): string | undefined => {
   const file = new URL(`${name}.json`, folder)
   return existsSync(file) ? readFileSync(file, "utf8") : undefined
 }
@@ -51,10 +56,14 @@ const resultNames = (): ReadonlyArray<string> =>
 
 type ReportOf<Figures> = Omit<Report, "figures"> & { readonly figures: Figures }
 
-const section = <Figures>(text: string | undefined, write: (report: ReportOf<Figures>) => ReadonlyArray<string>) => {
+const section = <Figures>(
+  text: string | undefined,
+  write: (report: ReportOf<Figures>) => ReadonlyArray<string>,
+  plot = ""
+) => {
   if (text === undefined) return []
   const report: ReportOf<Figures> = JSON.parse(text)
-  return [...write(report), "", provenance(report), "", ...aheadLines(report.figures), ""]
+  return [...write(report), "", plot, "", provenance(report), "", ...aheadLines(report.figures), ""]
 }
 
 const provenance = ({ at, commit, machine, scenario, settings }: Omit<Report, "figures">): string =>

@@ -135,18 +135,31 @@ const installedVersion = (name: string): string | undefined => {
   return existsSync(file) ? String(manifestOf(file)["version"]) : undefined
 }
 
+/** Which of these packages of bench/package.json is not there as it is pinned, and the way out; undefined if all are. */
+export const missingOf = (
+  packages: ReadonlyArray<string>,
+  versionOf: (name: string) => string | undefined = installedVersion
+): string | undefined => {
+  const wanted = pinned()
+  for (const name of new Set(packages)) {
+    const found = versionOf(name)
+    if (found !== wanted[name])
+      return `${name} ${wanted[name]} is ${found === undefined ? "not installed" : `there as ${found}`}; run npm run bench:install`
+  }
+  return undefined
+}
+
 /** Why these peers cannot run here and what to do about it; undefined if they can. */
 export const obstacleOf = (
   names: ReadonlyArray<Peer>,
   versionOf: (name: string) => string | undefined = installedVersion,
   hasRedis: () => boolean = () => spawnSync("redis-server", ["--version"]).status === 0
 ): string | undefined => {
-  const wanted = pinned()
-  for (const name of new Set(names.flatMap((peer) => peers[peer].packages))) {
-    const found = versionOf(name)
-    if (found !== wanted[name])
-      return `${name} ${wanted[name]} is ${found === undefined ? "not installed" : `there as ${found}`}; run npm run bench:install`
-  }
+  const missing = missingOf(
+    names.flatMap((peer) => peers[peer].packages),
+    versionOf
+  )
+  if (missing !== undefined) return missing
   return names.some((peer) => peers[peer].needsRedis) && !hasRedis()
     ? "redis-server is not on the PATH; install Redis (Debian: apt install redis-server), or leave bullmq out of --peers"
     : undefined

@@ -59,6 +59,9 @@ export const make = Effect.fnUntraced(function* (parts: {
   const refusals = new Map<QueueLoad, Refusal>()
   const republishedAtMs = new Map<QueueLoad, number>()
   let publishedCount = 0
+  let publishedAtMs = Number.NEGATIVE_INFINITY
+  /** So many had been published when none of them was left to start. */
+  let settledCount = -1
   let republishedCount = 0
 
   const accept = (batch: ReadonlyArray<Armed>) => {
@@ -111,6 +114,7 @@ export const make = Effect.fnUntraced(function* (parts: {
       else if (forget(armed)) {
         outstanding.published(armed)
         publishedCount++
+        publishedAtMs = monotonicMs()
       }
     })
     for (const armed of batch) if (!refusing.has(armed.load)) refusals.delete(armed.load)
@@ -137,9 +141,16 @@ export const make = Effect.fnUntraced(function* (parts: {
   const run = Effect.raceAllFirst(ways.map(publishFor))
 
   const republishOverdue = Effect.gen(function* () {
+    if (settledCount === publishedCount && kept.size === 0) return
     const sessionId = session.id()
     const overdueBeforeMs = nowMs() - republishAfterMs
-    if ((yield* store.claimedBy(sessionId, overdueBeforeMs, 1)).length === 0) return
+    const lookedCount = publishedCount
+    // All that had been published by then is due before: with that no more, there is nothing to look for until the next publish.
+    const isAllOverdue = monotonicMs() - publishedAtMs > 2 * republishAfterMs
+    if ((yield* store.claimedBy(sessionId, overdueBeforeMs, 1)).length === 0) {
+      if (isAllOverdue) settledCount = lookedCount
+      return
+    }
     const heldBefore = new Map<QueueLoad, number>()
     for (const load of directory.loads) heldBefore.set(load, yield* outstanding.inBroker(load))
     const claims = yield* store.claimedBy(sessionId, nowMs(), batchSizeMax)

@@ -24,7 +24,7 @@
  * - At the end it stops claiming and gives its claims back, so that others need not wait for the lease to end.
  *
  * Drift of a task known 1.5 s ahead: timer + publish + start. Of one scheduled due at once: wake-up + claim + that; of one
- * scheduled where no wake-up comes from: the idle poll on top, at most 250 ms.
+ * scheduled where no wake-up comes from: the idle poll on top, 250 ms, and up to 1 s in a quiet queue.
  */
 import { Context, Effect, Fiber, Layer, Queue, type Scope } from "effect"
 import { Broker } from "../broker/Broker.ts"

@@ -7,7 +7,10 @@ export type EngineConfig = {
    * stay well below the lease (5 s); what is armed can still be cancelled and rescheduled. Default 1.5 s.
    */
   readonly lookAheadMs: number
-  /** Longest pause between two claims: the most that a task due at once, scheduled by another process, waits unseen. Default 250 ms. */
+  /**
+   * Longest pause between two claims: the most that a task due at once waits unseen if nobody told of it. A queue that has been
+   * empty for eight such pauses is polled at every fourth, until something is found or told of. Default 250 ms.
+   */
   readonly idlePollMs: number
   /**
    * Tasks of one queue an engine may hold claimed and not started: at least this many, whatever the rate. Small, because

@@ -8,8 +8,8 @@ import { QueueLoad } from "./QueueLoad.ts"
 
 /**
  * Which queue serves which kind, which kinds some live worker within the broker's reach serves, which are paused and
- * which have caps: only what is served and not paused is claimed. Read from the database again each second, and at every
- * poll while there is nothing to serve.
+ * which have caps: only what is served and not paused is claimed. Read from the database again each second, in one
+ * statement; while no worker of this process serves anything only that is looked at, at every poll.
  */
 export class KindDirectory {
   readonly #store: TaskStore["Service"]
@@ -54,16 +54,21 @@ export class KindDirectory {
 
   /** @param atMs monotonic */
   refreshIfStale(atMs: number): Effect.Effect<void, StoreUnavailable> {
-    return this.#servesAny && atMs - this.#refreshedAtMs < refreshMs ? Effect.void : this.#refresh(atMs)
+    const isFresh = atMs - this.#refreshedAtMs < refreshMs && (this.#servesAny || this.#reach === "fleet")
+    return isFresh ? Effect.void : this.#refresh(atMs)
   }
 
   readonly #refresh = Effect.fnUntraced({ self: this }, function* (this: KindDirectory, atMs: number): Effect.fn.Return<
     void,
     StoreUnavailable
   > {
-    const served = yield* this.#session.servedKinds(this.#reach)
-    // Without a worker there is nothing to look up, and this is asked at every poll.
-    const records = served.length + this.#everServable.size === 0 ? [] : yield* this.#store.kinds
+    const own = this.#session.ownKinds()
+    const isIdle = this.#reach === "process" && own.length + this.#everServable.size === 0
+    const records = isIdle ? [] : yield* this.#store.kinds
+    const served =
+      this.#reach === "process"
+        ? own
+        : records.flatMap(({ liveSessions, policy }) => (liveSessions > 0 ? [policy.kind] : []))
     const policyByKind = new Map(records.map(({ policy }) => [policy.kind, policy]))
     this.#queueByKind = new Map(records.map(({ policy }) => [policy.kind, policy.queue]))
     this.#paused = new Set(records.filter(({ isPaused }) => isPaused).map(({ policy }) => policy.kind))

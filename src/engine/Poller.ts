@@ -2,7 +2,7 @@
  * Claims tasks shortly before they are due and arms them in the wheel.
  *
  * One claim at a time, as large as there is room (`claimPlan.ts`); the next one as soon as the first task known to be
- * unclaimed comes within the look-ahead, at a wake-up, or after the idle poll. While a claim was cut short by its limit
+ * unclaimed comes within the look-ahead, at a wake-up, or after the idle poll, which is longer while nothing is found. While a claim was cut short by its limit
  * the next follows at once; while the window is full it is asked every 5 to 50 ms what is still outstanding.
  *
  * Nothing ends the loop but its interruption. A store that fails is logged when it begins and ends to, and asked again with
@@ -135,11 +135,13 @@ export const make = Effect.fnUntraced(function* (parts: {
         case "capped":
           if (capped === undefined) break
           capped.claimedAtMs = claimedAtMs
+          capped.emptyClaims = tasks.length === 0 ? capped.emptyClaims + 1 : 0
           capped.nextDueAtMs = knownNextAtMs
           capped.openAtMs = cappedForMs === null ? Number.NEGATIVE_INFINITY : monotonicMs() + cappedForMs
           break
         default:
           load.claimedAtMs = claimedAtMs
+          load.emptyClaims = tasks.length === 0 ? load.emptyClaims + 1 : 0
           load.nextDueAtMs = knownNextAtMs
           load.floors.observe(tasksOf(load, tasks), isCut)
       }

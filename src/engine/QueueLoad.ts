@@ -25,6 +25,7 @@ export type CappedKind = {
   claimedAtMs: number
   /** Monotonic time before which the cap lets nothing through. */
   openAtMs: number
+  emptyClaims: number
 }
 
 /** Most urgent first, then the one due first. */
@@ -71,6 +72,8 @@ export class QueueLoad {
   floorClaimedAtMs = Number.NEGATIVE_INFINITY
   /** Somebody scheduled a task within the look-ahead since the critical lane was last claimed. */
   criticalWoken = false
+  /** Claims of all lanes in a row that found nothing. */
+  emptyClaims = 0
 
   #lag: Readonly<LaneCounts> = noTasks()
   #lagTotal = 0
@@ -169,7 +172,8 @@ export class QueueLoad {
 const neverClaimed = {
   claimedAtMs: Number.NEGATIVE_INFINITY,
   nextDueAtMs: Number.NEGATIVE_INFINITY,
-  openAtMs: Number.NEGATIVE_INFINITY
+  openAtMs: Number.NEGATIVE_INFINITY,
+  emptyClaims: 0
 }
 
 /** A window lasts for two round trips, so that workers do not wait while the next claim is under way. */

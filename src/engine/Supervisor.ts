@@ -40,9 +40,8 @@ export const make = Effect.fnUntraced(function* (parts: {
   let expiredCount = 0
 
   const tick = Effect.gen(function* () {
-    // The cheapest question to the database that there is: no claim was due before 1970.
-    yield* store.claimedBy(session.id(), 0, 1)
-    if (quietTime.looked(monotonicMs(), databaseAheadMs())) yield* expire
+    const anyExpired = yield* store.anyExpired
+    if (quietTime.looked(monotonicMs(), databaseAheadMs()) && anyExpired) yield* expire
   })
 
   const expire = Effect.gen(function* () {

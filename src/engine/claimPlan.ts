@@ -76,11 +76,14 @@ export const kindsOf = ({
 
 /** Milliseconds until the next claim of any queue; 0 for at once. */
 export const claimInMs = (loads: Iterable<QueueLoad>, times: ClaimTimes, config: EngineConfig): number => {
-  let inMs = config.idlePollMs
+  let hasLoads = false
+  let inMs = config.idlePollMs * quietPolls
   for (const load of loads) {
+    hasLoads = true
     for (const way of waysOf(load, times, config)) inMs = Math.min(inMs, Math.max(0, way.atOnceInMs))
   }
-  return inMs
+  // Without any, whether a worker of this process serves something now is asked of nobody else.
+  return hasLoads ? inMs : config.idlePollMs
 }
 
 /** Whether work that is known to be due within the look-ahead waits only for room. */
@@ -110,7 +113,7 @@ const waysOf = (load: QueueLoad, times: ClaimTimes, config: EngineConfig): Reado
 ]
 
 const uncappedWays = (load: QueueLoad, times: ClaimTimes, config: EngineConfig): ReadonlyArray<WayOpen> => {
-  const idleInMs = load.claimedAtMs + config.idlePollMs - times.monotonicMs
+  const idleInMs = load.claimedAtMs + idlePollMs(load, config) - times.monotonicMs
   const nextDueInMs = load.nextDueAtMs - times.nowMs
 
   const aheadRoom = aheadRoomOf(load, config)
@@ -145,11 +148,15 @@ const cappedWays = (load: QueueLoad, times: ClaimTimes, config: EngineConfig): R
   const room = dueRoomOf(load, config)
   if (room === undefined) return []
   return load.capped.map((capped) => {
-    const idleInMs = capped.claimedAtMs + config.idlePollMs - times.monotonicMs
+    const idleInMs = capped.claimedAtMs + idlePollMs(capped, config) - times.monotonicMs
     const dueInMs = Math.min(idleInMs, capped.nextDueAtMs - times.nowMs)
     return { way: "capped", capped, room, atOnceInMs: Math.max(dueInMs, capped.openAtMs - times.monotonicMs) }
   })
 }
+
+/** What has found nothing for a while is asked less often: wake-ups tell of nearly everything that a poll would find. */
+const idlePollMs = ({ emptyClaims }: { readonly emptyClaims: number }, config: EngineConfig): number =>
+  emptyClaims >= quietClaims ? config.idlePollMs * quietPolls : config.idlePollMs
 
 const aheadRoomOf = (load: QueueLoad, config: EngineConfig): number | undefined => {
   const windowTasks = load.windowTasks(config)
@@ -169,6 +176,10 @@ const dueRoomOf = (load: QueueLoad, config: EngineConfig): number | undefined =>
  */
 const aheadRoomShareMin = 1 / 4
 const dueRoomShareMin = 1 / 8
+/** Empty claims in a row after which a queue is quiet: two seconds of them by default. */
+export const quietClaims = 8
+/** A quiet queue is polled once in so many idle polls: once a second by default, which with ten queues is still one statement. */
+export const quietPolls = 4
 /** Between two claims of the critical lane while new tasks keep coming and the window is full: 50 statements a second at most. */
 const criticalPaceMs = 20
 /** Of the window, for each lower lane: twice what it is owed, as the window is twice what starts between two refills. */

@@ -13,7 +13,7 @@ export { Schema } from "effect"
 export { layerDev, layerFromEnv, layerKafka, layerMemory, layerPostgres, RetryPolicy, Task } from "../index.ts"
 export * from "../DuetimeError.ts"
 export type { EntryReceipt, Find, Found, Pausable, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
-export type { ScheduleOptions, When } from "../ScheduleOptions.ts"
+export type { ExpiringKey, ScheduleOptions, When } from "../ScheduleOptions.ts"
 export type { TaskSummary, TaskView } from "../TaskView.ts"
 export type { Answer, AsyncAttempt, AsyncInterrupted, AsyncSql } from "../worker/Handlers.ts"
 

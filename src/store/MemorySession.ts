@@ -54,9 +54,6 @@ export const make = (
           policies = announced
           database.sessions.serve(id, announced)
         }),
-      servedKinds: (reach) =>
-        process.runInSession("servedKinds", () =>
-          reach === "process" ? database.sessions.kindsOf(id) : database.sessions.servedKinds(database.now())
-        )
+      ownKinds: () => policies.map((policy) => policy.kind)
     }
   })

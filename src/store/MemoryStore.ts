@@ -122,6 +122,7 @@ const makeStore = Effect.fnUntraced(function* (
       }
       return value
     }),
+    anyExpired: process.run("anyExpired", () => database.anyExpired()),
     expire: (limit) => process.run("expire", () => database.expire(limit, newEventId)),
     takeParked: (request) => process.run("takeParked", () => database.takeParked(request)),
     reconcile: (request) => process.run("reconcile", () => database.reconcile(request)),

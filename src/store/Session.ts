@@ -22,8 +22,8 @@ export class Session extends Context.Service<
     readonly leaseMs: number
     /** Announces the kinds this process's worker handles, with their policies. Replaces the previous announcement. */
     readonly serve: (policies: ReadonlyArray<KindPolicy>) => Effect.Effect<void, StoreUnavailable>
-    /** Kinds of this process, or of every live session. */
-    readonly servedKinds: (reach: "process" | "fleet") => Effect.Effect<ReadonlyArray<string>, StoreUnavailable>
+    /** Kinds that this process has announced last. Those of every live session: `TaskStore.kinds`. */
+    readonly ownKinds: () => ReadonlyArray<string>
   }
 >()("duetime/store/Session") {}
 

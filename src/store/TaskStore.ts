@@ -72,6 +72,8 @@ export class TaskStore extends Context.Service<
       request: (value: A) => FinishRequest
     ) => Effect.Effect<A, E | LeaseLost | StoreUnavailable, R>
 
+    /** Whether some lease or deadline has passed: a cheap look, for whoever asks each second. */
+    readonly anyExpired: Effect.Effect<boolean, StoreUnavailable>
     /**
      * Ends the claims and attempts of dead sessions and of attempts past their deadline. Whether a process has died, or
      * has left its session in order, is told in the event.
@@ -148,6 +150,11 @@ export type NewTask = {
   readonly dueAtMs: number
   /** Idempotency key within the kind. */
   readonly key: string | null
+  /**
+   * Ms after the task's end from which another task may have its key; never while it lives, and a dead letter does. Without:
+   * the key is held as long as the task's history.
+   */
+  readonly keyKeptMs?: number | null
   readonly payload: Json
 }
 

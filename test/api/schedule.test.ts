@@ -71,6 +71,37 @@ describe("when a task is due", () => {
   )
 })
 
+describe("a key", () => {
+  itAsks(
+    "with a span, used again later, is the same task at its first due time",
+    Effect.gen(function* () {
+      const options = { key: "reminder of order 7", in: "3 hours" } as const
+      const first = yield* Greet.schedule({ name: "Ada" }, options)
+      assert.isTrue(first.created)
+      yield* TestClock.adjust("2 hours")
+      assert.deepStrictEqual(yield* Greet.schedule({ name: "Ada" }, options), { id: first.id, created: false })
+      assert.strictEqual((yield* get(first.id)).dueAt.getTime(), nowMs + 10_800_000)
+    })
+  )
+
+  itAsks(
+    "that expires is free again so long after the end of its task, and not a millisecond before",
+    Effect.gen(function* () {
+      const schedule = Greet.schedule({ name: "Ada" }, { key: { key: "k", expiresIn: "1 hour" }, in: "1 day" })
+      const first = yield* schedule
+      yield* TestClock.adjust("2 hours")
+      assert.isFalse((yield* schedule).created)
+      yield* Duetime.use((duetime) => duetime.cancel(first.id))
+      yield* TestClock.adjust(3_599_999)
+      assert.deepStrictEqual(yield* schedule, { id: first.id, created: false })
+      yield* TestClock.adjust(1)
+      const second = yield* schedule
+      assert.isTrue(second.created)
+      assert.notStrictEqual(second.id, first.id)
+    })
+  )
+})
+
 describe("what is refused before anything is stored", () => {
   // JavaScript callers, task files and the terminal give what the types forbid.
   const options: ReadonlyArray<readonly [string, string]> = [
@@ -90,6 +121,12 @@ describe("what is refused before anything is stored", () => {
     ['{ "key": "a\\u0000b" }', "key is 'a\\x00b'"],
     ['{ "key": "\\ud800" }', "key is '\\ud800'"],
     ['{ "key": 7 }', "key is 7"],
+    ['{ "key": { "key": "", "expiresIn": 1 } }', "key.key is ''"],
+    ['{ "key": { "expiresIn": 1 } }', "key.key is undefined"],
+    ['{ "key": { "key": "k" } }', "key.expiresIn is undefined"],
+    ['{ "key": { "key": "k", "expiresIn": -1 } }', "key.expiresIn is -1"],
+    ['{ "key": { "key": "k", "expiresIn": "31 days" } }', "key.expiresIn is '31 days'"],
+    ['{ "key": ["k"] }', "key is [ 'k' ]"],
     ['{ "orderingKey": "" }', "orderingKey is ''"],
     ['{ "priority": "urgent" }', "priority is 'urgent'"]
   ]

@@ -4,9 +4,10 @@
  */
 import { roomFor } from "../broker/Broker.contract.ts"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Queue, Ref } from "effect"
+import { Clock, Effect, Queue, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
+import { quietPolls } from "../../src/engine/claimPlan.ts"
 import { defaults } from "../../src/engine/EngineConfig.ts"
 import * as MemoryDatabase from "../../src/store/memory/MemoryDatabase.ts"
 import { emailPolicy, scheduleAt, startProcess, startWorker } from "./fleet.ts"
@@ -69,7 +70,7 @@ describe("An engine and the due time", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("finds work it was not woken for at the next idle poll", () =>
+  it.effect("finds work it was not woken for at the next idle poll, and after a quiet time at the fourth", () =>
     Effect.gen(function* () {
       const database = yield* MemoryDatabase.make()
       const deaf = yield* startProcess(database, {
@@ -78,10 +79,14 @@ describe("An engine and the due time", () => {
       const seen = yield* startWorker(deaf)
       yield* TestClock.adjust("10 seconds")
       yield* scheduleAt(deaf.store, [10_000])
+      yield* TestClock.adjust(defaults.idlePollMs * quietPolls)
+      // Something has been found: it is no longer quiet.
+      const nowMs = yield* Clock.currentTimeMillis
+      yield* scheduleAt(deaf.store, [nowMs])
       yield* TestClock.adjust(defaults.idlePollMs)
       assert.deepStrictEqual(
         seen.started.map(({ dueAtMs }) => dueAtMs),
-        [10_000]
+        [10_000, nowMs]
       )
     }).pipe(Effect.scoped)
   )

@@ -102,6 +102,7 @@ describe("A supervisor", () => {
         policies: [],
         store: (store) => ({
           ...store,
+          anyExpired: Effect.as(store.anyExpired, true),
           expire: (limit) =>
             Effect.andThen(
               Ref.update(expiries, (count) => count + 1),
@@ -136,6 +137,7 @@ describe("A supervisor", () => {
         store: (store) => ({
           ...store,
           clockOffsetMs: () => -Ref.getUnsafe(aheadMs),
+          anyExpired: Effect.as(store.anyExpired, true),
           expire: (limit) =>
             Effect.andThen(
               Ref.update(expiries, (count) => count + 1),
@@ -163,6 +165,7 @@ describe("A supervisor", () => {
         store: (store) => ({
           ...store,
           clockOffsetMs: () => Ref.getUnsafe(offsetMs),
+          anyExpired: Effect.as(store.anyExpired, true),
           expire: (limit) =>
             Effect.andThen(
               Ref.update(expiries, (count) => count + 1),

@@ -15,6 +15,7 @@ import { expireLaws } from "./contract/expireLaws.ts"
 import { faultLaws } from "./contract/faultLaws.ts"
 import { finishLaws } from "./contract/finishLaws.ts"
 import { finishWithLaws } from "./contract/finishWithLaws.ts"
+import { keyExpiryLaws } from "./contract/keyExpiryLaws.ts"
 import { pauseLaws } from "./contract/pauseLaws.ts"
 import { pullLaws } from "./contract/pullLaws.ts"
 import { readLaws } from "./contract/readLaws.ts"
@@ -25,6 +26,7 @@ import { assertAuditIsGreen, type Law, StoreControl, type World } from "./contra
 
 const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["schedule", scheduleLaws],
+  ["a key that expires", keyExpiryLaws],
   ["claim and release", claimLaws],
   ["pull", pullLaws],
   ["start", startLaws],

@@ -45,10 +45,10 @@ describe("what a process serves", () => {
         scope
       )
       yield* passMs(0)
-      assert.sameMembers([...(yield* session.servedKinds("process"))], ["work", "other"])
+      assert.sameMembers([...session.ownKinds()], ["work", "other"])
       yield* Scope.close(scope, Exit.void)
       yield* passMs(0)
-      assert.deepStrictEqual(yield* session.servedKinds("process"), [])
+      assert.deepStrictEqual(session.ownKinds(), [])
     }).pipe(Effect.provide(worker))
   )
 

@@ -30,7 +30,7 @@ import type {
   Wish
 } from "../TaskStore.ts"
 import { DeadLetters } from "./DeadLetters.ts"
-import { Keys } from "./Keys.ts"
+import { type KeyHolder, Keys } from "./Keys.ts"
 import type { MemoryTransaction } from "./MemoryTransaction.ts"
 import { Paces } from "./Paces.ts"
 import { Sessions } from "./Sessions.ts"
@@ -54,7 +54,7 @@ export class MemoryDatabase {
   readonly streams = new Streams()
   readonly deadLetters = new DeadLetters(this.streams)
   readonly #paces = new Paces()
-  readonly #keys = new Keys()
+  readonly #keys = new Keys((holder) => this.#isKeyFree(holder))
   readonly #clock: Clock.Clock
   readonly #subscribers = new Set<Queue.Enqueue<number>>()
 
@@ -188,6 +188,12 @@ export class MemoryDatabase {
     return "Committed"
   }
 
+  anyExpired(): boolean {
+    const atMs = this.now()
+    const isHeldByTheDead = Array.from(this.streams.holders()).some((id) => !this.sessions.isAlive(id, atMs))
+    return isHeldByTheDead || this.sessions.anyPassed(atMs) || this.streams.overdue(atMs, 1).length > 0
+  }
+
   expire(limit: number, eventId: () => EventId): ReadonlyArray<Expired> {
     const atMs = this.now()
     const expired: Array<Expired> = []
@@ -281,8 +287,15 @@ export class MemoryDatabase {
       : { _tag: "Existing", taskId: task.taskId }
   }
 
+  #isKeyFree({ keptMs, taskId }: KeyHolder): boolean {
+    const stage = this.streams.stateOf(taskId)?.stage
+    if (keptMs === null || (stage !== "succeeded" && stage !== "cancelled")) return false
+    const endedAtMs = this.streams.events(taskId)?.at(-1)?.atMs
+    return endedAtMs !== undefined && endedAtMs + keptMs <= this.now()
+  }
+
   #create(task: NewTask): void {
-    const { taskId, eventId, ...schedule } = task
+    const { taskId, eventId, keyKeptMs: _, ...schedule } = task
     this.#apply(taskId, { _tag: "Schedule", ...schedule, atMs: this.now(), eventId })
     this.#keys.add(task)
   }

@@ -6,7 +6,7 @@ import { Keys } from "./Keys.ts"
 export class MemoryTransaction {
   readonly tasks: Array<NewTask> = []
   readonly #byId = new Map<string, NewTask>()
-  readonly #keys = new Keys()
+  readonly #keys = new Keys(() => false)
 
   answerOf(task: NewTask): Scheduled | null {
     const same = this.#byId.get(task.taskId)

@@ -27,6 +27,10 @@ export class Sessions {
     return true
   }
 
+  anyPassed(nowMs: number): boolean {
+    return Array.from(this.#sessions.values()).some(({ leaseUntilMs }) => leaseUntilMs <= nowMs)
+  }
+
   /** Ends the sessions whose lease has passed. */
   endPassed(nowMs: number): void {
     for (const [sessionId, { leaseUntilMs }] of this.#sessions) {
@@ -57,16 +61,6 @@ export class Sessions {
     const session = this.#sessions.get(sessionId)
     if (session !== undefined) session.kinds = policies.map((policy) => policy.kind)
     for (const policy of policies) this.#policies.set(policy.kind, policy)
-  }
-
-  kindsOf(sessionId: number): ReadonlyArray<string> {
-    return this.#sessions.get(sessionId)?.kinds ?? []
-  }
-
-  servedKinds(nowMs: number): ReadonlyArray<string> {
-    const served = new Set<string>()
-    for (const session of this.#live(nowMs)) for (const kind of session.kinds) served.add(kind)
-    return Array.from(served).toSorted()
   }
 
   policyOf(kind: string): KindPolicy {

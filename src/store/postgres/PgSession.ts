@@ -32,6 +32,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const shared = new SharedArrayBuffer(16)
   const cells = new BigInt64Array(shared)
   let kindIds: ReadonlyArray<number> = []
+  let ownKinds: ReadonlyArray<string> = []
   const data = yield* threadData(client, shared, leaseMs)
 
   const opened = yield* Deferred.make<void>()
@@ -78,26 +79,15 @@ export const make = Effect.fnUntraced(function* (options: {
       int4(id()),
       int4s(kindIds)
     ])
+    ownKinds = [...ids.keys()]
   }, orUnavailable("serve"))
-
-  const servedKinds = (reach: "process" | "fleet") =>
-    orUnavailable("servedKinds")(
-      Effect.map(
-        sql.unsafe<{ readonly name: string }>(
-          `SELECT DISTINCT k.name FROM duetime.session s JOIN duetime.kind k ON k.kind_id = ANY(s.kind_ids)
-           WHERE s.ended_at IS NULL AND s.lease_until > clock_timestamp() AND ($1::int4 IS NULL OR s.session_id = $1::int4) ORDER BY 1`,
-          [int4(reach === "process" ? id() : null)]
-        ),
-        (rows) => rows.map((row) => row.name)
-      )
-    )
 
   return {
     id,
     isAlive: () => clock.monotonicTimeNanosUnsafe() < Atomics.load(cells, 1),
     leaseMs,
     serve,
-    servedKinds
+    ownKinds: () => ownKinds
   }
 })
 

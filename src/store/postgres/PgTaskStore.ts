@@ -92,7 +92,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     start: makeStart({ sql: own, kinds, eventTableOf: partitions.eventTableOf }),
     finish: settle.finish,
     finishWith: makeSettle({ sql: ambient, retryInMsMax, scheduled }).finishWith,
-    expire: makeExpire({ sql: own, kinds, settle: settle.settle }),
+    ...makeExpire({ sql: own, kinds, settle: settle.settle }),
     takeParked: makeTakeParked({ sql: own, kinds, reads }),
     reconcile: makeAct({ sql: own, kinds, reads, scheduled }).reconcile,
     act: makeAct({

@@ -5,6 +5,7 @@ import { priorities, priorityOf, rankOf } from "../../core/Priority.ts"
 import type { StoreUnavailable } from "../StoreError.ts"
 import type { Claimed, ClaimedTask, ClaimRequest } from "../TaskStore.ts"
 import { dayMs } from "./byDay.ts"
+import { ClaimMarks } from "./claimMarks.ts"
 import type { DatabaseClock } from "./DatabaseClock.ts"
 import type { Kinds } from "./Kinds.ts"
 import { make as makePace } from "./pace.ts"
@@ -28,17 +29,6 @@ type PickedRow = { readonly [Column in keyof ClaimRow]: ClaimRow[Column] | null 
   readonly next_due_at_ms: number | null
 }
 
-/**
- * Between sweeps a claim looks no further back than the mark: what was due earlier has been claimed, and its dead index
- * entries need not be walked again. A wake-up for something due earlier lowers the mark; what comes behind it unannounced
- * (a long transaction that commits, a lost hint) is found by the sweep. Each kind and priority has its own: a claim
- * knows nothing of the lanes it did not ask for, and must not hide their backlog.
- */
-type Lane = { lowMarkMs: number; sweptAtMs: number }
-const lowMarkSlackMs = 2_000
-const sweepIntervalMs = 5_000
-/** 1900: before every due time, and a finite bound keeps the plan the same. */
-const beginningMs = -2_208_988_800_000
 /** How far ahead `nextDueAtMs` looks. */
 const farMs = dayMs
 
@@ -50,16 +40,7 @@ export const make = (options: {
 }) => {
   const { clock, dueTablesOf, kinds, sql } = options
   const pace = makePace(sql)
-  const lanes = new Map<string, Lane>()
-  const laneOf = (kindId: number, rank: number): Lane => {
-    const name = `${kindId} ${rank}`
-    let lane = lanes.get(name)
-    if (lane === undefined) {
-      lane = { lowMarkMs: beginningMs, sweptAtMs: -Infinity }
-      lanes.set(name, lane)
-    }
-    return lane
-  }
+  const marks = new ClaimMarks()
 
   const run = Effect.fnUntraced(function* (request: ClaimRequest, tablesOf: typeof dueTablesOf) {
     const ids = yield* kinds.knownIdsOf(request.kinds)
@@ -68,11 +49,8 @@ export const make = (options: {
     const laneArrays = [int4s(ids.flatMap((id) => ranks.map(() => id))), int2s(ids.flatMap(() => ranks))]
     const nowMs = clock.nowMs()
     const horizonMs = Math.ceil(nowMs + (request.caps === undefined ? request.lookAheadMs : 0))
-    const asked = ids.flatMap((id) => ranks.map((rank) => laneOf(id, rank)))
-    const askedLowMarksMs = asked.map((lane) => lane.lowMarkMs)
-    const sweeps = asked.some(({ sweptAtMs }) => nowMs - sweptAtMs >= sweepIntervalMs || nowMs < sweptAtMs)
-    const lowMs = sweeps ? beginningMs : Math.min(...askedLowMarksMs)
-    const bounds = [instant(Math.floor(lowMs)), instant(horizonMs)]
+    const { ended, fromMs } = marks.look(ids, ranks, nowMs)
+    const bounds = [instant(Math.floor(fromMs)), instant(horizonMs)]
     const farBound = instant(horizonMs + farMs)
     /** Behind the horizon, as a claim has told; undefined: none was made. */
     let nextDueAtMs: number | null | undefined
@@ -85,7 +63,7 @@ export const make = (options: {
     })
     const take = Effect.fnUntraced(function* (limit: number) {
       if (limit === 0) return []
-      const { claimed, isComplete } = yield* takeFrom(tablesOf(lowMs, horizonMs), limit)
+      const { claimed, isComplete } = yield* takeFrom(tablesOf(fromMs, horizonMs), limit)
       if (isComplete) return claimed
       // Another process has made a partition since the last maintenance: what is in it is found through the whole table.
       return [...claimed, ...(yield* takeFrom(wholeDue, limit - claimed.length)).claimed]
@@ -96,16 +74,9 @@ export const make = (options: {
         : yield* pace(yield* onlyOf(ids), request.caps, request.limit, take)
     const tasks = rows.map((row) => claimedTask(row, kinds))
     const isCut = rows.length >= limit
-    if (!isCut) {
-      for (const [index, lane] of asked.entries()) {
-        if (sweeps) lane.sweptAtMs = nowMs
-        // A hint that came while the claim was under way has lowered the mark again and must not be forgotten.
-        if (lane.lowMarkMs === askedLowMarksMs[index]) lane.lowMarkMs = nowMs - lowMarkSlackMs
-      }
-    }
     // Cut by the limit: what is left of the backlog is next. Otherwise nothing is due up to the horizon but what others are claiming.
     if (isCut || nextDueAtMs === undefined) {
-      const behind = instant(isCut ? Math.floor(lowMs) - 1 : horizonMs)
+      const behind = instant(isCut ? Math.floor(fromMs) - 1 : horizonMs)
       const [next] = yield* sql.unsafe<{ readonly next_due_at_ms: number | null }>(nextDueSql, [
         ...laneArrays,
         behind,
@@ -113,6 +84,7 @@ export const make = (options: {
       ])
       nextDueAtMs = next?.next_due_at_ms ?? null
     }
+    ended(isCut && nextDueAtMs !== null ? nextDueAtMs : nowMs, clock.nowMs() - nowMs)
     return { tasks, nextDueAtMs, cappedForMs }
   })
 
@@ -133,10 +105,7 @@ export const make = (options: {
       orUnavailable("claimedBy")
     )
 
-  /** Something due at this instant may be new, or pending again: look at least that far back. */
-  const lower = (dueAtMs: number) => {
-    for (const lane of lanes.values()) lane.lowMarkMs = Math.min(lane.lowMarkMs, dueAtMs)
-  }
+  const lower = (dueAtMs: number) => marks.lower(dueAtMs)
 
   return { claim, claimedBy, lower }
 }

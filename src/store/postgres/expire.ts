@@ -9,7 +9,7 @@ import type { Kinds } from "./Kinds.ts"
 import { int4 } from "./parameters.ts"
 import { ofCommand, type make as makeSettle } from "./settle.ts"
 import { orUnavailable } from "./sqlErrors.ts"
-import { endSessionsSql, expiredSql, isAnythingOverSql } from "./statements.ts"
+import { endSessionsSql, expiredSql, anyExpiredSql } from "./statements.ts"
 
 type ExpiredRow = {
   readonly task_id: string
@@ -40,10 +40,12 @@ export const make = (options: {
   readonly settle: ReturnType<typeof makeSettle>["settle"]
 }) => {
   const { kinds, settle, sql } = options
-  return (limit: number) =>
+  const anyExpired = sql.unsafe<{ readonly any_expired: boolean }>(anyExpiredSql).pipe(
+    Effect.map(([look]) => look?.any_expired === true),
+    orUnavailable("anyExpired")
+  )
+  const expire = (limit: number) =>
     Effect.gen(function* () {
-      const [look] = yield* sql.unsafe<{ readonly is_over: boolean }>(isAnythingOverSql)
-      if (look?.is_over !== true) return []
       yield* sql.unsafe(endSessionsSql)
       const ids = yield* Ids
       return yield* sql.withTransaction(
@@ -69,6 +71,7 @@ export const make = (options: {
         })
       )
     }).pipe(orUnavailable("expire"))
+  return { anyExpired, expire }
 }
 
 const stateOf = (row: ExpiredRow, kind: string): TaskState => ({

@@ -7,9 +7,9 @@ import { sortedById } from "./byDay.ts"
 import { confirm } from "./confirm.ts"
 import { make as makeGather, type Schedule } from "./gather.ts"
 import type { Kinds } from "./Kinds.ts"
-import { instants, int2s, int4s, texts, uuids } from "./parameters.ts"
+import { float8s, instants, int2s, int4s, texts, uuids } from "./parameters.ts"
 import { isSqlError, orUnavailable, textOf } from "./sqlErrors.ts"
-import { keyHoldersSql, reserveKeysSql, scheduleNewSql, scheduleSql } from "./statements.ts"
+import { keyHoldersSql, reserveKeysSql, scheduleNewSql, scheduleSql, takeKeysOverSql } from "./statements.ts"
 
 /** A larger request is a statement of its own. */
 const gatheredTasksMax = 100
@@ -51,28 +51,36 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const insertKeyed = Effect.fnUntraced(function* (batch: ReadonlyArray<NewTask>, ids: ReadonlyMap<string, number>) {
     const keyed = batch.filter((task) => task.key !== null)
-    const parameters = (tasks: ReadonlyArray<NewTask>) => [
+    const namesOf = (tasks: ReadonlyArray<NewTask>) => [
       int4s(tasks.map((task) => ids.get(task.kind))),
       texts(tasks.map((task) => task.key)),
       uuids(tasks.map((task) => task.taskId)),
       texts(tasks.map((task) => JSON.stringify(task.payload)))
     ]
-    const reserved = new Set(
-      (yield* sql.unsafe<{ readonly task_id: string }>(reserveKeysSql, parameters(keyed))).map((row) => row.task_id)
-    )
-    const taken = keyed.filter((task) => !reserved.has(task.taskId))
+    const keptOf = (tasks: ReadonlyArray<NewTask>) => float8s(tasks.map((task) => task.keyKeptMs ?? null))
+    const reserved = new Set<string>()
+    const reserve = (statement: string, parameters: ReadonlyArray<unknown>) =>
+      Effect.map(sql.unsafe<{ readonly task_id: string }>(statement, parameters), (rows) => {
+        for (const row of rows) reserved.add(row.task_id)
+      })
+    /** Of the tasks that did not get their keys. */
+    const holdersOf = Effect.suspend(() => {
+      const taken = keyed.filter((task) => !reserved.has(task.taskId))
+      return taken.length === 0 ? Effect.succeed([]) : sql.unsafe<HolderRow>(keyHoldersSql, namesOf(taken))
+    })
+
+    yield* reserve(reserveKeysSql, [...namesOf(keyed), keptOf(keyed)])
+    let holders = yield* holdersOf
+    const expiring = new Map(holders.flatMap((row) => (isOther(row) && row.is_expiring ? [[row.task_id, row]] : [])))
+    if (expiring.size > 0) {
+      const tasks = keyed.filter((task) => expiring.has(task.taskId))
+      const holderIds = uuids(tasks.map((task) => expiring.get(task.taskId)?.holder_id))
+      yield* reserve(takeKeysOverSql, [...namesOf(tasks), keptOf(tasks), holderIds])
+      holders = yield* holdersOf
+    }
     const answers = new Map<string, Scheduled>()
-    if (taken.length > 0) {
-      const holders = yield* sql.unsafe<{
-        readonly task_id: string
-        readonly holder_id: string
-        readonly same_payload: boolean
-      }>(keyHoldersSql, parameters(taken))
-      for (const { holder_id, same_payload, task_id } of holders) {
-        // The holder is the task itself when a request is repeated: it goes on and is found to exist.
-        if (holder_id === task_id) continue
-        answers.set(task_id, { _tag: same_payload ? "Existing" : "KeyConflict", taskId: holder_id })
-      }
+    for (const row of holders.filter(isOther)) {
+      answers.set(row.task_id, { _tag: row.same_payload ? "Existing" : "KeyConflict", taskId: row.holder_id })
     }
     const rest = batch.filter((task) => !answers.has(task.taskId))
     if (rest.length > 0)
@@ -112,6 +120,16 @@ export const make = Effect.fnUntraced(function* (options: {
   }
   return schedule
 })
+
+type HolderRow = {
+  readonly task_id: string
+  readonly holder_id: string
+  readonly is_expiring: boolean
+  readonly same_payload: boolean
+}
+
+/** The holder is the task itself when a request is repeated: it goes on and is found to exist. */
+const isOther = (row: HolderRow): boolean => row.holder_id !== row.task_id
 
 type Appended = { readonly appended_count: number }
 

@@ -51,6 +51,8 @@ export const expireLaws = (law: Law): void => {
       const { started } = yield* runningElsewhere(kind)
       assert.deepStrictEqual(yield* expiredOf(held.taskId), [])
       assert.deepStrictEqual(yield* expiredOf(started.taskId), [])
+      // What other laws have left behind was ended with it.
+      assert.isFalse(yield* (yield* TaskStore).anyExpired)
       assert.strictEqual((yield* finish(started, succeed))._tag, "Recorded")
       assert.strictEqual((yield* start(held))._tag, "Started")
     })
@@ -64,6 +66,7 @@ export const expireLaws = (law: Law): void => {
       const { dueAtMs, taskId } = yield* scheduled(kind)
       const task = only((yield* claim([kind], { sessionId })).tasks)
       yield* control.killSession(sessionId)
+      assert.isTrue(yield* (yield* TaskStore).anyExpired)
       assert.deepStrictEqual(yield* expiredOf(taskId), [{ from: "claimed", stage: "pending" }])
       const event = yield* lastEventOf(taskId)
       assert.deepStrictEqual(event?._tag === "ClaimReleased" && event.reason, "session-lost")
