@@ -54,6 +54,9 @@ export const compile = (rule: Rule): Result.Result<Compiled, RuleRejected> => {
 const unknownRule = (rule: never): RuleRejected =>
   rejected("rule", JSON.stringify(rule), "there is no such rule", "Give a Cron or an Interval")
 
+/** `Intl` takes `+05:30` for ahead of UTC, PostgreSQL and POSIX for behind it. */
+const offsetShape = /^\s*[-+]?\d/
+
 const compileCron = (rule: CronRule): Result.Result<Compiled, RuleRejected> =>
   Result.gen(function* () {
     const fields = yield* fieldsOf(rule.expression)
@@ -64,6 +67,15 @@ const compileCron = (rule: CronRule): Result.Result<Compiled, RuleRejected> =>
           rule.expression,
           "no month that it names has such a day, so it would never fire",
           "Give a day that one of the months has"
+        )
+      )
+    if (offsetShape.test(rule.zone))
+      return yield* Result.fail(
+        rejected(
+          "zone",
+          rule.zone,
+          "it is an offset, which some systems count west of Greenwich and others east",
+          "Give a name of the IANA database, as Europe/Berlin, UTC, or Etc/GMT-5 for five hours ahead of UTC"
         )
       )
     if (typeof rule.zone !== "string" || zoneOf(rule.zone) === null)

@@ -31,7 +31,7 @@ const zonesMax = 700
 const yearsMax = 512
 /**
  * Changes nearer to each other than this would be missed if they cancel each other out. The nearest two that ICU knows
- * since 1970 should be weeks apart (Ramadan); no test has compared every zone hour by hour yet.
+ * since 1970 should be weeks apart (Ramadan); `npm run simulate:recurrence` compares 2000 to 2050 with files of changes.
  */
 const sampleMs = 4 * dayMs
 

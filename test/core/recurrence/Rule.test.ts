@@ -279,3 +279,19 @@ describe("Whatever the rule", () => {
     )
   })
 })
+
+describe("an offset in place of a zone", () => {
+  it("is rejected with a way out, because PostgreSQL reads its sign the other way round", () => {
+    for (const zone of ["+05:30", "-03", "05:30"]) {
+      const found = compile(cron("0 9 * * *", zone))
+      if (Result.isSuccess(found)) return assert.fail(`${zone} was accepted`)
+      assert.strictEqual(found.failure.field, "zone")
+      assert.include(found.failure.problem, "it is an offset")
+      assert.include(found.failure.wayOut, "Etc/GMT-5")
+    }
+  })
+  it("has a name in the IANA database that is accepted", () => {
+    const { next } = compiled(cron("0 9 * * *", "Etc/GMT-5"))
+    assert.strictEqual(next(Date.parse("2026-01-01T00:00Z")), Date.parse("2026-01-01T04:00Z"))
+  })
+})
