@@ -1,4 +1,4 @@
-/** One place in the fleet: a `duetime engine` or `duetime worker` as anybody runs it, and after its end the next one. */
+/** One place in the fleet: a `duetime engine`, `worker` or `run` as anybody runs it, and after its end the next one. */
 import { type Clock, Effect } from "effect"
 import { type ChildProcess, fork, spawn } from "node:child_process"
 import * as fs from "node:fs"
@@ -8,7 +8,7 @@ import type { ShiftClock } from "./shiftedClock.ts"
 
 export type MemberOptions = {
   readonly name: string
-  readonly role: Role
+  readonly role: Role | "run"
   /** Of the command line, after the role. */
   readonly args: ReadonlyArray<string>
   readonly env: Readonly<Record<string, string>>
@@ -23,7 +23,7 @@ const stopTimeoutMs = 30_000
 
 export class Member {
   readonly name: string
-  readonly role: Role
+  readonly role: Role | "run"
   readonly #options: MemberOptions
   readonly #clock: Clock.Clock
   #child: ChildProcess | undefined
@@ -86,7 +86,7 @@ export class Member {
       for (const line of text.split("\n").filter((line) => line !== "")) {
         this.#lastLine = line
         fs.appendFileSync(log, `process="${name} ${child.pid}" ${line}\n`)
-        if (/(engine|worker) started/.test(line)) this.#startedAtMs = this.#clock.currentTimeMillisUnsafe()
+        if (/(engine|worker|run) started/.test(line)) this.#startedAtMs = this.#clock.currentTimeMillisUnsafe()
       }
     })
   })

@@ -49,6 +49,9 @@ describe("a steady mixed load", () => {
           bench.kill("SIGINT")
           await ended
           assert.strictEqual(report, "", "it ends before its time")
+          // What was killed with it may take a moment to be gone.
+          const untilMs = performance.now() + goneMsMax
+          while (family.some(isAlive) && performance.now() < untilMs) await new Promise(setImmediate)
           assert.deepStrictEqual(family.filter(isAlive), [])
         } finally {
           bench.kill("SIGKILL")
@@ -57,6 +60,8 @@ describe("a steady mixed load", () => {
     120_000
   )
 })
+
+const goneMsMax = 5_000
 
 /** A process's children and theirs: the server and its backends. */
 const familyOf = (processId: number): ReadonlyArray<number> => {
