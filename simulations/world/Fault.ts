@@ -1,0 +1,66 @@
+/** What may go wrong in a history, as data. `nth` counts the calls of one operation by one node over all its lives, from 1. */
+export type Fault =
+  /** SIGKILL of a node at an instant; it comes back after `downMs`. */
+  | { readonly _tag: "Crash"; readonly node: number; readonly atMs: number; readonly downMs: number }
+  /** SIGKILL exactly at a leg of a call: before its request arrives, or before its reply does. */
+  | {
+      readonly _tag: "CrashAtLeg"
+      readonly node: number
+      readonly operation: Operation
+      readonly leg: "request" | "reply"
+      readonly nth: number
+      readonly downMs: number
+    }
+  /** SIGSTOP and SIGCONT: nothing of the node runs, time goes on. */
+  | { readonly _tag: "Pause"; readonly node: number; readonly atMs: number; readonly forMs: number }
+  /** A call whose request or reply is lost; either way the caller cannot know. */
+  | {
+      readonly _tag: "Lose"
+      readonly node: number
+      readonly operation: Operation
+      readonly leg: "request" | "reply"
+      readonly nth: number
+    }
+  | {
+      readonly _tag: "Delay"
+      readonly node: number
+      readonly operation: Operation
+      readonly leg: "request" | "reply"
+      readonly nth: number
+      readonly forMs: number
+    }
+  /** The same request arrives twice, as from a driver that repeats it. */
+  | { readonly _tag: "Duplicate"; readonly node: number; readonly operation: RepeatableOperation; readonly nth: number }
+  /** Rolled back by the database, as with 40001. */
+  | { readonly _tag: "Refuse"; readonly node: number; readonly operation: Operation; readonly nth: number }
+  /** No connection is free: calls of the node wait. */
+  | { readonly _tag: "PoolExhausted"; readonly node: number; readonly atMs: number; readonly forMs: number }
+  /** The node cannot reach the database; its lease is not renewed either. */
+  | { readonly _tag: "CutOff"; readonly node: number; readonly atMs: number; readonly forMs: number }
+  | { readonly _tag: "BrokerDown"; readonly atMs: number; readonly forMs: number }
+  /** The broker loses everything that it holds. */
+  | { readonly _tag: "BrokerEmptied"; readonly atMs: number }
+  /** Of each dispatch published meanwhile: it is lost, comes again, or comes late, so behind others. */
+  | {
+      readonly _tag: "Unreliable"
+      readonly how: "lost" | "repeated" | "late"
+      readonly atMs: number
+      readonly forMs: number
+    }
+
+export type FaultTag = Fault["_tag"]
+
+/** Requests that carry their own event ids and so may arrive twice. */
+export const repeatableOperations = ["schedule", "release", "start", "finish", "act"] as const
+export const operations = [
+  ...repeatableOperations,
+  "claim",
+  "claimedBy",
+  "pull",
+  "expire",
+  "takeParked",
+  "reconcile",
+  "serve"
+] as const
+export type RepeatableOperation = (typeof repeatableOperations)[number]
+export type Operation = (typeof operations)[number]

@@ -1,0 +1,92 @@
+/**
+ * One life of a node: the Effect references that real code finds under it, all served by the kernel. A restart is a new
+ * incarnation with new layers; nothing but the database and the broker outlives the old one.
+ */
+import { Clock, Context, Duration, Effect, Random, Scheduler } from "effect"
+import { CurrentLoggers } from "effect/Logger"
+import { Ids } from "../../src/store/Ids.ts"
+import { epochMs, type Kernel, type Owner } from "./Kernel.ts"
+
+export type NodeClock = {
+  /** Wall clock minus the database's, at the beginning. */
+  readonly offsetMs: number
+  /** Local ms per real one. */
+  readonly rate: number
+}
+
+export const trueClock: NodeClock = { offsetMs: 0, rate: 1 }
+
+export class Incarnation implements Owner {
+  readonly name: string
+  isAlive = true
+  pausedUntilMs = 0
+  readonly context: Context.Context<never>
+
+  constructor(kernel: Kernel, name: string, clock: NodeClock, preemption: number) {
+    this.name = name
+    this.context = Context.empty().pipe(
+      Context.add(Clock.Clock, clockOf(kernel, this, clock)),
+      Context.add(Scheduler.Scheduler, schedulerOf(kernel, this, preemption)),
+      Context.add(Random.Random, randomOf(kernel, name)),
+      Context.add(Ids, idsOf(kernel, name)),
+      Context.add(CurrentLoggers, new Set())
+    )
+  }
+}
+
+export const clockOf = (kernel: Kernel, owner: Owner, { offsetMs, rate }: NodeClock): Clock.Clock => {
+  const monotonicMs = () => kernel.nowMs * rate
+  const wallMs = () => epochMs + offsetMs + monotonicMs()
+  const nanosOf = (ms: number) => BigInt(Math.round(ms * 1e3)) * 1_000n
+  return {
+    currentTimeMillisUnsafe: () => Math.floor(wallMs()),
+    currentTimeMillis: Effect.sync(() => Math.floor(wallMs())),
+    currentTimeNanosUnsafe: () => nanosOf(wallMs()),
+    currentTimeNanos: Effect.sync(() => nanosOf(wallMs())),
+    monotonicTimeNanosUnsafe: () => nanosOf(monotonicMs()),
+    monotonicTimeNanos: Effect.sync(() => nanosOf(monotonicMs())),
+    sleep: (duration) => {
+      const ms = Duration.toMillis(duration)
+      if (ms <= 0) return Effect.yieldNow
+      if (!Number.isFinite(ms)) return Effect.never
+      return Effect.callback<void>((resume) => {
+        const disarm = kernel.after(owner, ms / rate, () => resume(Effect.void))
+        return Effect.sync(disarm)
+      })
+    }
+  }
+}
+
+/** One queue for all fibers of all nodes; a fiber may lose its turn before any operation. */
+const schedulerOf = (kernel: Kernel, owner: Owner, preemption: number): Scheduler.Scheduler => {
+  const draw = kernel.chance.drawsOf(`preempt ${owner.name}`)
+  return {
+    executionMode: "async",
+    shouldYield: (fiber) => fiber.currentOpCount >= opsPerTurnMax || (preemption > 0 && draw() < preemption),
+    makeDispatcher: () => ({ scheduleTask: (run) => kernel.schedule(owner, run), flush: () => {} })
+  }
+}
+
+/** As Effect's own scheduler. */
+const opsPerTurnMax = 2_048
+
+const randomOf = (kernel: Kernel, name: string): Context.Service.Shape<typeof Random.Random> => ({
+  nextIntUnsafe: () => kernel.chance.bits(`random ${name}`),
+  nextDoubleUnsafe: () => kernel.chance.next(`random ${name}`)
+})
+
+const idsOf = (kernel: Kernel, name: string): typeof Ids.Service => {
+  const bytes = new Uint8Array(8)
+  const draw = () => kernel.chance.bits(`id ${name}`)
+  const hex = (bits: number) => bits.toString(16).padStart(8, "0")
+  return {
+    eventId: () => {
+      const [a, b, c, d] = [hex(draw()), hex(draw()), hex(draw()), hex(draw())]
+      return `${a}-${b.slice(0, 4)}-4${b.slice(5)}-8${c.slice(1, 4)}-${c.slice(4)}${d}`
+    },
+    taskBytes: () => {
+      for (let index = 0; index < bytes.length; index++) bytes[index] = draw()
+      return bytes
+    }
+  }
+}

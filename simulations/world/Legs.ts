@@ -1,0 +1,122 @@
+/**
+ * The wire between a node and the database or the broker. Every call has a request leg, is applied in one step, and has a reply
+ * leg; the faults of the history say which of them is late, lost, repeated, refused or cut by a crash.
+ */
+import { Effect, Exit } from "effect"
+import { StoreUnavailable } from "../../src/store/StoreError.ts"
+import type { Fault } from "./Fault.ts"
+import type { Kernel, Owner } from "./Kernel.ts"
+import { world } from "./Kernel.ts"
+
+/** What one node may meet on its way; the counters go on over its lives. */
+export class Legs {
+  readonly #kernel: Kernel
+  readonly #node: number
+  readonly #faults: ReadonlyArray<Fault>
+  readonly #crash: (downMs: number) => void
+  readonly #fired: (fault: Fault, step: string) => void
+  readonly #counts = new Map<string, number>()
+
+  constructor(parts: {
+    readonly kernel: Kernel
+    readonly node: number
+    readonly faults: ReadonlyArray<Fault>
+    /** Kills the node that is alive now. */
+    readonly crash: (downMs: number) => void
+    readonly fired: (fault: Fault, step: string) => void
+  }) {
+    this.#kernel = parts.kernel
+    this.#node = parts.node
+    this.#faults = parts.faults.filter((fault) => "node" in fault && fault.node === parts.node)
+    this.#crash = parts.crash
+    this.#fired = parts.fired
+  }
+
+  /** One call of the store by this incarnation. `apply` must be synchronous. */
+  call<A, E>(owner: Owner, operation: string, apply: Effect.Effect<A, E>): Effect.Effect<A, E | StoreUnavailable> {
+    const kernel = this.#kernel
+    return Effect.callback<A, E | StoreUnavailable>((resume) => {
+      const nth = (this.#counts.get(operation) ?? 0) + 1
+      this.#counts.set(operation, nth)
+      const met = this.#faults.filter((fault) => "nth" in fault && fault.operation === operation && fault.nth === nth)
+      for (const fault of met) this.#fired(fault, operation)
+      const fails = (ms: number, commitUnknown: boolean, reason: string) =>
+        kernel.after(owner, ms, () => {
+          kernel.note(`${owner.name} ${operation} ${nth} fails: ${reason}`)
+          resume(Effect.fail(new StoreUnavailable({ operation, commitUnknown, reason })))
+        })
+      const has = (tag: Fault["_tag"], leg: "request" | "reply") =>
+        met.some((fault) => fault._tag === tag && "leg" in fault && fault.leg === leg)
+      const legMs = (leg: "request" | "reply") =>
+        met.reduce(
+          (sum, fault) => sum + (fault._tag === "Delay" && fault.leg === leg ? fault.forMs : 0),
+          kernel.chance.between(`${leg} ${this.#node} ${operation}`, legMsMin, legMsMax)
+        )
+      const cuts = (leg: "request" | "reply"): boolean => {
+        for (const fault of met) {
+          if (fault._tag !== "CrashAtLeg" || fault.leg !== leg || !owner.isAlive) continue
+          this.#crash(fault.downMs)
+          return true
+        }
+        return false
+      }
+
+      const arrive = () => {
+        // Even of a node that has died meanwhile: what was sent may arrive.
+        if (met.some(({ _tag }) => _tag === "Refuse")) return fails(legMs("reply"), false, "serialization failure")
+        if (met.some(({ _tag }) => _tag === "Duplicate")) Effect.runSyncExit(apply)
+        const exit = Effect.runSyncExit(apply)
+        kernel.note(`${owner.name} ${operation} ${nth} ${exit._tag}`)
+        if (cuts("reply")) return
+        if (has("Lose", "reply")) return fails(lostAfterMs, true, "the reply was lost")
+        kernel.after(owner, legMs("reply"), () => {
+          if (this.#isIn("CutOff")) return fails(lostAfterMs, true, "the connection broke")
+          return resume(Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.failCause(exit.cause))
+        })
+        return
+      }
+
+      if (this.#isIn("CutOff")) {
+        fails(legMs("request"), false, "the database cannot be reached")
+        return
+      }
+      if (cuts("request")) return
+      if (has("Lose", "request")) {
+        fails(lostAfterMs, true, "the request was lost")
+        return
+      }
+      kernel.after(world, this.#poolWaitMs() + legMs("request"), arrive)
+    })
+  }
+
+  /** Ms until a connection is free. */
+  #poolWaitMs(): number {
+    let waitMs = 0
+    for (const fault of this.#faults) {
+      if (fault._tag === "PoolExhausted" && this.#lasts(fault)) {
+        this.#fired(fault, "call")
+        waitMs = Math.max(waitMs, fault.atMs + fault.forMs - this.#kernel.nowMs)
+      }
+    }
+    return waitMs
+  }
+
+  #isIn(tag: "CutOff"): boolean {
+    for (const fault of this.#faults) {
+      if (fault._tag !== tag || !this.#lasts(fault)) continue
+      this.#fired(fault, "call")
+      return true
+    }
+    return false
+  }
+
+  #lasts({ atMs, forMs }: { readonly atMs: number; readonly forMs: number }): boolean {
+    return this.#kernel.nowMs >= atMs && this.#kernel.nowMs < atMs + forMs
+  }
+}
+
+/** Of a healthy network and database in one place. */
+const legMsMin = 0.05
+const legMsMax = 2
+/** After which a driver gives up on an answer. */
+const lostAfterMs = 300

@@ -1,0 +1,128 @@
+/** What no history may break, each with the sentence it holds. The events themselves are judged by the auditor of `src/core`. */
+import { audit } from "../../src/core/audit.ts"
+import { fold } from "../../src/core/evolve.ts"
+import type { StoredStream } from "../../src/store/TaskStore.ts"
+import { kinds } from "./handlers.ts"
+import type { History } from "./History.ts"
+import { ended, type Outcome } from "./World.ts"
+
+export type Broken = { readonly id: string; readonly taskId: string | null; readonly message: string }
+
+type WorldInvariant = {
+  readonly id: string
+  readonly sentence: string
+  readonly check: (outcome: Outcome, history: History) => Iterable<Broken>
+}
+
+const policies = new Map(Object.values(kinds).map(({ kind, policy }) => [kind, policy]))
+
+function* auditorFindsNothing({ streams }: Outcome): Iterable<Broken> {
+  for (const { invariant, message, taskId, version } of audit(streams, { policyOf: (kind) => policies.get(kind) })) {
+    yield { id: invariant, taskId, message: `version ${version ?? "-"}: ${message}` }
+  }
+}
+
+function* callsAreWonStarts({ ledger, streams }: Outcome): Iterable<Broken> {
+  const byId = streamsById(streams)
+  const seen = new Set<string>()
+  for (const { attempt, fence, node, taskId } of ledger) {
+    const start = byId.get(taskId)?.events.find(({ version }) => version === fence)
+    const isWon = start?._tag === "AttemptStarted" && start.attempt === attempt
+    if (!isWon)
+      yield { id: "S6", taskId, message: `${node} calls attempt ${attempt}, which no start gives the right to` }
+    const name = `${taskId} ${attempt}`
+    if (seen.has(name)) yield { id: "S6", taskId, message: `attempt ${attempt} is called twice` }
+    seen.add(name)
+  }
+}
+
+function* fencesGrow({ ledger }: Outcome): Iterable<Broken> {
+  const greatest = new Map<string, number>()
+  for (const { fence, taskId } of ledger) {
+    if (fence < (greatest.get(taskId) ?? 0))
+      yield { id: "S9", taskId, message: `fence ${fence} comes after a greater one` }
+    greatest.set(taskId, Math.max(fence, greatest.get(taskId) ?? 0))
+  }
+}
+
+function* cancellationsHold({ acknowledged, ledger, streams }: Outcome): Iterable<Broken> {
+  const byId = streamsById(streams)
+  for (const { cancelled, id } of acknowledged) {
+    if (cancelled !== "cancelled") continue
+    const events = byId.get(id)?.events ?? []
+    const stage = fold(events)?.stage
+    if (stage !== "cancelled") yield { id: "S14", taskId: id, message: `told to be cancelled, and is ${stage}` }
+    const at = events.find(({ _tag }) => _tag === "TaskCancelled")?.version ?? 0
+    if (ledger.some(({ fence, taskId }) => taskId === id && fence > at)) {
+      yield { id: "S14", taskId: id, message: "is called after it was cancelled" }
+    }
+  }
+}
+
+function* oneTaskPerKey({ acknowledged, streams }: Outcome, { tasks }: History): Iterable<Broken> {
+  if (streams.length > tasks.length) {
+    yield { id: "S15", taskId: null, message: `${streams.length} tasks of ${tasks.length} keys` }
+  }
+  const ids = new Set(acknowledged.map(({ id }) => id))
+  if (ids.size < acknowledged.length) yield { id: "S15", taskId: null, message: "two keys have one task" }
+}
+
+function* acknowledgedIsPresent({ acknowledged, streams }: Outcome): Iterable<Broken> {
+  const byId = streamsById(streams)
+  for (const { id } of acknowledged)
+    if (!byId.has(id)) yield { id: "S17", taskId: id, message: "is acknowledged and gone" }
+}
+
+function* nothingFalls({ fallen }: Outcome): Iterable<Broken> {
+  for (const message of fallen) yield { id: "S21", taskId: null, message }
+}
+
+function* everythingEnds({ acknowledged, streams }: Outcome, { tasks }: History): Iterable<Broken> {
+  if (acknowledged.length < tasks.length) {
+    yield { id: "L1", taskId: null, message: `${tasks.length - acknowledged.length} tasks were never acknowledged` }
+  }
+  for (const { events, taskId } of streams) {
+    const stage = fold(events)?.stage ?? "unborn"
+    if (!ended.has(stage)) yield { id: "L1", taskId, message: `is ${stage} long after everything has healed` }
+  }
+}
+
+function* workPerTaskIsBounded({ streams }: Outcome): Iterable<Broken> {
+  for (const { events, taskId } of streams) {
+    if (events.length > eventsPerTaskMax) yield { id: "L3", taskId, message: `has ${events.length} events` }
+  }
+}
+
+function* deathsAreAnnounced({ announced, streams }: Outcome): Iterable<Broken> {
+  const told = new Set(announced)
+  for (const { events, taskId } of streams) {
+    if (fold(events)?.stage === "dead" && !told.has(taskId)) {
+      yield { id: "L1", taskId, message: "is dead and was never announced" }
+    }
+  }
+}
+
+/** A task of these histories meets at most some ten crashes, each of which costs it at most three events. */
+const eventsPerTaskMax = 120
+
+export const invariants: ReadonlyArray<WorldInvariant> = [
+  { id: "S1-S16", sentence: "The auditor finds nothing in any stream", check: auditorFindsNothing },
+  {
+    id: "S6",
+    sentence: "A handler is called once for each start that was won, and never without",
+    check: callsAreWonStarts
+  },
+  { id: "S9", sentence: "The outside never sees a fence after a greater one", check: fencesGrow },
+  { id: "S14", sentence: "What was told to be cancelled stays so and is not called again", check: cancellationsHold },
+  { id: "S15", sentence: "One key has one task, however often it was scheduled", check: oneTaskPerKey },
+  { id: "S17", sentence: "What was acknowledged is there", check: acknowledgedIsPresent },
+  { id: "S21", sentence: "No program ends unless it is killed", check: nothingFalls },
+  { id: "L1", sentence: "After healing every task ends", check: everythingEnds },
+  { id: "L1", sentence: "Every dead letter is announced", check: deathsAreAnnounced },
+  { id: "L3", sentence: "No task is moved without end", check: workPerTaskIsBounded }
+]
+
+export const brokenIn = (outcome: Outcome, history: History): ReadonlyArray<Broken> =>
+  invariants.flatMap(({ check }) => [...check(outcome, history)])
+
+const streamsById = (streams: ReadonlyArray<StoredStream>) => new Map(streams.map((stream) => [stream.taskId, stream]))

@@ -1,0 +1,62 @@
+/** What a run of simulated histories says to people. */
+import type { TaskEvent } from "../../src/core/TaskEvent.ts"
+import { epochMs } from "./Kernel.ts"
+import type { Failure, Tally } from "./simulate.ts"
+
+export const commandOf = ({ path, seed }: Failure): string =>
+  `npm run simulate -- --runs 1 --seed ${seed}${path === "" ? "" : ` --path ${path}`}`
+
+/** Seed, what broke, the faults that are left, what happened to each task concerned, and how to see it again. */
+export const failureText = (failure: Failure): string => {
+  const { broken, history, outcome, seed } = failure
+  const concerned = [...new Set(broken.flatMap(({ taskId }) => taskId ?? []))].slice(0, timelinesMax)
+  return [
+    `Seed ${seed} breaks ${broken.length} sentences (trace ${outcome.traceHash}):`,
+    ...broken.slice(0, brokenMax).map(({ id, message, taskId }) => `  ${id} ${taskId ?? ""} ${message}`),
+    `Faults left of it (${history.faults.length}), with ${history.clocks.length} nodes and ${history.tasks.length} tasks:`,
+    ...history.faults.map((fault) => `  ${JSON.stringify(fault)}`),
+    ...concerned.flatMap((taskId) => [`Task ${taskId}:`, ...timelineOf(failure, taskId)]),
+    `Again: ${commandOf(failure)}`,
+    ""
+  ].join("\n")
+}
+
+const timelineOf = ({ outcome }: Failure, taskId: string): ReadonlyArray<string> => {
+  const events = outcome.streams.find((stream) => stream.taskId === taskId)?.events ?? []
+  const lines = [
+    ...events.map((event) => ({
+      atMs: event.atMs - epochMs,
+      text: `${event.version} ${event._tag}${detailOf(event)}`
+    })),
+    ...outcome.ledger
+      .filter((call) => call.taskId === taskId)
+      .map(({ atMs, attempt, fence, node }) => ({ atMs, text: `  ${node} calls attempt ${attempt}, fence ${fence}` }))
+  ]
+  return lines
+    .toSorted((one, other) => one.atMs - other.atMs)
+    .map(({ atMs, text }) => `  ${atMs.toFixed(1).padStart(9)} ms  ${text}`)
+}
+
+const detailOf = (event: TaskEvent): string => {
+  const attempt = "attempt" in event ? ` attempt ${event.attempt}` : ""
+  return `${attempt}${"sessionId" in event ? ` session ${event.sessionId}` : ""}${"reason" in event ? ` ${event.reason ?? ""}` : ""}`
+}
+
+export const tallyText = (tally: Tally, seconds: number): string => {
+  const { distinctCount, historiesCount, simulatedMs, stepsCount, succeededCount, tasksCount } = tally
+  const list = (counts: ReadonlyMap<string, number>) =>
+    [...counts]
+      .toSorted(([one], [other]) => (one < other ? -1 : 1))
+      .map(([name, count]) => `${name} ${count}`)
+      .join(", ")
+  return [
+    `${historiesCount} histories (${distinctCount} distinct), ${(historiesCount / seconds).toFixed(1)} a second`,
+    `${(simulatedMs / 3_600_000).toFixed(2)} simulated hours, ${stepsCount} steps, ${succeededCount} of ${tasksCount} tasks succeeded`,
+    `faults that struck: ${list(tally.fired)}`,
+    `events: ${list(tally.events)}`,
+    ""
+  ].join("\n")
+}
+
+const brokenMax = 20
+const timelinesMax = 3

@@ -1,0 +1,127 @@
+import { assert, describe, it, vi } from "@effect/vitest"
+import { Effect } from "effect"
+import type { Started, TaskStore } from "../../src/store/TaskStore.ts"
+import { historyOf } from "../../simulations/world/History.ts"
+import { failureText } from "../../simulations/world/report.ts"
+import { type Failure, judged, shrink, simulateOne, Tally } from "../../simulations/world/simulate.ts"
+import { type Breakage, runHistory } from "../../simulations/world/World.ts"
+
+/** Gives a start that was won to everyone who asks for it again. */
+const withoutStartCompare: Breakage = () => {
+  const won = new Map<string, Started>()
+  return (store): TaskStore["Service"] => ({
+    ...store,
+    start: (sessionId, batch) =>
+      store.start(sessionId, batch).pipe(
+        Effect.map((answers) =>
+          answers.map((answer, index) => {
+            const claim = batch[index]?.fence.eventId ?? ""
+            if (answer._tag === "Started") won.set(claim, answer)
+            return answer._tag === "Lost" ? (won.get(claim) ?? answer) : answer
+          })
+        )
+      )
+  })
+}
+
+/** Says that it has stored what it has not. */
+const forgetful: Breakage = () => (store) => ({
+  ...store,
+  schedule: (batch) => Effect.succeed(batch.map(({ taskId }) => ({ _tag: "Created", taskId })))
+})
+
+const firstFailure = (breakage: Breakage, historiesMax: number) => {
+  for (let seed = 1; seed <= historiesMax; seed++) {
+    const failure = simulateOne(seed, { breakage })
+    if (failure !== null) return failure
+  }
+  return null
+}
+
+type Ran = {
+  readonly failures: ReadonlyArray<Failure>
+  readonly tally: Tally
+  readonly traces: ReadonlyArray<{ readonly stepsCount: number; readonly traceHash: number }>
+}
+let ran: Ran | null = null
+
+/** The seeds 1 to 200, once for all tests that look at them. */
+const ran200 = (): Ran => {
+  if (ran !== null) return ran
+  const tally = new Tally()
+  const failures: Array<Failure> = []
+  const traces: Array<Ran["traces"][number]> = []
+  for (let seed = 1; seed <= 200; seed++) {
+    const history = historyOf(seed)
+    const outcome = runHistory(history)
+    const failure = judged(seed, history, outcome)
+    tally.add(outcome)
+    if (failure !== null) failures.push(failure)
+    traces.push({ stepsCount: outcome.stepsCount, traceHash: outcome.traceHash })
+  }
+  ran = { failures, tally, traces }
+  return ran
+}
+
+describe("a simulated world", () => {
+  it("breaks no sentence in 200 histories full of faults, and every kind strikes", { timeout: 120_000 }, () => {
+    const { failures, tally } = ran200()
+    assert.deepStrictEqual(failures.map(failureText), [])
+    assert.isNull(tally.voidReason())
+    assert.strictEqual(tally.distinctCount, 200)
+  })
+
+  it("runs a seed twice in exactly the same steps", { timeout: 120_000 }, () => {
+    const { traces } = ran200()
+    for (let seed = 1; seed <= 100; seed++) {
+      const { stepsCount, traceHash } = runHistory(historyOf(seed))
+      assert.deepStrictEqual({ seed, stepsCount, traceHash }, { seed, ...traces[seed - 1] })
+    }
+  })
+
+  it("asks neither the real clock nor a timer nor chance, and leaves no promise behind", () => {
+    const spies = [
+      vi.spyOn(Date, "now"),
+      vi.spyOn(performance, "now"),
+      vi.spyOn(process.hrtime, "bigint"),
+      vi.spyOn(globalThis, "setTimeout"),
+      vi.spyOn(globalThis, "setImmediate"),
+      vi.spyOn(globalThis, "queueMicrotask"),
+      vi.spyOn(Math, "random"),
+      vi.spyOn(Promise.prototype, "then")
+    ]
+    runHistory(historyOf(3))
+    const counts = spies.map((spy) => spy.mock.calls.length)
+    for (const spy of spies) spy.mockRestore()
+    assert.deepStrictEqual(
+      counts,
+      spies.map(() => 0)
+    )
+  })
+
+  it(
+    "finds a store that gives one start to two workers, with few faults and the command to see it again",
+    {
+      timeout: 120_000
+    },
+    () => {
+      const failure = firstFailure(withoutStartCompare, 200)
+      assert.isNotNull(failure)
+      if (failure === null) return
+      assert.include(
+        failure.broken.map(({ id }) => id),
+        "S6"
+      )
+      const shrunk = shrink(failure, withoutStartCompare)
+      assert.isAtMost(shrunk.history.faults.length, 5)
+      const again = simulateOne(shrunk.seed, { path: shrunk.path, breakage: withoutStartCompare })
+      assert.strictEqual(again?.outcome.traceHash, shrunk.outcome.traceHash)
+      assert.match(failureText(shrunk), /npm run simulate -- --runs 1 --seed \d+ --path/)
+    }
+  )
+
+  it("finds a store that acknowledges what it does not keep", () => {
+    const failure = firstFailure(forgetful, 1)
+    assert.isTrue(failure?.broken.some(({ id }) => id === "S17"))
+  })
+})
