@@ -73,13 +73,13 @@ const run = Effect.fnUntraced(function* ({ directory, engines, seconds, seed, te
   const fromMs = clock.currentTimeMillisUnsafe()
   const untilMs = fromMs + seconds * 1_000
   let kills = 0
-  while (clock.currentTimeMillisUnsafe() < untilMs) {
-    yield* Effect.sleep(between(draw(seed, kills, "after"), killAfterMsMin, killAfterMsMax))
-    const member = members[Math.floor(draw(seed, kills, "who") * engines)]
-    const downMs = between(draw(seed, kills, "down"), 0, downMsMax)
+  for (let turn = 0; clock.currentTimeMillisUnsafe() < untilMs; turn++) {
+    yield* Effect.sleep(between(draw(seed, turn, "after"), killAfterMsMin, killAfterMsMax))
+    const member = members[Math.floor(draw(seed, turn, "who") * engines)]
+    const downMs = between(draw(seed, turn, "down"), 0, downMsMax)
+    // Down already, and to be started when its time is over.
+    if (member === undefined || (yield* member.kill) === null) continue
     kills++
-    if (member === undefined) continue
-    yield* member.kill
     tell(`${member.name} is killed, for ${Math.round(downMs)} ms`)
     yield* Effect.forkScoped(Effect.delay(member.start, downMs))
   }

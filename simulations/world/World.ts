@@ -8,6 +8,7 @@ import { Duetime } from "../../src/Duetime.ts"
 import { Engine } from "../../src/engine/Engine.ts"
 import { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
+import { RecurrenceStore } from "../../src/store/RecurrenceStore.ts"
 import { leaseMsDefault, Session } from "../../src/store/Session.ts"
 import { type StoredStream, TaskStore } from "../../src/store/TaskStore.ts"
 import { Worker } from "../../src/worker/Worker.ts"
@@ -69,7 +70,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     name: string,
     clock: NodeClock,
     legs: Legs,
-    program: Effect.Effect<unknown, unknown, TaskStore | Session | Broker>
+    program: Effect.Effect<unknown, unknown, TaskStore | RecurrenceStore | Session | Broker>
   ) => {
     const incarnation = new Incarnation(kernel, name, clock, history.preemption)
     let control: MemoryStore.MemoryControl["Service"] | null = null
@@ -84,6 +85,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
           Effect.provideContext(
             Context.make(TaskStore, store).pipe(
               Context.add(Session, sessionBehindLegs(Context.get(ports, Session), incarnation, legs)),
+              Context.add(RecurrenceStore, Context.get(ports, RecurrenceStore)),
               Context.add(Broker, broker.serviceFor(incarnation))
             )
           )

@@ -35,6 +35,7 @@ export const storeBehindLegs = (
     finish: (batch) => call("finish", store.finish(batch)),
     anyExpired: call("anyExpired", store.anyExpired),
     expire: (limit) => call("expire", store.expire(limit)),
+    expireTasks: (limit) => call("expireTasks", store.expireTasks(limit)),
     takeParked: (request) => call("takeParked", store.takeParked(request)),
     reconcile: (request) => call("reconcile", store.reconcile(request)),
     act: (taskId, eventId, wish) => call("act", store.act(taskId, eventId, wish)),

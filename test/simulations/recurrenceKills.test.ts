@@ -33,7 +33,16 @@ describe("the judgement of such a run", () => {
   })
   const brokenIn = (lines: ReadonlyArray<LedgerLine>) => {
     const followed = [{ name: "r", createdAtMs: 0, lines, violations: [], histories: new Map(), isOver: true }]
-    const report = reportOf({ seed: 1, engines: 3, seconds: 2, kills: 1, fromMs: 500, untilMs: 3_000, followed, unasked: [] })
+    const report = reportOf({
+      seed: 1,
+      engines: 3,
+      seconds: 2,
+      kills: 1,
+      fromMs: 500,
+      untilMs: 3_000,
+      followed,
+      unasked: []
+    })
     return report.checks.filter(({ ok }) => !ok).map(({ id }) => id)
   }
 
