@@ -1,3 +1,4 @@
+import type { DueJitter } from "./KindPolicy.ts"
 import type { Priority } from "./Priority.ts"
 import type { EventId, TaskId } from "./TaskId.ts"
 
@@ -19,12 +20,28 @@ export type ExpiryReason = "session-lost" | "session-left" | "deadline"
 export type ResumeReason = "run-now" | "not-done"
 
 /**
+ * A task that is scheduled by the end of another one, in the same append (`followUps.ts`). All of it was settled when the first one
+ * was scheduled, so that nothing has to be looked up at its end.
+ */
+export type FollowUp = FollowUps & {
+  readonly kind: string
+  readonly priority: Priority
+  /** Due so long after the end; 0: at once. */
+  readonly inMs: number
+  readonly dueJitter: DueJitter | null
+  readonly payload: Json
+}
+export type FollowUps = { readonly onSuccess?: FollowUp; readonly onDead?: FollowUp }
+/** The end that a task follows. */
+export type Follows = { readonly taskId: TaskId; readonly version: number }
+
+/**
  * Past-tense facts about one task, all that duetime ever stores of it. Times in a body are durations (`...InMs`)
  * or instants given by a caller; the store stamps `at` by the database's clock and turns durations into instants,
  * so that no node's clock decides anything.
  */
 export type EventBody =
-  | {
+  | (FollowUps & {
       readonly _tag: "TaskScheduled"
       readonly kind: string
       readonly priority: Priority
@@ -35,7 +52,9 @@ export type EventBody =
       readonly key: string | null
       /** Here and nowhere else. */
       readonly payload: Json
-    }
+      /** Absent: somebody has scheduled it, and no end. */
+      readonly follows?: Follows
+    })
   | { readonly _tag: "TaskClaimed"; readonly sessionId: number }
   | { readonly _tag: "ClaimReleased"; readonly reason: ReleaseReason }
   | {

@@ -57,4 +57,6 @@ export type TaskState = {
   readonly deaths: number
   readonly deadlineAtMs: number | null
   readonly cancelRequested: boolean
+  /** Something is to follow its success or its death (`followUps.ts`). */
+  readonly followed: boolean
 }

@@ -1,5 +1,6 @@
 import { Result } from "effect"
 import { deathsAfter } from "./deaths.ts"
+import { linksOf } from "./followUps.ts"
 import { guards, machine } from "./machine.ts"
 import { retryDueAtMs } from "./retryDue.ts"
 import type { Rejection, TaskCommand } from "./TaskCommand.ts"
@@ -61,7 +62,15 @@ const bodyOf = (event: EventTag, command: TaskCommand, state: TaskState | null):
   switch (command._tag) {
     case "Schedule": {
       const { dueAtMs, expiresAtMs = null, key, kind, payload, priority } = command
-      const body: EventBody = { _tag: "TaskScheduled", kind, priority, dueAtMs, key, payload }
+      const body: EventBody = {
+        _tag: "TaskScheduled",
+        kind,
+        priority,
+        dueAtMs,
+        key,
+        payload,
+        ...linksOf(command)
+      }
       return expiresAtMs === null ? body : { ...body, expiresAtMs }
     }
     case "Claim":

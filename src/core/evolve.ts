@@ -1,4 +1,5 @@
 import { deathsAfter } from "./deaths.ts"
+import { isFollowed } from "./followUps.ts"
 import type { TaskEvent } from "./TaskEvent.ts"
 import type { Stage, TaskState } from "./TaskState.ts"
 
@@ -94,5 +95,6 @@ const born = (event: TaskEvent): TaskState => ({
   charged: 0,
   deaths: 0,
   deadlineAtMs: null,
-  cancelRequested: false
+  cancelRequested: false,
+  followed: event._tag === "TaskScheduled" && isFollowed(event)
 })

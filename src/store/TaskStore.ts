@@ -3,7 +3,7 @@ import type { DeadLetter } from "../core/DeadLetter.ts"
 import type { KindCaps, KindPolicy } from "../core/KindPolicy.ts"
 import type { Priority } from "../core/Priority.ts"
 import type { Outcome, Reconciliation, Rejection } from "../core/TaskCommand.ts"
-import type { Json, ReleaseReason, TaskEvent } from "../core/TaskEvent.ts"
+import type { FollowUps, Follows, Json, ReleaseReason, TaskEvent } from "../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../core/TaskId.ts"
 import type { Fence, Stage, TaskState } from "../core/TaskState.ts"
 import type {
@@ -74,7 +74,7 @@ export class TaskStore extends Context.Service<
       batch: ReadonlyArray<StartRequest>
     ) => Effect.Effect<ReadonlyArray<Started | { readonly _tag: "Lost" } | TooEarly>, StoreUnavailable>
 
-    /** Records outcomes, each at the fence of its start. */
+    /** Records outcomes, each at the fence of its start, and schedules what follows them, both or neither. */
     readonly finish: (batch: ReadonlyArray<FinishRequest>) => Effect.Effect<ReadonlyArray<Finished>, StoreUnavailable>
     /** Runs the effect and then the outcome in one transaction: both or neither. */
     readonly finishWith: <A, E, R>(
@@ -159,7 +159,7 @@ export const actTriesMax = 10
 /** Within it an announcement of dead letters succeeds or fails: its transaction waits for it, with rows locked. */
 export const announceMsMax = 5_000
 
-export type NewTask = {
+export type NewTask = FollowUps & {
   readonly taskId: TaskId
   readonly eventId: EventId
   readonly kind: string
@@ -175,6 +175,8 @@ export type NewTask = {
    */
   readonly keyKeptMs?: number | null
   readonly payload: Json
+  /** Only of a task that an end has scheduled. */
+  readonly follows?: Follows
 }
 
 export type Scheduled =
@@ -249,6 +251,8 @@ export type Started = {
   readonly charged: number
   readonly fence: Fence
   readonly payload: Json
+  /** Something is to follow its end: whoever records it looks up what. */
+  readonly followed: boolean
 }
 
 /** Not due yet by the database's clock; whole ms until it surely is. */

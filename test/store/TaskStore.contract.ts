@@ -17,6 +17,7 @@ import { expiryLaws } from "./contract/expiryLaws.ts"
 import { faultLaws } from "./contract/faultLaws.ts"
 import { finishLaws } from "./contract/finishLaws.ts"
 import { finishWithLaws } from "./contract/finishWithLaws.ts"
+import { followLaws } from "./contract/followLaws.ts"
 import { keyExpiryLaws } from "./contract/keyExpiryLaws.ts"
 import { pauseLaws } from "./contract/pauseLaws.ts"
 import { pullLaws } from "./contract/pullLaws.ts"
@@ -39,6 +40,7 @@ const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["deaths", deathLaws],
   ["reconcile", reconcileLaws],
   ["act", actLaws],
+  ["what follows an end", followLaws],
   ["pause", pauseLaws],
   ["caps", capLaws],
   ["relaying dead letters", deadLaws],

@@ -18,7 +18,7 @@ export type AuditedProjection = Pick<
   TaskState,
   "stage" | "kind" | "priority" | "dueAtMs" | "version" | "attempt" | "charged"
 > &
-  Partial<Pick<TaskState, "deaths" | "fence" | "sessionId" | "deadlineAtMs" | "cancelRequested">> & {
+  Partial<Pick<TaskState, "deaths" | "fence" | "sessionId" | "deadlineAtMs" | "cancelRequested" | "followed">> & {
     /** Of a parked or dead row: since when it is. */
     readonly sinceMs?: number
     /** Of a dead row. */

@@ -85,7 +85,8 @@ const fields = [
   "fence",
   "sessionId",
   "deadlineAtMs",
-  "cancelRequested"
+  "cancelRequested",
+  "followed"
 ] as const
 
 const isSame = (found: unknown, expected: unknown): boolean =>

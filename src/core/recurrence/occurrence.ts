@@ -1,3 +1,4 @@
+import { mixed } from "../mixed.ts"
 import { make as makeTaskId, slotOfKey, type TaskId } from "../TaskId.ts"
 
 /**
@@ -16,14 +17,6 @@ export const occurrenceTaskId = (recurrenceId: number, revision: number, nominal
 const recurrenceStep = 0x9e3779b97f4a7c15n
 const revisionStep = 0xbf58476d1ce4e5b9n
 const instantStep = 0x94d049bb133111ebn
-
-/** The finalizer of SplitMix64 (Steele, Lea, Flood 2014): one to one on 64 bits, each bit depends on each. */
-const mixed = (value: bigint): bigint => {
-  let bits = BigInt.asUintN(64, value)
-  bits = BigInt.asUintN(64, (bits ^ (bits >> 30n)) * 0xbf58476d1ce4e5b9n)
-  bits = BigInt.asUintN(64, (bits ^ (bits >> 27n)) * 0x94d049bb133111ebn)
-  return bits ^ (bits >> 31n)
-}
 
 /**
  * How far ahead instants are decided: long enough that their tasks lie in the database before engines claim (4 s ahead at

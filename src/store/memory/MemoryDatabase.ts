@@ -330,6 +330,8 @@ export class MemoryDatabase {
     let state: TaskState | null = null
     for (const body of decision.success) state = this.streams.append(taskId, body, command.eventId, command.atMs)
     if (state?.stage === "pending") this.#wakeUp(state.dueAtMs)
+    const followUp = state?.followed === true ? this.streams.followUpOf(taskId) : null
+    if (followUp !== null) this.#create(followUp)
     return state
   }
 
@@ -342,7 +344,7 @@ export class MemoryDatabase {
   }
 
   #startedOf(state: TaskState): Started {
-    const { attempt, charged, dueAtMs, fence, kind, priority, taskId } = state
+    const { attempt, charged, dueAtMs, fence, followed, kind, priority, taskId } = state
     const startedAtMs = fence === null ? undefined : this.streams.eventOf(taskId, fence.eventId)?.event.atMs
     if (fence === null || startedAtMs === undefined || state.deadlineAtMs === null) {
       throw new Error(`task ${taskId} is running without the event of its start`)
@@ -360,7 +362,8 @@ export class MemoryDatabase {
       attempt,
       charged,
       fence,
-      payload
+      payload,
+      followed
     }
   }
 

@@ -1,4 +1,5 @@
 import { evolve, fold } from "../../core/evolve.ts"
+import { type FollowingTask, followUpOf } from "../../core/followUps.ts"
 import type { EventBody, Json, TaskEvent } from "../../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../../core/TaskId.ts"
 import { isOver, type Stage, type TaskState } from "../../core/TaskState.ts"
@@ -57,6 +58,14 @@ export class Streams {
   events(taskId: TaskId): ReadonlyArray<TaskEvent> | null {
     const record = this.#records.get(taskId)
     return record === undefined ? null : record.events.map((event) => withJson(event, record))
+  }
+
+  /** What follows the last event of the stream. */
+  followUpOf(taskId: TaskId): FollowingTask | null {
+    const events = this.#records.get(taskId)?.events ?? []
+    const [born] = events
+    const last = events.at(-1)
+    return born?._tag !== "TaskScheduled" || last === undefined ? null : followUpOf(born, last)
   }
 
   payload(taskId: TaskId): Json {
@@ -207,7 +216,7 @@ const jsonOf = (body: EventBody): string =>
   JSON.stringify(body._tag === "TaskScheduled" ? body.payload : hasResult(body) ? body.result : null)
 
 const withoutJson = (body: EventBody): EventBody => {
-  if (body._tag === "TaskScheduled") return { ...body, payload: null }
+  if (body._tag === "TaskScheduled") return { ...structuredClone(body), payload: null }
   return hasResult(body) ? { ...body, result: null } : body
 }
 

@@ -83,7 +83,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
   const wakeUps = yield* makeWakeUps(own, clock.nowMs, lower)
   const { scheduled } = wakeUps
   const retryInMsMax = () => partitions.horizonMs() - clock.nowMs() - dayMs
-  const settle = makeSettle({ sql: own, retryInMsMax, scheduled })
+  const settle = makeSettle({ sql: own, kinds, retryInMsMax, scheduled })
   const reads = makeReads({ sql: own, kinds })
   const act = makeAct({ sql: own, kinds, reads, scheduled })
   const ambientReads = makeReads({ sql: ambient, kinds: ambientKinds })
@@ -105,7 +105,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     release: settle.release,
     start: makeStart({ sql: own, kinds, eventTableOf: partitions.eventTableOf }),
     finish: settle.finish,
-    finishWith: makeSettle({ sql: ambient, retryInMsMax, scheduled }).finishWith,
+    finishWith: makeSettle({ sql: ambient, kinds: ambientKinds, retryInMsMax, scheduled }).finishWith,
     ...makeExpire({ sql: own, kinds, settle: settle.settle }),
     expireTasks: makeExpireTasks({ sql: own, kinds, reads }),
     takeParked: makeTakeParked({ sql: own, kinds, reads }),

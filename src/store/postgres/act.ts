@@ -12,6 +12,7 @@ import { isUnstarted } from "../isUnstarted.ts"
 import { StoreUnavailable, TaskNotFound } from "../StoreError.ts"
 import { type Acted, actTriesMax, type Finished, type ReconcileRequest, type Wish } from "../TaskStore.ts"
 import { toColumns } from "./events.ts"
+import { make as makeFollowUps } from "./followUps.ts"
 import type { Kinds } from "./Kinds.ts"
 import { msOf } from "./parameters.ts"
 import type { Reads } from "./read.ts"
@@ -30,6 +31,7 @@ export const make = (options: {
   readonly scheduled: (dueAtMs: number) => void
 }) => {
   const { kinds, reads, sql } = options
+  const followUps = makeFollowUps(options)
 
   const tryOnce = Effect.fnUntraced(function* (
     taskId: TaskId,
@@ -60,6 +62,11 @@ export const make = (options: {
     const moved = yield* move(before, after, kindId, event)
     if (!moved) return null
     yield* append(event, body)
+    const [born] = events
+    if (before.followed && born?._tag === "TaskScheduled") {
+      const [followUp] = yield* followUps.write([event], new Map([[taskId, born]]))
+      if (followUp !== undefined) yield* sql.afterCommit(Effect.sync(() => options.scheduled(followUp.dueAtMs)))
+    }
     if (after.stage === "pending") yield* sql.afterCommit(Effect.sync(() => options.scheduled(after.dueAtMs)))
     return done(after)
   })
@@ -83,9 +90,9 @@ export const make = (options: {
     const place = { kind_id: kindId, priority: rankOf(after.priority), due_at: after.dueAtMs }
     switch (after.stage) {
       case "pending":
-        yield* sql`INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged, deaths)
+        yield* sql`INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged, deaths, followed)
           VALUES (${place.kind_id}, ${place.priority}::int2, to_timestamp(${place.due_at}::float8 / 1000.0), ${after.taskId}::uuid,
-            ${after.version}, ${after.attempt}, ${after.charged}, ${after.deaths}::int2)`
+            ${after.version}, ${after.attempt}, ${after.charged}, ${after.deaths}::int2, ${after.followed})`
         return true
       case "cancelled":
       case "expired":

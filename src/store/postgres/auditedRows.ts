@@ -33,30 +33,38 @@ export type ProjectionRow = {
   readonly session_id: number | null
   readonly deadline_at_ms: number | null
   readonly cancel_requested: boolean | null
+  readonly followed: boolean | null
   readonly since_ms: number | null
   readonly data: Json
 }
 
 /** Reasons are read, payloads, results and errors are not: those may be 256 KiB each. */
 const { AttemptExpired, TaskDeadLettered, TaskParked } = eventCodes
-export const selectAudited = selectEvents.replace(
-  "e.data",
-  `CASE WHEN e.type IN (${AttemptExpired}, ${TaskParked}, ${TaskDeadLettered}) THEN e.data END AS data`
-)
+export const selectAudited = selectEvents
+  .replace(
+    "e.data",
+    `CASE WHEN e.type IN (${AttemptExpired}, ${TaskParked}, ${TaskDeadLettered}) THEN e.data END AS data`
+  )
+  .replace(
+    "e.follow_ups",
+    `(e.follow_ups - '{onSuccess,onDead}'::text[]) || jsonb_strip_nulls(jsonb_build_object(${["onSuccess", "onDead"]
+      .map((end) => `'${end}', (e.follow_ups->'${end}') - '{payload,onSuccess,onDead}'::text[]`)
+      .join(", ")})) AS follow_ups`
+  )
 
 const common = `task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, version, attempt, charged`
 const notHeld = `NULL::uuid AS fence_id, NULL::int4 AS fence_version, NULL::int4 AS session_id, NULL::float8 AS deadline_at_ms`
 
 /** The rows of each table in the same columns. */
 export const selectRows = {
-  due: `SELECT 'pending' AS stage, ${common}, deaths, ${notHeld}, NULL::bool AS cancel_requested, NULL::float8 AS since_ms, NULL::jsonb AS data
+  due: `SELECT 'pending' AS stage, ${common}, deaths, ${notHeld}, NULL::bool AS cancel_requested, followed, NULL::float8 AS since_ms, NULL::jsonb AS data
     FROM duetime.due`,
   in_progress: `SELECT CASE status WHEN 1 THEN 'claimed' ELSE 'running' END AS stage, ${common}, deaths, fence_id, fence_version, session_id,
-      ${msOf("deadline_at")} AS deadline_at_ms, cancel_requested, NULL::float8 AS since_ms, NULL::jsonb AS data
+      ${msOf("deadline_at")} AS deadline_at_ms, cancel_requested, followed, NULL::float8 AS since_ms, NULL::jsonb AS data
     FROM duetime.in_progress`,
-  parked: `SELECT 'parked' AS stage, ${common}, deaths, ${notHeld}, cancel_requested, ${msOf("parked_at")} AS since_ms, NULL::jsonb AS data
+  parked: `SELECT 'parked' AS stage, ${common}, deaths, ${notHeld}, cancel_requested, NULL::bool AS followed, ${msOf("parked_at")} AS since_ms, NULL::jsonb AS data
     FROM duetime.parked`,
-  dead_letter: `SELECT 'dead' AS stage, ${common}, NULL::int2 AS deaths, ${notHeld}, NULL::bool AS cancel_requested, ${msOf("dead_at")} AS since_ms, data
+  dead_letter: `SELECT 'dead' AS stage, ${common}, NULL::int2 AS deaths, ${notHeld}, NULL::bool AS cancel_requested, NULL::bool AS followed, ${msOf("dead_at")} AS since_ms, data
     FROM duetime.dead_letter`
 } as const
 
@@ -140,6 +148,7 @@ export const projectionOf = (row: ProjectionRow, kinds: Kinds): AuditedProjectio
     charged: row.charged,
     ...(row.deaths === null ? {} : { deaths: row.deaths }),
     ...(isHeld ? { fence, sessionId: row.session_id, deadlineAtMs: row.deadline_at_ms } : {}),
+    ...(row.followed === null ? {} : { followed: row.followed }),
     ...(row.cancel_requested === null ? {} : { cancelRequested: row.cancel_requested }),
     ...(row.since_ms === null ? {} : { sinceMs: row.since_ms }),
     ...(stage === "dead" ? { death: deathOf(row.data) } : {})

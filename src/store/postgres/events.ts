@@ -1,3 +1,4 @@
+import { priorityOf, rankOf } from "../../core/Priority.ts"
 import {
   eventCodes,
   type AttemptError,
@@ -10,7 +11,7 @@ import {
   type ResumeReason,
   type TaskEvent
 } from "../../core/TaskEvent.ts"
-import { priorityOf, rankOf } from "../../core/Priority.ts"
+import { linksFrom } from "./links.ts"
 import { msOf } from "./parameters.ts"
 
 /** The codec between event bodies and rows of `duetime.event`. */
@@ -29,7 +30,7 @@ export type EventColumns = {
 
 export const selectEvents = `SELECT e.task_id, e.version, e.event_id, e.type, ${msOf("e.at")} AS at_ms, ${msOf("e.due_at")} AS due_at_ms,
     ${msOf("e.deadline_at")} AS deadline_at_ms, ${msOf("e.dispatched_at")} AS dispatched_at_ms, e.kind_id, e.session_id,
-    e.attempt, e.priority, e.key, e.data
+    e.attempt, e.priority, e.key, e.data, e.follow_ups
   FROM duetime.event e`
 
 export type EventRow = {
@@ -47,6 +48,8 @@ export type EventRow = {
   readonly priority: number | null
   readonly key: string | null
   readonly data: Json
+  /** Left out by reads that are about other events. */
+  readonly follow_ups?: Json
 }
 
 const none: EventColumns = {
@@ -153,6 +156,7 @@ const bodyOf = (row: EventRow, kindName: (kindId: number) => string): EventBody 
         dueAtMs,
         key: row.key,
         payload: row.data,
+        ...linksFrom(row.follow_ups),
         ...(row.deadline_at_ms === null ? {} : { expiresAtMs: row.deadline_at_ms })
       }
     case "TaskClaimed":

@@ -23,6 +23,7 @@ type ExpiredRow = {
   readonly charged: number
   readonly deaths: number
   readonly cancel_requested: boolean
+  readonly followed: boolean
   readonly session_id: number
   readonly due_at_ms: number
   readonly deadline_at_ms: number | null
@@ -90,5 +91,6 @@ const stateOf = (row: ExpiredRow, kind: string): TaskState => ({
   charged: row.charged,
   deaths: row.deaths,
   deadlineAtMs: row.deadline_at_ms,
-  cancelRequested: row.cancel_requested
+  cancelRequested: row.cancel_requested,
+  followed: row.followed
 })

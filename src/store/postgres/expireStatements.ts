@@ -28,7 +28,7 @@ export const anyExpiredSql = `SELECT EXISTS (SELECT FROM duetime.session l WHERE
  * left by its process in order. $1 limit.
  */
 export const expiredSql = `SELECT p.task_id, p.fence_id, p.fence_version, p.version, p.kind_id, p.priority, p.status, p.attempt, p.charged, p.deaths,
-    p.cancel_requested, p.session_id, ${msOf("p.due_at")} AS due_at_ms, ${msOf("p.deadline_at")} AS deadline_at_ms,
+    p.cancel_requested, p.followed, p.session_id, ${msOf("p.due_at")} AS due_at_ms, ${msOf("p.deadline_at")} AS deadline_at_ms,
     ${msOf("clock_timestamp()")} AS now_ms, s.session_id IS NULL AS session_over,
     EXISTS (SELECT FROM duetime.session l WHERE l.session_id = p.session_id AND l.ended_at < l.lease_until) AS session_left
   FROM ${holders}

@@ -8,12 +8,8 @@ import type { Rule } from "../../core/recurrence/Rule.ts"
 import type { Json } from "../../core/TaskEvent.ts"
 import type { TaskId } from "../../core/TaskId.ts"
 import type { LedgerLine, Recurrence } from "../RecurrenceStore.ts"
-import { type NewTask, batchSizeMax } from "../TaskStore.ts"
-import { sortedById } from "./byDay.ts"
-import type { Kinds } from "./Kinds.ts"
+import { batchSizeMax } from "../TaskStore.ts"
 import { instants, int2s, int4s, msOf, uuids } from "./parameters.ts"
-import { scheduleParameters } from "./schedule.ts"
-import { scheduleSql } from "./statements.ts"
 
 /** Rows of recurrences and their ledger, and what is written of a decision: the same for engines and for edits. */
 export type RecurrenceRow = {
@@ -137,11 +133,3 @@ export const dropLines = (
         instants(lines.map(({ nominalAtMs }) => nominalAtMs)),
         int2s(lines.map(({ fate }) => fateCodes[fate]))
       ])
-
-/** In the transaction of the decision. An id that has a stream already keeps it: it is the same task. */
-export const writeTasks = Effect.fnUntraced(function* (sql: SqlClient, kinds: Kinds, tasks: ReadonlyArray<NewTask>) {
-  if (tasks.length === 0) return
-  const ids = yield* kinds.idsOf(tasks.map(({ kind }) => kind))
-  for (let from = 0; from < tasks.length; from += batchSizeMax)
-    yield* sql.unsafe(scheduleSql(false), scheduleParameters(sortedById(tasks.slice(from, from + batchSizeMax)), ids))
-})

@@ -116,7 +116,8 @@ const rowOf = ({ kindId, state }: FoundStream) => {
       deadline_at_ms: state.deadlineAtMs,
       expires_at_ms: state.expiresAtMs,
       status: state.stage === "claimed" ? 1 : 2,
-      cancel_requested: state.cancelRequested
+      cancel_requested: state.cancelRequested,
+      followed: state.followed
     }
   ]
 }
@@ -129,7 +130,7 @@ const removeDueSql = `DELETE FROM duetime.due d
 const arrivedAt = (table: string): string => `jsonb_to_recordset($1::text::jsonb) AS r (
     in_table text, task_id uuid, kind_id int4, priority int2, due_at_ms float8, version int4, attempt int4, charged int4, deaths int2, fence_id uuid,
     fence_version int4, session_id int4, deadline_at_ms float8, status int2, cancel_requested bool,
-    expires_at_ms float8
+    expires_at_ms float8, followed bool
   ) JOIN duetime.event e ON e.task_id = r.task_id AND e.version = r.version WHERE r.in_table = '${table}'`
 
 const dueAt = "to_timestamp(r.due_at_ms / 1000.0)"
@@ -145,12 +146,12 @@ const insertExpiring = (
 const insertStatements = [
   insertExpiring("due"),
   insertExpiring("in_progress"),
-  `INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged, deaths)
-   SELECT r.kind_id, r.priority, ${dueAt}, r.task_id, r.version, r.attempt, r.charged, r.deaths FROM ${arrivedAt("due")}`,
+  `INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged, deaths, followed)
+   SELECT r.kind_id, r.priority, ${dueAt}, r.task_id, r.version, r.attempt, r.charged, r.deaths, r.followed FROM ${arrivedAt("due")}`,
   `INSERT INTO duetime.in_progress (due_at, deadline_at, task_id, fence_id, kind_id, session_id, version, fence_version, attempt,
-     charged, deaths, priority, status, cancel_requested)
+     charged, deaths, priority, status, cancel_requested, followed)
    SELECT ${dueAt}, to_timestamp(r.deadline_at_ms / 1000.0), r.task_id, r.fence_id, r.kind_id, r.session_id, r.version,
-     r.fence_version, r.attempt, r.charged, r.deaths, r.priority, r.status, r.cancel_requested FROM ${arrivedAt("in_progress")}`,
+     r.fence_version, r.attempt, r.charged, r.deaths, r.priority, r.status, r.cancel_requested, r.followed FROM ${arrivedAt("in_progress")}`,
   `INSERT INTO duetime.parked (due_at, parked_at, task_id, kind_id, version, attempt, charged, deaths, priority, cancel_requested)
    SELECT ${dueAt}, e.at, r.task_id, r.kind_id, r.version, r.attempt, r.charged, r.deaths, r.priority, r.cancel_requested
    FROM ${arrivedAt("parked")}`,

@@ -24,10 +24,10 @@ import {
   type RecurrenceRow,
   selectLines,
   selectRecurrences,
-  writeLines,
-  writeTasks
+  writeLines
 } from "./recurrenceRows.ts"
 import { cancelPrevious, unendedOf } from "./settleRecurrences.ts"
+import { writeTasks } from "./schedule.ts"
 import { orUnavailable } from "./sqlErrors.ts"
 
 const byNameSql = `${selectRecurrences} WHERE name = $1::text`

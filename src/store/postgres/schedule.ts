@@ -2,7 +2,7 @@ import { Effect, Option, type Scope } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { rankOf } from "../../core/Priority.ts"
 import { DueBeyondHorizon } from "../StoreError.ts"
-import type { NewTask, Scheduled } from "../TaskStore.ts"
+import { batchSizeMax, type NewTask, type Scheduled } from "../TaskStore.ts"
 import { sortedById } from "./byDay.ts"
 import { confirm } from "./confirm.ts"
 import { make as makeGather, type Schedule } from "./gather.ts"
@@ -10,7 +10,8 @@ import type { Kinds } from "./Kinds.ts"
 import { float8s, instants, int2s, int4s, texts, uuids } from "./parameters.ts"
 import { isSqlError, orUnavailable, textOf } from "./sqlErrors.ts"
 import { keyHoldersSql, reserveKeysSql, takeKeysOverSql } from "./keyStatements.ts"
-import { scheduleNewSql, scheduleSql } from "./statements.ts"
+import { linksText } from "./links.ts"
+import { type Extras, scheduleNewSql, scheduleSql } from "./statements.ts"
 import type { Told, WakeUps } from "./WakeUps.ts"
 
 /** A larger request is a statement of its own. */
@@ -34,17 +35,14 @@ export const make = Effect.fnUntraced(function* (options: {
     told: Told | null = null
   ) {
     const tasks = sortedById(batch)
-    const isExpiring = tasks.some(({ expiresAtMs }) => expiresAtMs !== undefined && expiresAtMs !== null)
-    const parameters = [
-      ...scheduleParameters(tasks, ids),
-      ...(isExpiring ? [instants(tasks.map((task) => task.expiresAtMs ?? null))] : [])
-    ]
-    const tolerant = sql.unsafe<Appended>(scheduleSql(isExpiring), parameters)
+    const extras = extrasOf(tasks)
+    const parameters = scheduleParameters(tasks, ids, extras)
+    const tolerant = sql.unsafe<Appended>(scheduleSql(extras), parameters)
     // A statement that fails takes the transaction it is in with it.
     const [row] = (yield* isInTransaction)
       ? yield* tolerant
       : yield* Effect.catchIf(
-          sql.unsafe<Appended>(scheduleNewSql(isExpiring), [...parameters, told]),
+          sql.unsafe<Appended>(scheduleNewSql(extras), [...parameters, told]),
           isTaken,
           () => tolerant
         )
@@ -129,15 +127,42 @@ export const make = Effect.fnUntraced(function* (options: {
   return schedule
 })
 
+/**
+ * In the transaction of whoever has decided them: occurrences of a recurrence, and what follows an end. Their ids follow from what
+ * they are of, so one that has a stream already keeps it: it is the same task.
+ */
+export const writeTasks = Effect.fnUntraced(function* (sql: SqlClient, kinds: Kinds, tasks: ReadonlyArray<NewTask>) {
+  if (tasks.length === 0) return
+  const ids = yield* kinds.idsOf(tasks.map(({ kind }) => kind))
+  for (let from = 0; from < tasks.length; from += batchSizeMax) {
+    const batch = sortedById(tasks.slice(from, from + batchSizeMax))
+    const extras = extrasOf(batch)
+    yield* sql.unsafe(scheduleSql(extras), scheduleParameters(batch, ids, extras))
+  }
+})
+
+const extrasOf = (tasks: ReadonlyArray<NewTask>): Extras => ({
+  isExpiring: tasks.some(({ expiresAtMs }) => expiresAtMs !== undefined && expiresAtMs !== null),
+  isLinked: tasks.some(
+    ({ follows, onDead, onSuccess }) => follows !== undefined || onDead !== undefined || onSuccess !== undefined
+  )
+})
+
 /** Of `scheduleSql`, for a batch sorted by id. */
-export const scheduleParameters = (tasks: ReadonlyArray<NewTask>, kindIds: ReadonlyMap<string, number>) => [
+export const scheduleParameters = (
+  tasks: ReadonlyArray<NewTask>,
+  kindIds: ReadonlyMap<string, number>,
+  { isExpiring, isLinked }: Extras
+) => [
   uuids(tasks.map((task) => task.taskId)),
   uuids(tasks.map((task) => task.eventId)),
   int4s(tasks.map((task) => kindIds.get(task.kind))),
   int2s(tasks.map((task) => rankOf(task.priority))),
   instants(tasks.map((task) => task.dueAtMs)),
   texts(tasks.map((task) => task.key)),
-  texts(tasks.map((task) => JSON.stringify(task.payload)))
+  texts(tasks.map((task) => JSON.stringify(task.payload))),
+  ...(isExpiring ? [instants(tasks.map((task) => task.expiresAtMs ?? null))] : []),
+  ...(isLinked ? [texts(tasks.map(linksText))] : [])
 ]
 
 type HolderRow = {

@@ -3,14 +3,17 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import { decide } from "../../core/decide.ts"
 import type { KindPolicy } from "../../core/KindPolicy.ts"
 import type { TaskCommand } from "../../core/TaskCommand.ts"
-import { eventCodes, type EventBody, type ReleaseReason } from "../../core/TaskEvent.ts"
+import type { End } from "../../core/followUps.ts"
+import { eventCodes, type EventBody, type FollowUps, type ReleaseReason } from "../../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../../core/TaskId.ts"
 import type { Fence, Stage, TaskState } from "../../core/TaskState.ts"
 import { LeaseLost, type StoreUnavailable } from "../StoreError.ts"
 import type { Finished, FinishRequest } from "../TaskStore.ts"
 import { sortedById } from "./byDay.ts"
 import { confirm } from "./confirm.ts"
-import { toColumns } from "./events.ts"
+import { tagOf, toColumns } from "./events.ts"
+import { make as makeFollowUps } from "./followUps.ts"
+import type { Kinds } from "./Kinds.ts"
 import { float8s, int2s, int4s, texts, uuids } from "./parameters.ts"
 import { idleInTransactionTimeoutMs, orUnavailable } from "./sqlErrors.ts"
 import { storableJson } from "./storableJson.ts"
@@ -25,6 +28,8 @@ export type Settlement = {
   readonly dueInMs: number | null
   readonly data: string | null
   readonly cancelledData: string | null
+  /** Something follows this end, unless it becomes another one. */
+  readonly followed: boolean
 }
 
 const stageByCode = new Map<number, Stage>([
@@ -43,20 +48,29 @@ const stageByCode = new Map<number, Stage>([
 /** Ends claims and attempts: outcomes, releases and, for the supervisor, expiries. */
 export const make = (options: {
   readonly sql: SqlClient
+  readonly kinds: Kinds
   readonly retryInMsMax: () => number
   /** Told after the commit, with the earliest due time of what is pending again. */
   readonly scheduled: (earliestDueAtMs: number) => void
 }) => {
   const { retryInMsMax, sql } = options
+  const followUps = makeFollowUps(options)
 
   /** Stages by event id, of what was settled now and of what an earlier, unanswered request had settled. */
-  const settle = Effect.fnUntraced(function* (batch: ReadonlyArray<Settlement>) {
+  const settle = (batch: ReadonlyArray<Settlement>) => {
+    const followed = batch.filter((row) => row.followed)
+    return followed.length === 0
+      ? settleAll(batch, null)
+      : Effect.flatMap(followUps.read(followed), (found) => followUps.together(settleAll(batch, found)))
+  }
+
+  /** With what may follow the ends among them; in a transaction then. */
+  const settleAll = Effect.fnUntraced(function* (
+    batch: ReadonlyArray<Settlement>,
+    following: ReadonlyMap<TaskId, FollowUps> | null
+  ) {
     const rows = sortedById(batch)
-    const settled = yield* sql.unsafe<{
-      readonly event_id: EventId
-      readonly type: number
-      readonly due_at_ms: number
-    }>(settleSql, [
+    const settled = yield* sql.unsafe<SettledRow>(settleSql(following !== null), [
       uuids(rows.map((row) => row.taskId)),
       uuids(rows.map((row) => row.fence.eventId)),
       int4s(rows.map((row) => row.fence.version)),
@@ -72,6 +86,10 @@ export const make = (options: {
       const stage = stageByCode.get(type) ?? "pending"
       now.set(event_id, stage)
       if (stage === "pending") earliestDueAtMs = Math.min(earliestDueAtMs, due_at_ms)
+    }
+    if (following !== null) {
+      for (const { dueAtMs } of yield* followUps.write(settled.flatMap(endOf), following))
+        earliestDueAtMs = Math.min(earliestDueAtMs, dueAtMs)
     }
     if (earliestDueAtMs < Infinity) yield* sql.afterCommit(Effect.sync(() => options.scheduled(earliestDueAtMs)))
     const before = new Map<EventId, Stage>()
@@ -134,7 +152,7 @@ export const make = (options: {
     if (batch.length === 0) return []
     const { before, now } = yield* settle(
       batch.map(({ eventId, fence, reason, taskId }) =>
-        settlement(taskId, fence, eventId, { _tag: "ClaimReleased", reason }, null)
+        settlement({ taskId, fence, followed: false }, eventId, { _tag: "ClaimReleased", reason }, null)
       )
     ).pipe(orUnavailable("release"))
     return batch.map(({ eventId }): "Released" | "Lost" =>
@@ -143,6 +161,23 @@ export const make = (options: {
   })
 
   return { settle, finish, finishWith, release }
+}
+
+type SettledRow = {
+  readonly event_id: EventId
+  readonly type: number
+  readonly due_at_ms: number
+  /** These three only where something may follow. */
+  readonly task_id?: TaskId
+  readonly version?: number
+  readonly at_ms?: number
+}
+
+const endOf = ({ at_ms, event_id, task_id, type, version }: SettledRow): ReadonlyArray<End> => {
+  const tag = tagOf(type)
+  return tag === undefined || task_id === undefined || version === undefined || at_ms === undefined
+    ? []
+    : [{ _tag: tag, taskId: task_id, version, eventId: event_id, atMs: at_ms }]
 }
 
 const limitIdleSql = `SELECT set_config('idle_in_transaction_session_timeout', '${idleInTransactionTimeoutMs}', true)`
@@ -169,7 +204,7 @@ const ofFinish = ({ eventId, outcome, policy, started }: FinishRequest): Settlem
 export const ofCommand = (command: TaskCommand, state: TaskState, fence: Fence): Settlement => {
   const body = firstOf(command, { ...state, cancelRequested: false })
   const cancelled = firstOf(command, { ...state, cancelRequested: true })
-  return settlement(state.taskId, fence, command.eventId, body, cancelled)
+  return settlement({ ...state, fence }, command.eventId, body, cancelled)
 }
 
 const firstOf = (command: TaskCommand, state: TaskState): EventBody => {
@@ -180,14 +215,14 @@ const firstOf = (command: TaskCommand, state: TaskState): EventBody => {
 }
 
 const settlement = (
-  taskId: TaskId,
-  fence: Fence,
+  { fence, followed, taskId }: { readonly taskId: TaskId; readonly fence: Fence; readonly followed: boolean },
   eventId: EventId,
   body: EventBody,
   cancelled: EventBody | null
 ): Settlement => ({
   taskId,
   fence,
+  followed: followed && (body._tag === "AttemptSucceeded" || body._tag === "TaskDeadLettered"),
   eventId,
   type: eventCodes[body._tag],
   dueInMs: "dueAtMs" in body ? body.dueAtMs : null,
@@ -212,7 +247,8 @@ const runningState = (started: FinishRequest["started"]): TaskState => ({
   // No outcome of a process that lives looks at them.
   deaths: 0,
   deadlineAtMs: started.deadlineAtMs,
-  cancelRequested: false
+  cancelRequested: false,
+  followed: started.followed
 })
 
 export type PolicyOf = (kindId: number) => KindPolicy

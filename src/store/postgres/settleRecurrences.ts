@@ -21,9 +21,9 @@ import {
   recurrenceOf,
   type RecurrenceRow,
   selectRecurrences,
-  writeLines,
-  writeTasks
+  writeLines
 } from "./recurrenceRows.ts"
+import { writeTasks } from "./schedule.ts"
 import { orUnavailable } from "./sqlErrors.ts"
 
 /** A rule that this process cannot read (an older time zone database) is left to others for so long, and told of. */

@@ -19,6 +19,7 @@ type StartedRow = {
   readonly due_at_ms: number
   readonly attempt: number
   readonly charged: number
+  readonly followed: boolean
   readonly deadline_at_ms: number | null
   readonly started_at_ms: number
   readonly payload: Json
@@ -44,7 +45,8 @@ export const make = (options: {
     attempt: row.attempt,
     charged: row.charged,
     fence: { version: row.version, eventId: row.event_id },
-    payload: row.payload
+    payload: row.payload,
+    followed: row.followed
   })
 
   /** What became of the requests that moved nothing: started by an earlier, unanswered try, not due yet, or lost. */

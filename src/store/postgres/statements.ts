@@ -48,19 +48,38 @@ const columnOf = (
 ): string =>
   `(SELECT e.${column} FROM ${table} e WHERE e.task_id = ${taskId} AND e.version = ${version} AND e.task_id >= ${from}::uuid AND e.task_id < ${to}::uuid)`
 
-/** What expires tells so in its event and in a row of its own; the statements for all other tasks know nothing of it. */
-const arrivedOf = (isExpiring: boolean): string => `arrived AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::int2[], $5::timestamptz[], $6::text[], $7::text[]${isExpiring ? ", $8::timestamptz[]" : ""})
-      AS a (task_id, event_id, kind_id, priority, due_at, key, data${isExpiring ? ", expires_at" : ""})
+/**
+ * What only some tasks have: one that expires tells so in its event and in a row of its own, one that is linked to others tells
+ * what follows it, or what it follows. The statements for all other tasks know nothing of it.
+ */
+export type Extras = { readonly isExpiring: boolean; readonly isLinked: boolean }
+export const noExtras: Extras = { isExpiring: false, isLinked: false }
+
+/** The types of what comes behind the first seven parameters, in order. */
+const extraTypes = ({ isExpiring, isLinked }: Extras): ReadonlyArray<string> => [
+  ...(isExpiring ? ["timestamptz[]"] : []),
+  ...(isLinked ? ["text[]"] : [])
+]
+const ofExtras = ({ isExpiring, isLinked }: Extras, expiring: string, linked: string): string =>
+  (isExpiring ? expiring : "") + (isLinked ? linked : "")
+
+const arrivedOf = (extras: Extras): string => `arrived AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::int2[], $5::timestamptz[], $6::text[], $7::text[]${extraTypes(
+      extras
+    )
+      .map((type, index) => `, $${8 + index}::${type}`)
+      .join("")})
+      AS a (task_id, event_id, kind_id, priority, due_at, key, data${ofExtras(extras, ", expires_at", ", follow_ups")})
   )`
-const appendArrived = (isExpiring: boolean): string => {
-  const [column, value] = isExpiring ? [", deadline_at", ", expires_at"] : ["", ""]
-  return `INSERT INTO duetime.event (task_id, version, type, event_id, at, kind_id, priority, due_at, key, data${column})
-    SELECT task_id, 1, ${TaskScheduled}, event_id, (SELECT clock_timestamp()), kind_id, priority, due_at, key, data::jsonb${value} FROM arrived`
-}
-const waitingFrom = (rows: string): string => `waiting AS (
-    INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged)
-    SELECT kind_id, priority, due_at, task_id, 1, 0, 0 FROM ${rows}
+const appendArrived = (
+  extras: Extras
+): string => `INSERT INTO duetime.event (task_id, version, type, event_id, at, kind_id, priority, due_at, key, data${ofExtras(extras, ", deadline_at", ", follow_ups")})
+    SELECT task_id, 1, ${TaskScheduled}, event_id, (SELECT clock_timestamp()), kind_id, priority, due_at, key, data::jsonb${ofExtras(extras, ", expires_at", ", follow_ups::jsonb")} FROM arrived`
+/** A task that only follows another one is linked, and not followed. */
+const followedOf = `, coalesce(follow_ups::jsonb - 'follows' <> '{}', false)`
+const waitingFrom = (rows: string, { isLinked }: Extras): string => `waiting AS (
+    INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged${isLinked ? ", followed" : ""})
+    SELECT kind_id, priority, due_at, task_id, 1, 0, 0${isLinked ? followedOf : ""} FROM ${rows}
   )`
 const expiringFrom = (rows: string): string => `, expiring AS (
     INSERT INTO duetime.expiring (task_id, expires_at, look_at)
@@ -70,13 +89,14 @@ const expiringFrom = (rows: string): string => `, expiring AS (
 
 /**
  * Answers how many were appended, not which: a thousand ids to send and read back would say what is nearly always true of all.
- * $1 task ids, $2 event ids, $3 kind ids, $4 priorities, $5 due instants, $6 keys, $7 payloads; if some expire, $8 when.
+ * $1 task ids, $2 event ids, $3 kind ids, $4 priorities, $5 due instants, $6 keys, $7 payloads; then, if some expire, when, and if
+ * some are linked, how.
  */
-export const scheduleSql = (isExpiring: boolean): string => `WITH ${arrivedOf(isExpiring)}, appended AS (
-    ${appendArrived(isExpiring)}
+export const scheduleSql = (extras: Extras): string => `WITH ${arrivedOf(extras)}, appended AS (
+    ${appendArrived(extras)}
     ON CONFLICT (task_id, version) DO NOTHING
-    RETURNING kind_id, priority, due_at, task_id${isExpiring ? ", deadline_at" : ""}
-  ), ${waitingFrom("appended")}${isExpiring ? expiringFrom("appended") : ""}
+    RETURNING kind_id, priority, due_at, task_id${ofExtras(extras, ", deadline_at", ", follow_ups")}
+  ), ${waitingFrom("appended", extras)}${extras.isExpiring ? expiringFrom("appended") : ""}
   SELECT count(*)::int4 AS appended_count FROM appended`
 
 /**
@@ -84,9 +104,9 @@ export const scheduleSql = (isExpiring: boolean): string => `WITH ${arrivedOf(is
  * each row costs the server a fifth of its time, and a third if due times are spread over 30 partitions (bench/schedule).
  * Last what other processes are told at the commit, or null.
  */
-export const scheduleNewSql = (isExpiring: boolean): string => {
-  const told = `${isExpiring ? "$9" : "$8"}::text`
-  return `WITH ${arrivedOf(isExpiring)}, appended AS (${appendArrived(isExpiring)}), ${waitingFrom("arrived")}${isExpiring ? expiringFrom("arrived") : ""}
+export const scheduleNewSql = (extras: Extras): string => {
+  const told = `$${8 + extraTypes(extras).length}::text`
+  return `WITH ${arrivedOf(extras)}, appended AS (${appendArrived(extras)}), ${waitingFrom("arrived", extras)}${extras.isExpiring ? expiringFrom("arrived") : ""}
   SELECT count(*)::int4 AS appended_count, CASE WHEN ${told} IS NULL THEN NULL ELSE pg_notify('${wakeUpChannel}', ${told}) END AS told FROM arrived`
 }
 
@@ -147,8 +167,8 @@ export const claimSql = (dueTables: DueTables): string => `WITH candidate AS MAT
     ${dueTables.map((_, index) => `SELECT * FROM gone_${index}`).join(" UNION ALL ")}
   ), moved AS (
     INSERT INTO duetime.in_progress
-      (task_id, fence_id, fence_version, version, kind_id, priority, due_at, session_id, attempt, charged, deaths, status)
-    SELECT task_id, event_id, version, version, kind_id, priority, due_at, $6::int4, attempt, charged, deaths, 1 FROM gone
+      (task_id, fence_id, fence_version, version, kind_id, priority, due_at, session_id, attempt, charged, deaths, followed, status)
+    SELECT task_id, event_id, version, version, kind_id, priority, due_at, $6::int4, attempt, charged, deaths, followed, 1 FROM gone
   ), appended AS (
     INSERT INTO duetime.event (task_id, version, type, event_id, at, session_id)
     SELECT task_id, version, ${TaskClaimed}, event_id, (SELECT clock_timestamp()), $6::int4 FROM gone
@@ -164,7 +184,7 @@ const goneOf = (table: string, index: number): string => `gone_${index} AS (
         ? "d.tableoid = p.in_table AND d.due_at >= $3::timestamptz AND d.due_at <= $4::timestamptz"
         : `p.in_table = '${table}'::regclass`
     }
-    RETURNING d.kind_id, d.priority, d.due_at, d.task_id, d.version + 1 AS version, d.attempt, d.charged, d.deaths, p.event_id
+    RETURNING d.kind_id, d.priority, d.due_at, d.task_id, d.version + 1 AS version, d.attempt, d.charged, d.deaths, d.followed, p.event_id
   )`
 
 /** $1 session, $2 due before, $3 limit. */
@@ -202,14 +222,14 @@ export const startSql = (eventTable: string): string => `WITH ${now}, wanted AS 
       AND ${sessionLives("$7", "(SELECT at FROM now)")}
       AND ${isNotPaused("p.kind_id")}
       AND ${isInTime("p.task_id", "(SELECT at FROM now)")}
-    RETURNING p.task_id, p.version, p.fence_id, p.kind_id, p.priority, p.due_at, p.attempt, p.charged, p.deadline_at, w.dispatched_at_ms, (SELECT at FROM now) AS at
+    RETURNING p.task_id, p.version, p.fence_id, p.kind_id, p.priority, p.due_at, p.attempt, p.charged, p.followed, p.deadline_at, w.dispatched_at_ms, (SELECT at FROM now) AS at
   ), appended AS (
     INSERT INTO duetime.event (task_id, version, type, event_id, at, session_id, attempt, deadline_at, dispatched_at)
     SELECT task_id, version, ${AttemptStarted}, fence_id, at, $7::int4, attempt, deadline_at,
       to_timestamp(dispatched_at_ms / 1000.0)
     FROM started
   )
-  SELECT s.task_id, s.version, s.fence_id AS event_id, s.kind_id, s.priority, ${msOf("s.due_at")} AS due_at_ms, s.attempt, s.charged,
+  SELECT s.task_id, s.version, s.fence_id AS event_id, s.kind_id, s.priority, ${msOf("s.due_at")} AS due_at_ms, s.attempt, s.charged, s.followed,
     ${msOf("s.deadline_at")} AS deadline_at_ms, ${msOf("s.at")} AS started_at_ms, ${columnOf("data", "s.task_id", "1", "$8", "$9", eventTable)} AS payload
   FROM started s`
 
@@ -218,7 +238,7 @@ export const startSql = (eventTable: string): string => `WITH ${now}, wanted AS 
  * that due time and start tell whether it was too early. $1 task ids; $2, $3 bounds of the ids.
  */
 export const startedBeforeSql = `SELECT p.task_id, p.fence_version AS version, p.fence_id AS event_id, p.kind_id, p.priority,
-    ${msOf("p.due_at")} AS due_at_ms, p.attempt, p.charged, ${msOf("p.deadline_at")} AS deadline_at_ms,
+    ${msOf("p.due_at")} AS due_at_ms, p.attempt, p.charged, p.followed, ${msOf("p.deadline_at")} AS deadline_at_ms,
     ${msOf(`CASE WHEN p.status = 2 THEN ${columnOf("at", "p.task_id", "p.fence_version", "$2", "$3")} ELSE clock_timestamp() END`)} AS started_at_ms,
     ${columnOf("data", "p.task_id", "1", "$2", "$3")} AS payload,
     p.kind_id = ANY (${pausedKinds}) AS is_paused
@@ -233,16 +253,17 @@ const dueAgain = `CASE WHEN w.due_in_ms IS NULL THEN p.due_at ELSE ${msFromNow("
  * cancel request; if one stands, everything but a success of a running task becomes TaskCancelled. A due time in ms from
  * now makes the task pending again; null with a pending type keeps the old due time. Only a claim can be released, and only
  * an attempt has an outcome. What would be tried again at or after the instant at which it expires becomes TaskExpired. A death is one more, and any other end of an attempt begins their count anew.
+ * Answers where in its stream each end stands only if something may follow one.
  * $1 task ids, $2 fence ids, $3 fence versions, $4 event ids, $5 types, $6 due in ms, $7 data, $8 data if cancelled.
  */
-export const settleSql = `WITH ${now}, wanted AS (
+export const settleSql = (isFollowed: boolean): string => `WITH ${now}, wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::uuid[], $5::int2[], $6::float8[], $7::text[], $8::text[])
       AS w (task_id, fence_id, fence_version, event_id, type, due_in_ms, data, cancelled_data)
   ), gone AS (
     DELETE FROM duetime.in_progress p USING wanted w
     WHERE p.task_id = w.task_id AND p.fence_id = w.fence_id AND p.fence_version = w.fence_version
       AND (p.status = 1) = (w.type = ${ClaimReleased})
-    RETURNING p.task_id, p.version + 1 AS version, p.kind_id, p.priority, p.attempt, p.charged, p.cancel_requested, w.event_id, w.cancelled_data,
+    RETURNING p.task_id, p.version + 1 AS version, p.kind_id, p.priority, p.attempt, p.charged, p.followed, p.cancel_requested, w.event_id, w.cancelled_data,
       CASE WHEN p.cancel_requested AND w.type NOT IN (${AttemptSucceeded}, ${TaskParked}) THEN ${TaskCancelled}
         WHEN w.type IN (${tryAgain}) AND (SELECT x.expires_at FROM duetime.expiring x WHERE x.task_id = p.task_id) <= ${dueAgain} THEN ${TaskExpired}
         ELSE w.type END AS type,
@@ -259,8 +280,8 @@ export const settleSql = `WITH ${now}, wanted AS (
       (CASE type WHEN ${TaskCancelled} THEN cancelled_data WHEN ${TaskExpired} THEN expired_data ELSE data END)::jsonb
     FROM gone
   ), waiting AS (
-    INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged, deaths)
-    SELECT kind_id, priority, due_at, task_id, version, attempt,
+    INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, followed, charged, deaths)
+    SELECT kind_id, priority, due_at, task_id, version, attempt, followed,
       CASE WHEN type IN (${AttemptSnoozed}, ${AttemptReleased}) THEN greatest(charged - 1, 0) ELSE charged END, deaths
     FROM gone WHERE type IN (${ClaimReleased}, ${AttemptFailed}, ${AttemptSnoozed}, ${AttemptReleased}, ${AttemptExpired})
   ), dead AS (
@@ -272,7 +293,7 @@ export const settleSql = `WITH ${now}, wanted AS (
     SELECT task_id, kind_id, priority, due_at, (SELECT at FROM now), version, attempt, charged, deaths, cancel_requested
     FROM gone WHERE type = ${TaskParked}
   )
-  SELECT event_id, type, ${msOf("due_at")} AS due_at_ms FROM gone`
+  SELECT event_id, type, ${msOf("due_at")} AS due_at_ms${isFollowed ? `, task_id, version, ${msOf("(SELECT at FROM now)")} AS at_ms` : ""} FROM gone`
 
 /** Which of these events are in the history. $1 task ids, $2 event ids; $3, $4 bounds of the ids. */
 export const confirmSql = `SELECT w.event_id, e.type FROM unnest($1::uuid[], $2::uuid[]) AS w (task_id, event_id)

@@ -59,7 +59,8 @@ export const startLaws = (law: Law): void => {
         attempt: 1,
         charged: 1,
         fence: { version: 3, eventId },
-        payload: { n: 1 }
+        payload: { n: 1 },
+        followed: false
       })
       const state = yield* stateOf(taskId)
       assert.deepStrictEqual([state.stage, state.attempt, state.charged], ["running", 1, 1])

@@ -138,7 +138,7 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
           int4(sessionId),
           ...bounds
         ])
-        const settle = yield* planned(settleSql, [
+        const settle = yield* planned(settleSql(false), [
           ids,
           fences,
           versions,
