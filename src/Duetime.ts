@@ -2,10 +2,11 @@ import { Clock, Context, type Duration, Effect, Layer, Result, Schedule } from "
 import { defaultKindPolicy, jitteredDueAtMs, type KindPolicy } from "./core/KindPolicy.ts"
 import { machine } from "./core/machine.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
-import type { Json, TaskEvent } from "./core/TaskEvent.ts"
+import type { FollowUps, Json, TaskEvent } from "./core/TaskEvent.ts"
 import * as TaskId from "./core/TaskId.ts"
 import { InvalidTransition, KeyConflict, type OptionsRejected, type PayloadRejected } from "./DuetimeError.ts"
 import { checkedId, isStorable, storablePayload } from "./clientInput.ts"
+import { followUpsOf } from "./FollowUp.ts"
 import { durationMsOf, isoOf, nameOf, rejected } from "./optionValues.ts"
 import { dueOf, expiryFaultOf, type Plan, planOf, type ScheduleOptions, type When } from "./ScheduleOptions.ts"
 import { Ids } from "./store/Ids.ts"
@@ -146,7 +147,12 @@ const wasLost = (error: { readonly _tag: string; readonly commitUnknown?: boolea
 const batchesAtOnceMax = 2
 
 /** An entry that can be stored, before it has ids. */
-type Checked = { readonly policy: KindPolicy; readonly plan: Plan; readonly payload: Json }
+type Checked = {
+  readonly policy: KindPolicy
+  readonly plan: Plan
+  readonly payload: Json
+  readonly followUps: FollowUps
+}
 
 const make = Effect.gen(function* () {
   const store = yield* TaskStore
@@ -156,7 +162,7 @@ const make = Effect.gen(function* () {
   const awaitEnd = yield* makeAwaitEnd(store.ends)
   const nowMs = () => Number(clock.currentTimeNanosUnsafe()) / 1e6 + store.clockOffsetMs()
 
-  const newTask = ({ payload, plan, policy }: Checked): NewTask => {
+  const newTask = ({ followUps, payload, plan, policy }: Checked): NewTask => {
     const atMs = nowMs()
     const nominalDueAtMs = plan.dueAtMs(atMs)
     const taskId = TaskId.make(nominalDueAtMs, slotOf(plan), ids.taskBytes())
@@ -170,7 +176,8 @@ const make = Effect.gen(function* () {
       expiresAtMs: plan.expiresAtMs?.(dueAtMs) ?? null,
       key: plan.key,
       keyKeptMs: plan.keyKeptMs,
-      payload
+      payload,
+      ...followUps
     }
   }
 
@@ -192,7 +199,9 @@ const make = Effect.gen(function* () {
     if (Result.isFailure(plan)) return Result.fail(plan.failure)
     const late = expiryFaultOf(policy, plan.success, options, nowMs())
     if (late !== null) return Result.fail(late)
-    return Result.succeed({ policy, plan: plan.success, payload: payload.success })
+    const followUps = followUpsOf(options, payloadBytesMax)
+    if (Result.isFailure(followUps)) return Result.fail(followUps.failure)
+    return Result.succeed({ policy, plan: plan.success, payload: payload.success, followUps: followUps.success })
   }
 
   /** The ids are made once and not at each try: a repeat after a lost answer is the same request. */

@@ -3,6 +3,7 @@ import type { KindPolicy } from "./core/KindPolicy.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
 import { timestampMsMax } from "./core/TaskId.ts"
 import type { OptionsRejected } from "./DuetimeError.ts"
+import type { Following } from "./FollowUp.ts"
 import { durationMsOf, type InstantInput, instantMsOf, isoOf, keyOf, rejected } from "./optionValues.ts"
 
 /** When: `in` a span from now or `at` an instant; neither is now. What is past is due now. */
@@ -36,7 +37,8 @@ export type Expiry = {
  * started goes on; a retry, snooze or anything else that would come later ends it as `expired`, too.
  */
 export type ScheduleOptions = When &
-  Expiry & {
+  Expiry &
+  Following & {
     /**
      * Idempotency key, whose scope is the kind: put what narrows it into it ("tenant-7/order-3"). Wider than a kind it cannot be the same
      * task: other kinds have other payloads and handlers. Scheduling again with the same key and payload answers with the first task, with

@@ -23,6 +23,7 @@ import {
   type TaskEntry
 } from "./Duetime.ts"
 import { type HandlerConflict, type KeyConflict, PayloadRejected } from "./DuetimeError.ts"
+import { type FollowOptions, FollowUp } from "./FollowUp.ts"
 import { durationMsOf, nameOf, rejected } from "./optionValues.ts"
 import type { RecurrenceOptions } from "./RecurrenceOptions.ts"
 import { type DefineError, Recurrences } from "./Recurrences.ts"
@@ -58,6 +59,8 @@ export interface Kind<in out Payload, in out Output = unknown> extends PayloadKi
   readonly scheduleMany: (
     tasks: ReadonlyArray<TaskEntry<Payload>>
   ) => Effect.Effect<ReadonlyArray<EntryReceipt>, ScheduleError, Duetime>
+  /** A task of this kind that is scheduled when another one ends: for the options `onSuccess` and `onDead` of that one. */
+  readonly follow: (payload: Payload, options?: FollowOptions) => FollowUp
   /**
    * The layer that declares a recurrence of this kind: made when it is missing, changed when this declaration is new. See
    * `Recurrences.declare`; other ways to make and steer one are in `Recurrences`.
@@ -198,6 +201,7 @@ const makeKind = <Payload extends PlainSchema, Output extends PlainSchema>(
     kind: policy.kind,
     schedule: (payload, options) => Duetime.use((duetime) => duetime.schedule(self, payload, options)),
     scheduleMany: (tasks) => Duetime.use((duetime) => duetime.scheduleMany(self, tasks)),
+    follow: (payload, options) => new FollowUp(policy, () => self.encodePayload(payload), options),
     recur: (name, options) =>
       Layer.effectDiscard(Recurrences.use((recurrences) => recurrences.declare(self, name, options))),
     handle,

@@ -1,7 +1,8 @@
 import { DateTime } from "effect"
 import { fold } from "./core/evolve.ts"
+import { followUpOf } from "./core/followUps.ts"
 import type { Priority } from "./core/Priority.ts"
-import type { AttemptError, DeadReason, Json, TaskEvent } from "./core/TaskEvent.ts"
+import type { AttemptError, DeadReason, FollowUp, Json, TaskEvent } from "./core/TaskEvent.ts"
 import type { TaskId } from "./core/TaskId.ts"
 import { isEnded, type Stage, type Status, statusOf, type TaskState } from "./core/TaskState.ts"
 
@@ -33,6 +34,13 @@ export type TaskView = TaskSummary & {
   readonly expiresAt: Date | null
   readonly scheduledAt: Date
   readonly endedAt: Date | null
+  /** What its success, and its death, are to schedule. */
+  readonly onSuccess: FollowUp | null
+  readonly onDead: FollowUp | null
+  /** The task whose end has scheduled it; null: somebody has. */
+  readonly follows: TaskId | null
+  /** The tasks that its ends have scheduled, oldest first: more than one only of a dead letter that was redriven. */
+  readonly followedBy: ReadonlyArray<TaskId>
 }
 
 export const summaryOf = (state: TaskState): TaskSummary => ({
@@ -66,7 +74,11 @@ export const viewOf = (history: ReadonlyArray<TaskEvent>): TaskView | null => {
     deadReason: last._tag === "TaskDeadLettered" ? last.reason : null,
     expiresAt: state.expiresAtMs === null ? null : dateAt(state.expiresAtMs),
     scheduledAt: dateAt(first.atMs),
-    endedAt: isEnded(state.stage) ? dateAt(last.atMs) : null
+    endedAt: isEnded(state.stage) ? dateAt(last.atMs) : null,
+    onSuccess: first.onSuccess ?? null,
+    onDead: first.onDead ?? null,
+    follows: first.follows?.taskId ?? null,
+    followedBy: history.flatMap((event) => followUpOf(first, event)?.taskId ?? [])
   }
 }
 

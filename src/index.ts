@@ -14,6 +14,7 @@ export type {
   UntypedTask
 } from "./Duetime.ts"
 export type { TaskEnd } from "./TaskEnd.ts"
+export type { Following, FollowOptions, FollowUp } from "./FollowUp.ts"
 export type { Expiry, ExpiringKey, ScheduleOptions, When } from "./ScheduleOptions.ts"
 export { Recurrences } from "./Recurrences.ts"
 export type { Misfire, RecurrenceOptions, Recurs } from "./RecurrenceOptions.ts"

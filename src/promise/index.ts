@@ -44,6 +44,7 @@ export type {
   TaskEntry,
   UntypedTask
 } from "../Duetime.ts"
+export type { Following, FollowOptions, FollowUp } from "../FollowUp.ts"
 export type { Expiry, ExpiringKey, ScheduleOptions, When } from "../ScheduleOptions.ts"
 export type { TaskEnd } from "../TaskEnd.ts"
 export type { FateView, LineView, Misfire, RecurrenceOptions, RecurrenceView, Recurs } from "../index.ts"

@@ -71,6 +71,39 @@ describe("a task's timeline", () => {
     )
   })
 
+  it("says what follows a task, and what it follows", () => {
+    const follows = { taskId: "019ab1d6-9c00-7a1b-8c2d-999999999999", version: 4 }
+    const common = { priority: "high", dueJitter: null, payload: 1 } as const
+    const linked = historyOf(
+      [
+        0,
+        {
+          _tag: "TaskScheduled",
+          kind: "charge",
+          priority: "high",
+          dueAtMs,
+          key: null,
+          payload: null,
+          follows,
+          onSuccess: { ...common, kind: "receipt", inMs: 0 },
+          onDead: { ...common, kind: "alert", inMs: 300_000 }
+        }
+      ],
+      [1, { _tag: "TaskClaimed", sessionId: 2 }],
+      [2, started(1, 2)],
+      [5, { _tag: "AttemptSucceeded", attempt: 1, result: null }]
+    )
+    const view = viewOf(linked)
+    const [followerId] = view?.followedBy ?? []
+    const lines = view === null ? [] : timeline(view, linked, paintFor(false)).split("\n")
+    assert.includeMembers(lines, [
+      `  follows     ${follows.taskId}`,
+      "  on success  receipt, 1",
+      "  on death    alert in 5 min, 1",
+      `  followed    +5 ms           by ${followerId}, receipt`
+    ])
+  })
+
   it("says who let a parked task go on, and what the outside knew of it", () => {
     const parked = historyOf(
       [0, { _tag: "TaskScheduled", kind: "charge", priority: "high", dueAtMs, key: null, payload: null }],

@@ -1,4 +1,5 @@
-import type { TaskEvent } from "../../core/TaskEvent.ts"
+import { followUpOf } from "../../core/followUps.ts"
+import type { FollowUp, TaskEvent } from "../../core/TaskEvent.ts"
 import type { TaskView } from "../../TaskView.ts"
 import { attemptsOf, type AttemptRecord } from "../attempts.ts"
 import { type Paint, paintStage } from "./paint.ts"
@@ -14,17 +15,31 @@ export const timeline = (view: TaskView, history: ReadonlyArray<TaskEvent>, pain
   const [first] = history
   const dueAtMs = first?._tag === "TaskScheduled" ? first.dueAtMs : view.dueAt.getTime()
   const attempts = attemptsOf(history)
-  const lines = history.map((event): Line => ({ ...lineOf(event, attempts), offset: offset(event.atMs - dueAtMs) }))
-  const width = (cells: (line: Line) => string) => Math.max(9, ...lines.map((line) => cells(line).length))
-  const labelWidth = width((line) => line.label)
-  const offsetWidth = width((line) => line.offset)
-  const fact = (label: string, value: string) => `  ${label.padEnd(labelWidth)}  ${value}`
+  const lines = history.flatMap((event): ReadonlyArray<Line> => {
+    const place = offset(event.atMs - dueAtMs)
+    const followUp = first?._tag === "TaskScheduled" ? followUpOf(first, event) : null
+    return [
+      { ...lineOf(event, attempts), offset: place },
+      ...(followUp === null
+        ? []
+        : [{ label: "followed", offset: place, note: `by ${followUp.taskId}, ${followUp.kind}` }])
+    ]
+  })
+  const facts: ReadonlyArray<readonly [label: string, value: string]> = [
+    ["payload", jsonLine(view.payload)],
+    ...ifGiven("key", view.key, oneLine),
+    ["due", instant(new Date(dueAtMs))],
+    ...ifGiven("expires", view.expiresAt, instant),
+    ...ifGiven("follows", view.follows, plain),
+    ...ifGiven("on success", view.onSuccess, followUpText),
+    ...ifGiven("on death", view.onDead, followUpText)
+  ]
+  const widthOf = (cells: ReadonlyArray<string>) => Math.max(9, ...cells.map((cell) => cell.length))
+  const labelWidth = widthOf([...facts.map(([label]) => label), ...lines.map(({ label }) => label)])
+  const offsetWidth = widthOf(lines.map((line) => line.offset))
   return [
     `${paint.strong(view.id)}  ${view.kind}  ${view.priority}  ${paintStage(paint, view.stage, headline(view))}`,
-    fact("payload", jsonLine(view.payload)),
-    ...(view.key === null ? [] : [fact("key", oneLine(view.key))]),
-    fact("due", instant(new Date(dueAtMs))),
-    ...(view.expiresAt === null ? [] : [fact("expires", instant(view.expiresAt))]),
+    ...facts.map(([label, value]) => `  ${label.padEnd(labelWidth)}  ${value}`),
     "",
     ...lines.map((line) =>
       [
@@ -54,6 +69,15 @@ type Line = {
 const roundingMs = 1
 
 const plain = (text: string) => text
+
+const ifGiven = <A>(
+  label: string,
+  value: A | null,
+  text: (value: A) => string
+): ReadonlyArray<readonly [label: string, value: string]> => (value === null ? [] : [[label, text(value)]])
+
+const followUpText = ({ inMs, kind, payload }: FollowUp): string =>
+  `${kind}${inMs === 0 ? "" : ` in ${span(inMs)}`}, ${jsonLine(payload)}`
 
 const headline = (view: TaskView): string => {
   switch (view.stage) {
