@@ -1,7 +1,7 @@
 import { AcrossStreams } from "./audit/AcrossStreams.ts"
 import { attemptInvariants } from "./audit/attemptInvariants.ts"
 import { walk, type AuditedStream, type AuditOptions, type Invariant } from "./audit/AuditedStream.ts"
-import { auditFollowUps } from "./audit/followInvariant.ts"
+import { LinkedStreams } from "./audit/followInvariant.ts"
 import { projectionInvariants, strayReasonOf, type AuditedRow } from "./audit/projectionInvariants.ts"
 import { streamInvariants } from "./audit/streamInvariants.ts"
 import type { TaskId } from "./TaskId.ts"
@@ -26,14 +26,13 @@ export type Violation = {
 export const audit = (streams: Iterable<AuditedStream>, options: AuditOptions = {}): ReadonlyArray<Violation> => {
   const across = new AcrossStreams()
   const violations: Array<Violation> = []
-  const byId = new Map<TaskId, AuditedStream>()
+  const linked = new LinkedStreams()
   for (const stream of streams) {
-    byId.set(stream.taskId, stream)
+    linked.add(stream)
     violations.push(...auditStream(stream, options))
     for (const finding of across.check(stream)) violations.push({ ...finding, version: null })
   }
-  for (const stream of byId.values()) violations.push(...auditFollowUps(stream, (taskId) => byId.get(taskId)))
-  return violations
+  return [...violations, ...linked.audit()]
 }
 
 /** Audits one stream by itself, in memory bounded by its length: for databases of any size, page by page. */
@@ -111,5 +110,5 @@ export class AuditTally {
 }
 
 export type { AuditedProjection, AuditedStream, AuditOptions, Invariant } from "./audit/AuditedStream.ts"
-export { auditFollowUps, followSentence, linkedIdsOf } from "./audit/followInvariant.ts"
+export { auditFollowUps, linkedIdsOf, LinkedStreams } from "./audit/followInvariant.ts"
 export { tableOf, type AuditedRow } from "./audit/projectionInvariants.ts"

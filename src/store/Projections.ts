@@ -15,6 +15,16 @@ export class Projections extends Context.Service<
   {
     /** Streams in the order of their ids, without payloads and results, each with the rows found by its events. */
     readonly streams: (after: TaskId | null) => Effect.Effect<Page<AuditedStream>, StoreUnavailable>
+    /**
+     * Of those of the tasks that have a history, for what only two streams together show. History of tasks born for an earlier
+     * instant than `historyFromMs` may have been retired.
+     */
+    readonly linked: (
+      taskIds: ReadonlyArray<TaskId>
+    ) => Effect.Effect<
+      { readonly streams: ReadonlyArray<AuditedStream>; readonly historyFromMs: number },
+      StoreUnavailable
+    >
     /** The rows themselves, table by table, each with the events of the task that it names. */
     readonly rows: (after: string | null) => Effect.Effect<Page<StoredRow>, StoreUnavailable>
     /** Streams that have an event id or a key in common with another one, `twinsMax` at most. */

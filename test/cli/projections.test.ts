@@ -95,6 +95,12 @@ const damages: ReadonlyArray<readonly [name: string, stage: keyof typeof staged,
   ["a death that nobody died", "due", "UPDATE duetime.due SET deaths = 2 WHERE task_id = $1::uuid"],
   ["a death during the attempt", "running", "UPDATE duetime.in_progress SET deaths = 1 WHERE task_id = $1::uuid"],
   ["a forgotten death", "parked", "UPDATE duetime.parked SET deaths = 0 WHERE task_id = $1::uuid"],
+  ["a follow-up that nobody asked for", "due", "UPDATE duetime.due SET followed = true WHERE task_id = $1::uuid"],
+  [
+    "a follow-up that was not asked for during the attempt",
+    "running",
+    "UPDATE duetime.in_progress SET followed = true WHERE task_id = $1::uuid"
+  ],
   ["an attempt too many", "due", "UPDATE duetime.due SET charged = 3 WHERE task_id = $1::uuid"],
   [
     "a second row in due",
@@ -307,6 +313,41 @@ layer(pgStore("embedded"), { excludeTestServices: true, timeout: 120_000 })("the
       yield* sql`DELETE FROM duetime.key`
       yield* scheduled(kind, { key: "order-7", dueInMs: 86_400_000 })
       assert.deepStrictEqual(unordered(yield* invariantsFound), ["S1", "S15"])
+    })
+  )
+
+  it.effect("finds an end without what follows it, and what follows no end, and nothing else", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const store = yield* TaskStore
+      const kind = yield* servedKind()
+      const follower = { kind, priority: "low", inMs: 3_600_000, dueJitter: null, payload: "p" } as const
+      const ended = Effect.gen(function* () {
+        const task = yield* running(kind, { onSuccess: { ...follower, onDead: follower } })
+        yield* finish(task, succeed)
+        const born = (yield* store.find({ stage: "pending", kind, limit: 100 })).tasks
+        const streams = yield* Effect.forEach(born, ({ taskId }) => store.history(taskId))
+        const [event] = streams
+          .flat()
+          .filter((event) => event._tag === "TaskScheduled" && event.follows?.taskId === task.taskId)
+        return { taskId: task.taskId, followerId: event?.taskId ?? "" }
+      })
+      const violationsOf = Effect.map(answer("audit"), ({ violations }) => {
+        const found = Array.isArray(violations) ? violations : []
+        return found.flatMap(({ invariant, taskId }) => (invariant === "S20" ? [String(taskId)] : []))
+      })
+      yield* ended
+      assert.deepStrictEqual(yield* violationsOf, [])
+      const [bare, forged] = [yield* ended, yield* ended]
+      yield* sql`ALTER TABLE duetime.event DISABLE TRIGGER event_is_append_only`
+      yield* sql`DELETE FROM duetime.event WHERE task_id = ${bare.followerId}::uuid`
+      yield* sql`DELETE FROM duetime.due WHERE task_id = ${bare.followerId}::uuid`
+      assert.deepStrictEqual(yield* violationsOf, [bare.taskId])
+      const copyId = `${forged.followerId.slice(0, -1)}${forged.followerId.endsWith("0") ? "1" : "0"}`
+      yield* sql`INSERT INTO duetime.event (task_id, event_id, version, type, at, kind_id, priority, due_at, data, follow_ups)
+        SELECT ${copyId}::uuid, gen_random_uuid(), version, type, at, kind_id, priority, due_at, data, follow_ups
+        FROM duetime.event WHERE task_id = ${forged.followerId}::uuid`
+      assert.deepStrictEqual(unordered(yield* violationsOf), unordered([bare.taskId, copyId]))
     })
   )
 

@@ -4,7 +4,7 @@ import { nominalDueAtMsOf, type TaskId } from "../TaskId.ts"
 import type { AuditedStream } from "./AuditedStream.ts"
 
 /**
- * S20: every end that something was to follow has exactly that follow-up, and no follow-up is without its end. About two streams at
+ * S20: every end has exactly the follow-up that its task was scheduled with, and no follow-up is without its end. About two streams at
  * once, but each names the other: an end's follow-up by the id that follows from its event, a follow-up's end by task and version.
  * So a page of streams is judged by itself and those it names, in bounded memory.
  */
@@ -64,6 +64,26 @@ export const auditFollowUps = (
     if (wrong !== null) find(version, `is followed by ${expected.taskId}, whose ${wrong}`)
   }
   return findings
+}
+
+/** Keeps the streams that are linked to others, and judges them together: for tests and simulations. */
+export class LinkedStreams {
+  readonly #byId = new Map<TaskId, AuditedStream>()
+
+  add(stream: AuditedStream): void {
+    const [born] = stream.events
+    if (born?._tag === "TaskScheduled" && (born.follows ?? born.onSuccess ?? born.onDead) !== undefined) {
+      this.#byId.set(stream.taskId, stream)
+    }
+  }
+
+  get count(): number {
+    return this.#byId.size
+  }
+
+  audit(): ReadonlyArray<FollowFinding> {
+    return [...this.#byId.values()].flatMap((stream) => auditFollowUps(stream, (taskId) => this.#byId.get(taskId)))
+  }
 }
 
 type Expected = NonNullable<ReturnType<typeof followUpOf>>

@@ -1,7 +1,7 @@
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
-import { lowerBoundAt, type TaskId } from "../../core/TaskId.ts"
+import { lowerBoundAt, nominalDueAtMsOf, type TaskId } from "../../core/TaskId.ts"
 import { type AnnouncedPolicy, Projections, type StoredRow, twinsMax } from "../Projections.ts"
 import {
   make as makeRows,
@@ -74,6 +74,12 @@ const make = Effect.gen(function* () {
     return { items: yield* audited.withRows(found), next: isLast ? null : (found.at(-1)?.taskId ?? null) }
   })
 
+  const linked = Effect.fnUntraced(function* (taskIds: ReadonlyArray<TaskId>) {
+    const [kept] = yield* sql.unsafe<{ readonly edge: string | null }>(keptEdgeSql)
+    const historyFromMs = typeof kept?.edge === "string" ? nominalDueAtMsOf(kept.edge) : Number.NEGATIVE_INFINITY
+    return { streams: yield* audited.streamsById(taskIds), historyFromMs }
+  })
+
   const rows = Effect.fnUntraced(function* (after: string | null) {
     const place = placeOf(after)
     const page =
@@ -127,6 +133,7 @@ const make = Effect.gen(function* () {
 
   return Projections.of({
     streams: (after) => orUnavailable("streams")(snapshot(streams(after))),
+    linked: (taskIds) => orUnavailable("linked")(snapshot(linked(taskIds))),
     rows: (after) => orUnavailable("rows")(snapshot(rows(after))),
     twins: orUnavailable("twins")(snapshot(overAll(twins))),
     keyFaults: orUnavailable("keyFaults")(snapshot(overAll(keyFaults))),
@@ -139,6 +146,10 @@ const make = Effect.gen(function* () {
 export const layer = Layer.effect(Projections, make)
 
 const lowestId = lowerBoundAt(0)
+
+/** Days before it are dropped as soon as they are over, but for what goes on or is a dead letter. */
+const keptEdgeSql = `SELECT substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \\(''([^'']+)''\\)') AS edge
+  FROM pg_class c WHERE c.oid = to_regclass('duetime.event_kept')`
 
 const duePageSql = `${selectRows.due}
   WHERE (kind_id, priority, due_at, task_id) > ($2::int4, $3::int2, to_timestamp($4::float8 / 1000.0), $5::uuid)
