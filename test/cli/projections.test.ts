@@ -327,9 +327,9 @@ layer(pgStore("embedded"), { excludeTestServices: true, timeout: 120_000 })("the
         yield* finish(task, succeed)
         const born = (yield* store.find({ stage: "pending", kind, limit: 100 })).tasks
         const streams = yield* Effect.forEach(born, ({ taskId }) => store.history(taskId))
-        const [event] = streams
+        const event = streams
           .flat()
-          .filter((event) => event._tag === "TaskScheduled" && event.follows?.taskId === task.taskId)
+          .find((event) => event._tag === "TaskScheduled" && event.follows?.taskId === task.taskId)
         return { taskId: task.taskId, followerId: event?.taskId ?? "" }
       })
       const violationsOf = Effect.map(answer("audit"), ({ violations }) => {
