@@ -1,12 +1,13 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import type { AuditedStream, Violation } from "../../core/audit.ts"
+import type { Violation } from "../../core/audit.ts"
 import type { AnnouncedPolicy, Projections } from "../../store/Projections.ts"
 import { type Answer, answering } from "../Answer.ts"
 import { AuditFailed } from "../AuditFailed.ts"
 import { withProjections } from "../connection.ts"
 import { eachPage } from "../eachPage.ts"
+import { linkFindings } from "../linkFindings.ts"
 import { counted } from "../render/table.ts"
 import { shownMax, violationsText } from "../violationsText.ts"
 
@@ -36,9 +37,7 @@ type Options = { readonly clockStepMsMax: number; readonly policies: boolean }
 
 /** Along the streams, then along the rows for those that no stream leads to, then what only all streams together can show. */
 const auditAll = Effect.fnUntraced(function* (projections: Projections["Service"], options: Options) {
-  const { auditAcross, auditFollowUps, auditKey, auditRow, AuditTally, linkedIdsOf } = yield* Effect.promise(
-    () => import("../../core/audit.ts")
-  )
+  const { auditAcross, auditKey, auditRow, AuditTally } = yield* Effect.promise(() => import("../../core/audit.ts"))
   const announced = options.policies ? yield* projections.policies : new Map<string, AnnouncedPolicy>()
   const tally = new AuditTally({
     clockStepMsMax: options.clockStepMsMax,
@@ -57,19 +56,10 @@ const auditAll = Effect.fnUntraced(function* (projections: Projections["Service"
     tally.add(violations)
     show(violations)
   }
-  /** What ends have scheduled, and which ends have: a page by itself, with the streams it names. */
-  const checkLinks = Effect.fnUntraced(function* (streams: ReadonlyArray<AuditedStream>) {
-    const byId = new Map(streams.map((stream) => [stream.taskId, stream]))
-    const linkedIds = new Set(streams.flatMap(linkedIdsOf))
-    if (linkedIds.size === 0) return
-    const elsewhere = yield* projections.linked([...linkedIds].filter((taskId) => !byId.has(taskId)))
-    for (const stream of elsewhere.streams) byId.set(stream.taskId, stream)
-    for (const stream of streams) add(auditFollowUps(stream, (taskId) => byId.get(taskId), elsewhere.historyFromMs))
-  })
   const tasksCount = yield* eachPage("task", projections.streams, (streams) =>
     Effect.suspend(() => {
       for (const stream of streams) show(tally.check(stream))
-      return checkLinks(streams)
+      return Effect.map(linkFindings(projections, streams), add)
     })
   )
   const rowsCount = yield* eachPage("row", projections.rows, (rows) =>

@@ -1,5 +1,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer } from "effect"
+import { linkFindings } from "../../../src/cli/linkFindings.ts"
 import { eachPage } from "../../../src/cli/eachPage.ts"
 import { auditAcross, auditKey, auditRow, auditStream, type Violation } from "../../../src/core/audit.ts"
 import * as PgProjections from "../../../src/store/postgres/PgProjections.ts"
@@ -20,7 +21,9 @@ const auditRows = Effect.gen(function* () {
   const projections = yield* Projections
   const violations: Array<Violation> = []
   yield* eachPage("stream", projections.streams, (streams) =>
-    Effect.sync(() => violations.push(...streams.flatMap((stream) => auditStream(stream))))
+    Effect.map(linkFindings(projections, streams), (found) => {
+      violations.push(...found, ...streams.flatMap((stream) => auditStream(stream)))
+    })
   )
   yield* eachPage("row", projections.rows, (rows) =>
     Effect.sync(() => violations.push(...rows.flatMap((row) => auditRow(row))))
