@@ -153,7 +153,9 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
   const clientLegs = new Legs({ kernel, node: clientNode, faults: history.faults, crash: () => {}, fired: onFired })
   start("client", trueClock, clientLegs, client(history.tasks, acknowledged))
 
-  const stages = () => acknowledged.map(({ id }) => database.streams.stateOf(id)?.stage)
+  /** Also of what an end has scheduled. */
+  const stages = () =>
+    database.streams.page(null, Number.MAX_SAFE_INTEGER).map(({ taskId }) => database.streams.stateOf(taskId)?.stage)
   const isOver = () =>
     kernel.nowMs > chaosMs &&
     acknowledged.length === history.tasks.length &&
@@ -188,7 +190,7 @@ const clientTask = Effect.fnUntraced(function* (task: PlannedTask, index: number
   const duetime = yield* Duetime
   const { cancelInMs, dueInMs, failures, workMs } = task
   yield* Effect.sleep(task.atMs)
-  const options = { in: dueInMs, key: `task-${index}` }
+  const options = { in: dueInMs, key: `task-${index}`, ...followUpsAt(index) }
   const receipt = yield* duetime.schedule(kinds[task.kind], { workMs, failures }, options).pipe(Effect.retry(again))
   const told: Acknowledged = { index, task, id: receipt.id, cancelled: null }
   acknowledged.push(told)
@@ -200,6 +202,16 @@ const clientTask = Effect.fnUntraced(function* (task: PlannedTask, index: number
     Effect.catchTag("InvalidTransition", () => Effect.succeed<Acknowledged["cancelled"]>("refused"))
   )
 })
+
+/** Every third task is followed whatever its end, after its success by one that is followed itself. */
+const followUpsAt = (index: number) => {
+  if (index % 3 !== 0) return {}
+  const work = { workMs: 20, failures: 0 }
+  return {
+    onSuccess: kinds.mail.follow(work, { onSuccess: kinds.post.follow(work, { in: 500 }) }),
+    onDead: kinds.alert.follow(work)
+  }
+}
 
 const again = { schedule: Schedule.spaced("300 millis") }
 const deathNoticedMs = 40

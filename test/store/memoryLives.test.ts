@@ -1,7 +1,7 @@
 /**
  * Random work of three processes on one database: schedules, claims with and without caps, pulls, starts, outcomes,
  * reconciliations, wishes, pauses, announcements, expiries, crashes, cuts and lost answers in any order, with time in between. Whatever
- * happened, the audit is green and every acknowledged task is there; and once everybody is well again and nothing is
+ * happened, the audit is green, every end is followed by what it should be, and every acknowledged task is there; and once everybody is well again and nothing is
  * paused, every task comes to its end and every dead letter has been announced.
  */
 import { assert, it } from "@effect/vitest"
@@ -98,7 +98,16 @@ const actions = {
     const dueAtMs = nowMs + (pick % 500)
     const taskId = TaskId.make(nowMs, world.idsCount, bytes)
     const expiresAtMs = pick % 4 === 1 ? dueAtMs + 1 + (pick % 700) : null
-    const task = { expiresAtMs, taskId, eventId, kind, priority: of(priorities, pick), dueAtMs, key, payload: null }
+    const followUp = {
+      kind: of(kinds, pick + 1),
+      priority: "low",
+      inMs: pick % 200,
+      dueJitter: null,
+      payload: null
+    } as const
+    const followUps = pick % 3 === 0 ? { onSuccess: { ...followUp, onDead: followUp }, onDead: followUp } : {}
+    const priority = of(priorities, pick)
+    const task = { expiresAtMs, taskId, eventId, kind, priority, dueAtMs, key, payload: null, ...followUps }
     const request = process.store.schedule([task]).pipe(Effect.catchTag("DueBeyondHorizon", Effect.die))
     return world.ask(process, request, (answers) => answers.forEach((answer) => world.acknowledged.add(answer.taskId)))
   },
@@ -256,7 +265,7 @@ const auditedStates = Effect.fnUntraced(function* (world: World, { store }: Proc
   return streams.flatMap(({ events }) => fold(events) ?? [])
 })
 
-const roundsMax = 20
+const roundsMax = 40
 
 const bringToEnd = Effect.fnUntraced(function* (world: World, healthy: Process) {
   const targets = [kindOf(0), kindOf(1), { _tag: "Queue", queue: "default" } as const]
