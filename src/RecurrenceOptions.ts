@@ -12,6 +12,7 @@ import {
 import { type CronRule, everyMsMax, everyMsMin, type Rule } from "./core/recurrence/Rule.ts"
 import type { RuleRejected } from "./core/recurrence/RuleRejected.ts"
 import { OptionsRejected } from "./DuetimeError.ts"
+import type { Following } from "./FollowUp.ts"
 import { durationMsOf, type InstantInput, instantMsOf, rejected } from "./optionValues.ts"
 
 /** When it fires: a cron expression in a zone, or an interval. */
@@ -57,8 +58,10 @@ export type RecurrencePolicies = {
   readonly overlap?: Policies["overlap"]
 }
 
+/** What follows, follows each of its tasks. */
 export type RecurrenceOptions<Payload> = Recurs &
-  RecurrencePolicies & {
+  RecurrencePolicies &
+  Following & {
     readonly payload: Payload
     /** Default: the kind's. */
     readonly priority?: Priority

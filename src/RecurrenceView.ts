@@ -2,7 +2,7 @@ import type { Decided, Fate } from "./core/recurrence/fates.ts"
 import type { Policies } from "./core/recurrence/Policies.ts"
 import type { Rule } from "./core/recurrence/Rule.ts"
 import type { Priority } from "./core/Priority.ts"
-import type { Json } from "./core/TaskEvent.ts"
+import type { FollowUp, Json } from "./core/TaskEvent.ts"
 import type { TaskId } from "./core/TaskId.ts"
 import type { LedgerLine, Recurrence } from "./store/RecurrenceStore.ts"
 
@@ -14,6 +14,9 @@ export type RecurrenceView = {
   /** Null: the kind's. */
   readonly priority: Priority | null
   readonly payload: Json
+  /** What the success, and the death, of each of its tasks are to schedule. */
+  readonly onSuccess: FollowUp | null
+  readonly onDead: FollowUp | null
   /** Counts edits, pauses and resumptions, from 1. */
   readonly revision: number
   readonly createdAt: Date
@@ -53,6 +56,8 @@ export const viewOf = (recurrence: Recurrence): RecurrenceView => ({
   policies: recurrence.policies,
   priority: recurrence.priority,
   payload: recurrence.payload,
+  onSuccess: recurrence.followUps?.onSuccess ?? null,
+  onDead: recurrence.followUps?.onDead ?? null,
   revision: recurrence.revision,
   createdAt: new Date(recurrence.createdAtMs),
   revisedAt: new Date(recurrence.revisedAtMs),

@@ -1,6 +1,8 @@
 import { Context, Effect, Layer, Result, Schedule } from "effect"
 import { createHash } from "node:crypto"
 import { canonicalJson } from "./core/canonicalJson.ts"
+import { isFollowed } from "./core/followUps.ts"
+import { followUpsOf } from "./FollowUp.ts"
 import { defaultKindPolicy, jitteredDueAtMs, type KindPolicy } from "./core/KindPolicy.ts"
 import { compiledOf } from "./core/recurrence/compiled.ts"
 import { decideFates } from "./core/recurrence/fates.ts"
@@ -117,7 +119,10 @@ const make = Effect.gen(function* () {
       const encoded = yield* kind.encodePayload(options.payload)
       const payload = yield* storablePayload(kind.policy.kind, encoded, payloadBytesMax)
       const definition = { ...plan, kind: kind.policy.kind, payload }
-      return { ...definition, digest: digestOf({ ...definition, edition }) }
+      const followUps = yield* followUpsOf(options, payloadBytesMax)
+      // As before there were any, for what has none: its digest stays what it was.
+      const told = isFollowed(followUps) ? { followUps } : {}
+      return { ...definition, followUps, digest: digestOf({ ...definition, edition, ...told }) }
     })
 
   const checkedName = (name: string) => Effect.fromResult(nameOf("name", name))
@@ -172,10 +177,10 @@ const make = Effect.gen(function* () {
     resume: (name) => changedView(name, { _tag: "Resume" }),
     delete: (name) => Effect.asVoid(revise(name, { _tag: "Delete" })),
     runNow: Effect.fnUntraced(function* (name) {
-      const { kind, payload, priority } = yield* found(name)
+      const { followUps = {}, kind, payload, priority } = yield* found(name)
       const records = yield* store.kinds
       const policy = records.find((record) => record.policy.kind === kind)?.policy ?? defaultKindPolicy(kind)
-      const task = newTask(policy, priority ?? policy.priority, payload, yield* nowMs)
+      const task = { ...newTask(policy, priority ?? policy.priority, payload, yield* nowMs), ...followUps }
       yield* Effect.retry(store.schedule([task]), { ...afterLostAnswer, while: wasLost })
       return { id: task.taskId, created: true }
     }),

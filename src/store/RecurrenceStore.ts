@@ -3,7 +3,7 @@ import type { Priority } from "../core/Priority.ts"
 import type { Line } from "../core/recurrence/auditLedger.ts"
 import type { Policies } from "../core/recurrence/Policies.ts"
 import type { Rule } from "../core/recurrence/Rule.ts"
-import type { Json } from "../core/TaskEvent.ts"
+import type { FollowUps, Json } from "../core/TaskEvent.ts"
 import type { TaskId } from "../core/TaskId.ts"
 import type { RecurrenceNotFound, StoreUnavailable } from "./StoreError.ts"
 
@@ -76,6 +76,8 @@ export type RecurrenceDefinition = {
   /** Null: the kind's. */
   readonly priority: Priority | null
   readonly payload: Json
+  /** Of each of its tasks. */
+  readonly followUps?: FollowUps
   /** Of all the above: whether two definitions are the same. */
   readonly digest: string
 }

@@ -23,7 +23,8 @@ export const occurrenceTask = (
       priority: recurrence.priority ?? policy.priority,
       dueAtMs: jitteredDueAtMs(dueAtMs, taskId, policy.dueJitter),
       key: null,
-      payload: recurrence.payload
+      payload: recurrence.payload,
+      ...recurrence.followUps
     }
   ]
 }

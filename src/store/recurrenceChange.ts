@@ -8,7 +8,7 @@ export const changed = (before: Recurrence, change: RecurrenceChange, atMs: numb
   const next = { ...before, revision: before.revision + 1, revisedAtMs: atMs }
   switch (change._tag) {
     case "Edit":
-      return { ...next, ...change.definition }
+      return { ...next, followUps: {}, ...change.definition }
     case "Pause":
       return { ...next, pausedAtMs: atMs }
     case "Resume":

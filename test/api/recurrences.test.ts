@@ -50,6 +50,27 @@ describe("a recurrence", () => {
       }).pipe(Effect.scoped, withTest)
   )
 
+  it.effect("has its tasks followed, those that run now included, until an edit without it", () =>
+    Effect.gen(function* () {
+      const recurrences = yield* Recurrences
+      const duetime = yield* Duetime
+      const onSuccess = Report.follow({ customer: "bob" }, { in: "1 minute" })
+      const options = { ...hourly, onSuccess }
+      const view = yield* recurrences.create(Report, "followed", options)
+      assert.deepInclude(view.onSuccess, { kind: "report", inMs: 60_000, payload: { customer: "bob" } })
+      assert.deepStrictEqual(yield* recurrences.create(Report, "followed", options), view)
+      yield* TestDuetime.pass("61 minutes")
+      const { id } = yield* recurrences.runNow("followed")
+      yield* TestDuetime.pass("1 minute")
+      assert.deepStrictEqual(customers.splice(0), ["ada", "bob", "ada", "bob"])
+      assert.strictEqual((yield* duetime.get(id)).followedBy.length, 1)
+      assert.isNull((yield* recurrences.edit(Report, "followed", hourly)).onSuccess)
+      const tooMany = { ...hourly, onDead: Report.follow(payload, { in: "367 days" }) }
+      const refused = yield* Effect.flip(recurrences.edit(Report, "followed", tooMany))
+      assert.strictEqual(refused._tag === "OptionsRejected" ? refused.field : refused._tag, "onDead.in")
+    }).pipe(withTest)
+  )
+
   it.effect("with the name of another one is refused, and with its own definition is the one that is there", () =>
     Effect.gen(function* () {
       const recurrences = yield* Recurrences

@@ -17,6 +17,7 @@ import {
   RecurrenceStore,
   settleRecurrencesMax
 } from "../../src/store/RecurrenceStore.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
 import {
   act,
   assertAuditIsGreen,
@@ -303,6 +304,28 @@ const revising = (law: Law) => {
       yield* assertLedgerIsWhole(name)
     })
   )
+  law("each of its tasks has what is to follow it, as its revision says", () =>
+    Effect.gen(function* () {
+      const store = yield* RecurrenceStore
+      const { kind } = yield* made(every(1_000))
+      const followUp = { kind, priority: "low", inMs: 3_600_000, dueJitter: null, payload: "after" } as const
+      const followed = { ...definitionOf(kind, every(2_000)), followUps: { onSuccess: followUp }, digest: "followed" }
+      const name = `recurrence-${++count}`
+      const { recurrence } = yield* store.create(name, followed)
+      assert.deepStrictEqual(recurrence.followUps, followed.followUps)
+      yield* settle
+      const [fired] = yield* firedOf(recurrence.recurrenceId)
+      if (fired === undefined) throw new Error("nothing has fired")
+      const started = yield* startedEarly(kind, fired.taskId)
+      assert.isTrue(started.followed)
+      yield* finish(started, succeed)
+      const { tasks } = yield* (yield* TaskStore).find({ stage: "pending", kind, limit: 1_000 })
+      assert.strictEqual(tasks.filter(({ priority }) => priority === "low").length, 1)
+      yield* store.revise(name, { _tag: "Edit", definition: definitionOf(kind, every(3_000)), unlessSuperseded: false })
+      assert.deepStrictEqual((yield* store.find(name)).followUps, {})
+    })
+  )
+
   law("an edit leaves what has started, and does not fire its instant again", () =>
     Effect.gen(function* () {
       const { kind, recurrence, recurrenceId } = yield* made(every(1_000))

@@ -3,6 +3,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import { answering } from "../Answer.ts"
 import { recurrenceName, ruleText, standText, withRecurrences } from "../recurrences.ts"
+import { followUpText } from "../render/followUp.ts"
 import { table } from "../render/table.ts"
 import { instant } from "../render/time.ts"
 
@@ -28,6 +29,8 @@ export const recurShow = Command.make(
               `  revision   ${view.revision}, since ${instant(view.revisedAt)}`,
               `  policies   ${JSON.stringify(view.policies)}`,
               `  payload    ${JSON.stringify(view.payload)}`,
+              ...(view.onSuccess === null ? [] : [`  on success ${followUpText(view.onSuccess)}`]),
+              ...(view.onDead === null ? [] : [`  on death   ${followUpText(view.onDead)}`]),
               `  settled    until ${instant(view.settledUntil)}`,
               "",
               ledger.length === 0

@@ -1,7 +1,8 @@
 import { followUpOf } from "../../core/followUps.ts"
-import type { FollowUp, TaskEvent } from "../../core/TaskEvent.ts"
+import type { TaskEvent } from "../../core/TaskEvent.ts"
 import type { TaskView } from "../../TaskView.ts"
 import { attemptsOf, type AttemptRecord } from "../attempts.ts"
+import { followUpText } from "./followUp.ts"
 import { type Paint, paintStage } from "./paint.ts"
 import { counted } from "./table.ts"
 import { jsonLine, oneLine } from "./text.ts"
@@ -75,9 +76,6 @@ const ifGiven = <A>(
   value: A | null,
   text: (value: A) => string
 ): ReadonlyArray<readonly [label: string, value: string]> => (value === null ? [] : [[label, text(value)]])
-
-const followUpText = ({ inMs, kind, payload }: FollowUp): string =>
-  `${kind}${inMs === 0 ? "" : ` in ${span(inMs)}`}, ${jsonLine(payload)}`
 
 const headline = (view: TaskView): string => {
   switch (view.stage) {

@@ -9,6 +9,7 @@ import type { Json } from "../../core/TaskEvent.ts"
 import type { TaskId } from "../../core/TaskId.ts"
 import type { LedgerLine, Recurrence } from "../RecurrenceStore.ts"
 import { batchSizeMax } from "../TaskStore.ts"
+import { linksFrom } from "./links.ts"
 import { instants, int2s, int4s, msOf, uuids } from "./parameters.ts"
 
 /** Rows of recurrences and their ledger, and what is written of a decision: the same for engines and for edits. */
@@ -22,6 +23,7 @@ export type RecurrenceRow = {
   readonly rule: Rule
   readonly policies: Policies
   readonly payload: Json
+  readonly follow_ups: Json
   readonly created_ms: number
   readonly revised_ms: number
   readonly paused_ms: number | null
@@ -30,7 +32,7 @@ export type RecurrenceRow = {
   readonly last_task_id: TaskId | null
 }
 
-export const selectRecurrences = `SELECT recurrence_id, name, revision, kind_id, priority, digest, rule, policies, payload, last_task_id,
+export const selectRecurrences = `SELECT recurrence_id, name, revision, kind_id, priority, digest, rule, policies, payload, follow_ups, last_task_id,
     ${msOf("created_at")} AS created_ms, ${msOf("revised_at")} AS revised_ms, ${msOf("paused_at")} AS paused_ms,
     ${msOf("settled_until")} AS settled_ms, ${msOf("next_at")} AS next_ms
   FROM duetime.recurrence`
@@ -45,6 +47,7 @@ export const recurrenceOf = (row: RecurrenceRow, nameOf: (kindId: number) => str
   rule: row.rule,
   policies: row.policies,
   payload: row.payload,
+  followUps: linksFrom(row.follow_ups),
   createdAtMs: row.created_ms,
   revisedAtMs: row.revised_ms,
   pausedAtMs: row.paused_ms,

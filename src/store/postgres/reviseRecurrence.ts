@@ -12,6 +12,7 @@ import type { Recurrence, RecurrenceChange, RecurrenceDefinition, Revised } from
 import { RecurrenceNotFound } from "../StoreError.ts"
 import type { make as makeAct } from "./act.ts"
 import type { Kinds } from "./Kinds.ts"
+import { linksText } from "./links.ts"
 import { instant, msOf } from "./parameters.ts"
 import type { Reads } from "./read.ts"
 import {
@@ -32,9 +33,9 @@ import { orUnavailable } from "./sqlErrors.ts"
 
 const byNameSql = `${selectRecurrences} WHERE name = $1::text`
 
-/** $1 name, $2 kind, $3 priority, $4 digest, $5 rule, $6 policies, $7 payload, $8 now. */
-const createSql = `INSERT INTO duetime.recurrence (name, kind_id, priority, digest, rule, policies, payload, revision, created_at, revised_at, settled_until)
-  SELECT $1::text, $2::int4, $3::int2, $4::text, $5::jsonb, $6::jsonb, $7::jsonb, 1, $8::timestamptz, $8::timestamptz, $8::timestamptz
+/** $1 name, $2 kind, $3 priority, $4 digest, $5 rule, $6 policies, $7 payload, $8 now, $9 follow-ups. */
+const createSql = `INSERT INTO duetime.recurrence (name, kind_id, priority, digest, rule, policies, payload, revision, created_at, revised_at, settled_until, follow_ups)
+  SELECT $1::text, $2::int4, $3::int2, $4::text, $5::jsonb, $6::jsonb, $7::jsonb, 1, $8::timestamptz, $8::timestamptz, $8::timestamptz, $9::jsonb
   ON CONFLICT (name) DO NOTHING
   RETURNING recurrence_id`
 
@@ -93,7 +94,8 @@ export const make = Effect.fnUntraced(function* (options: {
       JSON.stringify(definition.rule),
       JSON.stringify(definition.policies),
       JSON.stringify(definition.payload),
-      instant(nowMs)
+      instant(nowMs),
+      linksText(definition.followUps ?? {})
     ])
     if (made !== undefined) {
       const recurrence = yield* found(name)
@@ -173,7 +175,7 @@ export const make = Effect.fnUntraced(function* (options: {
     yield* writeTasks(sql, kinds, tasks)
     yield* sql.unsafe(
       `UPDATE duetime.recurrence SET revision = $2::int4, revised_at = $3::timestamptz, paused_at = $4::timestamptz, kind_id = $5::int4,
-         priority = $6::int2, digest = $7::text, rule = $8::jsonb, policies = $9::jsonb, payload = $10::jsonb
+         priority = $6::int2, digest = $7::text, rule = $8::jsonb, policies = $9::jsonb, payload = $10::jsonb, follow_ups = $11::jsonb
        WHERE recurrence_id = $1::int4`,
       [
         recurrenceId,
@@ -185,7 +187,8 @@ export const make = Effect.fnUntraced(function* (options: {
         after.digest,
         JSON.stringify(after.rule),
         JSON.stringify(after.policies),
-        JSON.stringify(after.payload)
+        JSON.stringify(after.payload),
+        linksText(after.followUps ?? {})
       ]
     )
     yield* writeRevision(after)
