@@ -122,6 +122,27 @@ layer(pgWorld("embedded"), { excludeTestServices: true, timeout: 120_000 })("whe
       assert.deepStrictEqual(yield* auditRows, [])
     })
   )
+
+  it.effect("an audit asks nobody about an end that has gone with its day, though what follows it is there", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const store = yield* TaskStore
+      const kind = "retention.followed"
+      yield* (yield* Session).serve([defaultKindPolicy(kind)])
+      const inMs = 900 * dayMs
+      const task = yield* running(kind, { onSuccess: { kind, priority: "low", inMs, dueJitter: null, payload: null } })
+      yield* finish(task, { _tag: "Succeed", result: null })
+      const follower = only((yield* store.find({ stage: "pending", kind, limit: 10 })).tasks)
+      const links = Effect.map((yield* StoreControl).auditRows, (violations) =>
+        violations.filter(({ invariant }) => invariant === "S20")
+      )
+      assert.deepStrictEqual(yield* links, [])
+      yield* make(sql, 3).maintainAt((yield* storeNowMs) + 410 * dayMs)
+      assert.strictEqual((yield* Effect.flip(store.history(task.taskId)))._tag, "TaskNotFound")
+      assert.deepStrictEqual(yield* tagsOf(follower.taskId), ["TaskScheduled"])
+      assert.deepStrictEqual(yield* links, [])
+    })
+  )
 })
 
 layer(pgWorld("embedded"), { excludeTestServices: true, timeout: 120_000 })("beside maintenance", (it) => {
