@@ -21,6 +21,7 @@ import {
   uuids
 } from "../../../src/store/postgres/parameters.ts"
 import { make as makePartitions } from "../../../src/store/postgres/Partitions.ts"
+import { followUpsSql } from "../../../src/store/postgres/followUps.ts"
 import { pullSql } from "../../../src/store/postgres/pull.ts"
 import { unannouncedSql } from "../../../src/store/postgres/relayDead.ts"
 import {
@@ -138,7 +139,7 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
           int4(sessionId),
           ...bounds
         ])
-        const settle = yield* planned(settleSql(false), [
+        const settling = [
           ids,
           fences,
           versions,
@@ -147,12 +148,16 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
           float8s(nulls),
           texts(day.rows.map(() => `"drained"`)),
           texts(nulls)
-        ])
+        ]
+        const settle = yield* planned(settleSql(false), settling)
+        const settleFollowed = yield* planned(settleSql(true), settling)
+        const followUps = yield* planned(followUpsSql, [ids, ...bounds])
         const confirm = yield* planned(confirmSql, [ids, events, ...bounds])
-        for (const nodes of [start, settle, confirm]) assertReadsByKey(nodes)
+        for (const nodes of [start, settle, settleFollowed, followUps, confirm]) assertReadsByKey(nodes)
         assertNoKindIsRead(start)
         assertPartitions(start, "event", 1)
         assertPartitions(confirm, "event", 1)
+        assertPartitions(followUps, "event", 1)
       })
     )
 
