@@ -36,6 +36,23 @@ describe("without Effect", () => {
     await working
   })
 
+  it("a task names what follows it, which runs after it", async () => {
+    await using duetime = await open()
+    const followed = Promise.withResolvers<string>()
+    const working = duetime
+      .handle(Greet, async ({ name }) => {
+        if (name === "Bob") followed.resolve(name)
+        return { text: `Hello, ${name}!` }
+      })
+      .work({ onSignals: false })
+    const { id } = await duetime.schedule(Greet, { name: "Ada" }, { onSuccess: Greet.follow({ name: "Bob" }) })
+    assert.strictEqual(await followed.promise, "Bob")
+    const [followerId = ""] = (await duetime.get(id)).followedBy
+    assert.strictEqual((await duetime.get(followerId)).follows, id)
+    await duetime.close()
+    await working
+  })
+
   it("a signal stops the work, and the attempt under way may end before", async () => {
     await using duetime = await open()
     const stopper = new AbortController()

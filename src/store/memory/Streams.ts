@@ -1,5 +1,5 @@
 import { evolve, fold } from "../../core/evolve.ts"
-import { type FollowingTask, followUpOf } from "../../core/followUps.ts"
+import { type FollowingTask, followUpOf, isFollowed, linksOf } from "../../core/followUps.ts"
 import type { EventBody, Json, TaskEvent } from "../../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../../core/TaskId.ts"
 import { isOver, type Stage, type TaskState } from "../../core/TaskState.ts"
@@ -216,7 +216,10 @@ const jsonOf = (body: EventBody): string =>
   JSON.stringify(body._tag === "TaskScheduled" ? body.payload : hasResult(body) ? body.result : null)
 
 const withoutJson = (body: EventBody): EventBody => {
-  if (body._tag === "TaskScheduled") return { ...structuredClone(body), payload: null }
+  if (body._tag === "TaskScheduled") {
+    const own = isFollowed(body) ? structuredClone(linksOf(body)) : {}
+    return { ...body, payload: null, ...own }
+  }
   return hasResult(body) ? { ...body, result: null } : body
 }
 
