@@ -94,7 +94,7 @@ export const make = Effect.fnUntraced(function* (parts: {
     if (hasOffered || hintDueAtMs > nowMs) return false
     for (const load of directory.loads) {
       const isBusy = load.kinds.length === 0 || load.pressingCount > 0 || load.nextDueAtMs <= nowMs
-      if (isBusy || !broker.offerDue(load.queue, load.kinds)) continue
+      if (isBusy || load.processes > offeringProcessesMax || !broker.offerDue(load.queue, load.kinds)) continue
       load.emptyClaims = 0
       offeredUntilMs = monotonicMs() + headStartMs
     }
@@ -227,6 +227,8 @@ const roomPauseMsMin = 5
 const roomPauseMsMax = 50
 /** Pause after a round that claimed nothing although something is due. */
 const emptyPauseMs = 5
+/** All processes of a queue hear of the same task and start at once, and all but one in vain: more of them only claim. */
+const offeringProcessesMax = 4
 /** For a start under way, which has its rows locked after a round trip; what is left over waits so much longer. */
 const headStartMs = 3
 /** Between two looks at a session whose lease has run out; it is opened anew by its own renewal. */

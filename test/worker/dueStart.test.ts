@@ -158,6 +158,27 @@ describe("A task due now, in the process of a worker", () => {
     }
   })
 
+  itRuns("is dispatched where many processes serve its kind, for all would start it at the same news", () => {
+    const store = watched()
+    return {
+      handlers: call,
+      options: {
+        store: (own) => {
+          const watching = store.wrap(own)
+          const crowded = Effect.map(own.kinds, (kinds) => kinds.map((kind) => ({ ...kind, liveSessions: 5 })))
+          return { ...watching, kinds: crowded }
+        }
+      },
+      test: Effect.gen(function* () {
+        yield* passMs(1_000)
+        const { id } = yield* Work.schedule({ n: 1 })
+        yield* settled
+        assert.strictEqual((yield* (yield* Duetime).get(id)).stage, "succeeded")
+        assert.deepStrictEqual(store.asked, ["start"])
+      })
+    }
+  })
+
   itRuns("waits for a slot when all are taken", () => {
     const startedAtMs: Array<number> = []
     return {
