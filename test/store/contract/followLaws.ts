@@ -2,6 +2,7 @@ import { assert } from "@effect/vitest"
 import { Effect, Queue } from "effect"
 import type { RetryPolicy } from "../../../src/core/RetryPolicy.ts"
 import type { FollowUp, FollowUps } from "../../../src/core/TaskEvent.ts"
+import { Session } from "../../../src/store/Session.ts"
 import { batchSizeMax, type FinishRequest, type Started, TaskStore } from "../../../src/store/TaskStore.ts"
 import {
   act,
@@ -284,6 +285,22 @@ export const followLaws = (law: Law): void => {
         kinds.map(({ known, policy }) => [policy.kind, known]),
         [last, false]
       )
+    })
+  )
+
+  law("is not forgotten by a start that claims in the same append, nor by one that was found again", () =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      const { both, kind, receipt } = yield* kindsOf()
+      yield* scheduled(kind, { ...both, dueInMs: 0 })
+      const eventIds = [yield* newEventId]
+      const request = { sessionId: (yield* Session).id(), kinds: [{ kind, timeoutMs: 60_000 }], eventIds }
+      let started: ReadonlyArray<Started> = []
+      while (started.length === 0) started = yield* store.startDue(request)
+      assert.isTrue(only(started).followed)
+      assert.isTrue(only(yield* store.startedWith(eventIds)).followed)
+      yield* finished(only(started), succeed, "succeeded")
+      assert.deepStrictEqual(yield* countsOf(receipt), [1])
     })
   )
 
