@@ -52,11 +52,11 @@ export const auditRecurrences = Effect.fnUntraced(function* (endMs: number) {
     if (page.length < pageRecurrences) break
     after = page.at(-1)?.id ?? after
   }
-  const [row] = yield* sql<{
-    readonly unsucceeded: number
-  }>`SELECT count(*)::int4 AS unsucceeded FROM duetime.occurrence o
-    WHERE o.fate = ${fateCodes.fired}::int2 AND o.nominal_at <= to_timestamp(${endMs} / 1000.0)
-      AND (SELECT count(*) FROM duetime.event e WHERE e.task_id = o.task_id AND e.type = ${eventCodes.AttemptSucceeded}::int2) <> 1`
+  const [row] = yield* sql<{ readonly unsucceeded: number }>`SELECT count(*)::int4 AS unsucceeded
+    FROM duetime.occurrence o LEFT JOIN (
+      SELECT task_id, count(*) AS times FROM duetime.event WHERE type = ${eventCodes.AttemptSucceeded}::int2 GROUP BY task_id
+    ) e ON e.task_id = o.task_id
+    WHERE o.fate = ${fateCodes.fired}::int2 AND o.nominal_at <= to_timestamp(${endMs} / 1000.0) AND e.times IS DISTINCT FROM 1`
   return { lines, ...fates, violations: found, unsucceeded: row?.unsucceeded ?? 0 }
 })
 
