@@ -40,6 +40,8 @@ export const held = ({ seconds, tasks }: HeldOptions) => {
     const sql = yield* PgClient.PgClient
     yield* Effect.provide(Effect.void, layerStore({ migrate: true }))
     const engine = yield* spawnEngine(url, () => {}, [[Held.kind, Prompt.kind]])
+    // A kind that nobody has announced is made by the transaction that names it first, and whoever else needs it waits for that one.
+    yield* untilAnnounced([Held.kind, Prompt.kind])
     const dueAtMs = Math.ceil(yield* nowMs) + dueInMs
     const heldUntilMs = dueAtMs + seconds * 1_000
     const call = (kind: string, atMs: number) =>
@@ -112,6 +114,13 @@ export const held = ({ seconds, tasks }: HeldOptions) => {
     Effect.provide(Layer.provideMerge(pool(transactions + 5), serverWith({ track_commit_timestamp: "on" })))
   )
 }
+
+const untilAnnounced = Effect.fnUntraced(function* (kinds: ReadonlyArray<string>) {
+  const sql = yield* PgClient.PgClient
+  const announced = sql<{ readonly n: number }>`SELECT count(*)::int4 AS n FROM duetime.kind
+    WHERE name IN ${sql.in(kinds)} AND policy IS NOT NULL`
+  while ((yield* announced)[0]?.n !== kinds.length) yield* Effect.sleep(50)
+})
 
 /** By the server: when the transaction that holds a task's first event committed, and its first attempt's start. */
 const sinceCommit = Effect.gen(function* () {
