@@ -47,6 +47,8 @@ const beforeBurstSeconds = 16
 const plainBurstInSeconds = 5
 /** The size and its engine are there within so long: to say beforehand when the burst comes. */
 const loadSecondsMax = (size: number) => 15 + Math.ceil(size / 4_000)
+/** Counts and bytes, which a busy machine changes little, unlike times. */
+const flatMax = 1.25
 const drainMsMax = 60_000
 const lookMs = 200
 const listedStatements = 8
@@ -150,6 +152,16 @@ export const recurrences = ({ burst, random, ratePerSecond, seconds, sizes }: Re
           "early starts",
           0,
           sum((window) => window.early)
+        ),
+        atMost(
+          "queries/s at the greatest size, of those at the smallest",
+          flatMax,
+          ratio((window) => window.queriesPerSecond)
+        ),
+        atMost(
+          "heap at the greatest size, of that at the smallest",
+          flatMax,
+          ratio(({ memory }) => memory.after.heapMiB)
         ),
         atMost(
           "instants without exactly one fate",
