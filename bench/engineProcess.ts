@@ -1,12 +1,13 @@
 /**
  * Engines and workers in a process of their own: for each argument a worker that serves the kinds named in it, with commas between them, and
- * an engine, a session and connections that it shares with no other. Prints `ready`, then a line for each handler call, until SIGTERM.
+ * an engine, a session and connections that it shares with no other. Prints `ready`, then a line for each handler call, until SIGTERM, and at
+ * SIGUSR2 what its heap has in use after a garbage collection.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Latch, Layer, Logger } from "effect"
 import { Engine, Worker } from "../src/index.ts"
 import { layerFromEnv } from "../src/layers.ts"
-import { concurrencyPerWorker, countedKind } from "./spawnEngine.ts"
+import { concurrencyPerWorker, countedKind, heapLine } from "./spawnEngine.ts"
 
 let lines: Array<string> = []
 /** An idle process has nothing to write, and does not look for it. */
@@ -31,6 +32,11 @@ const stack = (kinds: string) =>
       Layer.provide(layerFromEnv)
     )
   )
+
+process.on("SIGUSR2", () => {
+  globalThis.gc?.()
+  process.stdout.write(`${heapLine}${process.memoryUsage().heapUsed / 2 ** 20}\n`)
+})
 
 const [first = "", ...others] = process.argv.slice(2)
 const program = Layer.mergeAll(stack(first), ...others.map(stack)).pipe(

@@ -5,7 +5,8 @@
  *
  * In one process: drift, throughput, transactional, claim, schedule, backlog (`--deep`: up to 10^7 waiting tasks), pressure and soak
  * (`--seconds 600`, hours as well). With processes of their own on one database: scale (1, 2 and 4 engines), wide (`--workers 100
- * --processes 10 --rate 20`, the rate of each worker; minutes until all have started), recover and idle. With engines, workers and a real
+ * --processes 10 --rate 20`, the rate of each worker; minutes until all have started), recover, recurrences (1,000 and 100,000
+ * of them), held (`--seconds 60` that a transaction stays open after the due time) and idle. With engines, workers and a real
  * Kafka in processes of their own (bench/kafka): kafka-drift, kafka-throughput, priority, stopped-service, kafka-faults;
  * `DUETIME_BENCH_PROFILE=<folder>` leaves a CPU profile of each engine and worker of these there. The layout decision has a program of its
  * own (bench/layout).
@@ -27,6 +28,7 @@ import { parseArgs } from "node:util"
 import { backlog } from "./backlog.ts"
 import { claim } from "./claim.ts"
 import { drift } from "./drift.ts"
+import { held } from "./held.ts"
 import { idle } from "./idle.ts"
 import { kafkaDrift } from "./kafka/drift.ts"
 import { kafkaFaults } from "./kafka/faults.ts"
@@ -37,6 +39,7 @@ import { pressure } from "./pressure.ts"
 import { besidePeers, type PeersRun, peersRunOf } from "./peers/besidePeers.ts"
 import { documentObstacle, writeDocument } from "./peers/document.ts"
 import { seeded } from "./random.ts"
+import { recurrences } from "./recurrences.ts"
 import { recover } from "./recover.ts"
 import { commit, type Floor, machine, type Report, text } from "./report.ts"
 import { scale } from "./scale.ts"
@@ -126,6 +129,9 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       seconds: seconds(20),
       random
     }),
+  held: () => held({ tasks: tasks(100), seconds: seconds(60) }),
+  recurrences: () =>
+    recurrences({ sizes: [1_000, 100_000], ratePerSecond: rate(100), seconds: seconds(30), burst: 20_000, random }),
   idle: () => idle({ tasks: tasks(flags.deep ? 10_000_000 : 1_000_000), seconds: seconds(60) }),
   pressure: () => pressure({ ratePerSecond: rate(800), secondsPinned: seconds(60), random }),
   claim: () => claim({ futureTasks: [10_000, 100_000, 1_000_000] }),

@@ -19,7 +19,12 @@ export type EngineProcess = {
   /** SIGKILL; comes back when the process is gone. */
   readonly kill: Effect.Effect<void>
   readonly calls: () => number
+  /** What is left in use after a garbage collection. */
+  readonly heapMiB: Effect.Effect<number>
 }
+
+/** What a process answers SIGUSR2 with, before the MiB. */
+export const heapLine = "heap "
 
 const stopMsMax = 20_000
 
@@ -37,7 +42,7 @@ export const spawnEngine = (
   Effect.acquireRelease(
     Effect.callback<EngineProcess, Error>((resume) => {
       const program = new URL("./engineProcess.ts", import.meta.url).pathname
-      const child = spawn(process.execPath, [program, ...workers.map((kinds) => kinds.join(","))], {
+      const child = spawn(process.execPath, ["--expose-gc", program, ...workers.map((kinds) => kinds.join(","))], {
         env: { ...process.env, DUETIME_DATABASE_URL: url, DUETIME_MIGRATE: "true" },
         stdio: ["ignore", "pipe", "inherit"]
       })
@@ -50,9 +55,15 @@ export const spawnEngine = (
       const kill = end("SIGKILL")
       const stop = end("SIGTERM").pipe(Effect.timeoutOrElse({ duration: stopMsMax, orElse: () => kill }))
       let calls = 0
+      let onHeap = (_mib: number) => {}
+      const heapMiB = Effect.callback<number>((told) => {
+        onHeap = (mib) => told(Effect.succeed(mib))
+        child.kill("SIGUSR2")
+      })
       createInterface({ input: child.stdout }).on("line", (line) => {
         if (line === "ready")
-          return resume(Effect.succeed({ processId: child.pid ?? 0, stop, kill, calls: () => calls }))
+          return resume(Effect.succeed({ processId: child.pid ?? 0, stop, kill, calls: () => calls, heapMiB }))
+        if (line.startsWith(heapLine)) return onHeap(Number(line.slice(heapLine.length)))
         calls++
         onCall(line)
       })

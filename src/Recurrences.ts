@@ -16,7 +16,12 @@ import { type InstantInput, instantMsOf, nameOf, rejected } from "./optionValues
 import { type RecurrenceOptions, recurrencePlanOf, type Recurs, ruleOf } from "./RecurrenceOptions.ts"
 import { type FateView, fateViewOf, type LineView, lineViewOf, type RecurrenceView, viewOf } from "./RecurrenceView.ts"
 import { Ids } from "./store/Ids.ts"
-import { type RecurrenceChange, type RecurrenceDefinition, RecurrenceStore } from "./store/RecurrenceStore.ts"
+import {
+  type Recurrence,
+  type RecurrenceChange,
+  type RecurrenceDefinition,
+  RecurrenceStore
+} from "./store/RecurrenceStore.ts"
 import type { DueBeyondHorizon, RecurrenceNotFound, StoreUnavailable } from "./store/StoreError.ts"
 import { TaskStore } from "./store/TaskStore.ts"
 
@@ -127,9 +132,21 @@ const make = Effect.gen(function* () {
 
   const checkedName = (name: string) => Effect.fromResult(nameOf("name", name))
 
+  const found = (name: string) => Effect.andThen(checkedName(name), recurrences.find(name))
+
+  /** A repeat says what there was before the first try: that one may have been heard, and somebody else have changed it since. */
   const revise = Effect.fnUntraced(function* (name: string, change: RecurrenceChange) {
-    yield* checkedName(name)
-    return yield* Effect.retry(recurrences.revise(name, change), { ...afterLostAnswer, while: wasLost })
+    const before = yield* Effect.retry(found(name), { ...afterLostAnswer, while: wasLost })
+    let repeatOf: Recurrence | undefined
+    const once = Effect.suspend(() => recurrences.revise(name, change, repeatOf)).pipe(
+      Effect.catchTag("RecurrenceNotFound", (error) =>
+        change._tag === "Delete" && repeatOf !== undefined
+          ? Effect.succeed({ _tag: "Changed", recurrence: before } as const)
+          : Effect.fail(error)
+      ),
+      Effect.tapError(() => Effect.sync(() => (repeatOf = before)))
+    )
+    return yield* Effect.retry(once, { ...afterLostAnswer, while: wasLost })
   })
   const changedView = (name: string, change: RecurrenceChange) =>
     Effect.map(revise(name, change), ({ recurrence }) => viewOf(recurrence))
@@ -138,8 +155,6 @@ const make = Effect.gen(function* () {
     yield* checkedName(name)
     return yield* Effect.retry(recurrences.create(name, definition), { ...afterLostAnswer, while: wasLost })
   })
-
-  const found = (name: string) => Effect.andThen(checkedName(name), recurrences.find(name))
 
   const checkedCount = (field: string, count: number, most: number) =>
     Number.isInteger(count) && count >= 1 && count <= most

@@ -50,8 +50,17 @@ export type ZoneReport = {
   readonly problems: ReadonlyArray<string>
 }
 
+/** Of the policies for gap and fold, over all years: three that have each of them once, or all nine. */
+export type Pairs = "each" | "all"
+
+const pairsOf = (pairs: Pairs): ReadonlyArray<readonly [Gap, Fold]> =>
+  pairs === "all"
+    ? gaps.flatMap((gap) => folds.map((fold) => [gap, fold] as const))
+    : gaps.map((gap, at) => [gap, folds[at] ?? "first"] as const)
+
 /** With the files of PostgreSQL; if they are of another release for this zone, with samples of the process's ICU. */
-export const compareZone = (zone: string, folder: string): ZoneReport => {
+export const compareZone = (zone: string, folder: string, pairs: Pairs = "each"): ZoneReport => {
+  const compareWith = comparing(pairsOf(pairs))
   const filed = offsetsOfFile(folder, zone)
   if (filed !== null) {
     const report = compareWith(zone, filed, "files", null)
@@ -64,59 +73,55 @@ export const compareZone = (zone: string, folder: string): ZoneReport => {
   return compareWith(zone, sampled, "samples", differsMs)
 }
 
-const compareWith = (
-  zone: string,
-  offsets: Offsets,
-  source: ZoneReport["source"],
-  differsMs: number | null
-): ZoneReport => {
-  const changesMs = offsets.map(({ fromMs }) => fromMs).filter((at) => at >= comparedFromMs && at < comparedBeforeMs)
-  const windows = changesMs.map((atMs) => [atMs - windowMs, atMs + windowMs] as const)
-  let [compared, missing, extra] = [0, 0, 0]
-  const problems: Array<string> = []
-  const compareOver = (expression: string, gap: Gap, fold: Fold, fromMs: number, beforeMs: number) => {
-    const expected = expectedFires(ask(expression), offsets, gap, fold, fromMs, beforeMs)
-    const { next } = Result.getOrThrow(compile({ _tag: "Cron", expression, zone, gap, fold }))
-    let index = 0
-    // One more than expected is enough to tell, and a rule that does not advance must end.
-    let left = expected.length * 2 + 100
-    const problem = (what: string, atMs: number) => {
-      if (problems.length < problemsMax)
-        problems.push(`${zone} "${expression}" ${gap} ${fold}: ${what} ${new Date(atMs).toISOString()}`)
-    }
-    for (let at = next(fromMs - 1); at !== null && at < beforeMs && left > 0; at = next(at)) {
-      left -= 1
-      for (; (expected[index] ?? Number.POSITIVE_INFINITY) < at; index += 1) {
+const comparing =
+  (throughout: ReadonlyArray<readonly [Gap, Fold]>) =>
+  (zone: string, offsets: Offsets, source: ZoneReport["source"], differsMs: number | null): ZoneReport => {
+    const changesMs = offsets.map(({ fromMs }) => fromMs).filter((at) => at >= comparedFromMs && at < comparedBeforeMs)
+    const windows = changesMs.map((atMs) => [atMs - windowMs, atMs + windowMs] as const)
+    let [compared, missing, extra] = [0, 0, 0]
+    const problems: Array<string> = []
+    const compareOver = (expression: string, gap: Gap, fold: Fold, fromMs: number, beforeMs: number) => {
+      const expected = expectedFires(ask(expression), offsets, gap, fold, fromMs, beforeMs)
+      const { next } = Result.getOrThrow(compile({ _tag: "Cron", expression, zone, gap, fold }))
+      let index = 0
+      // One more than expected is enough to tell, and a rule that does not advance must end.
+      let left = expected.length * 2 + 100
+      const problem = (what: string, atMs: number) => {
+        if (problems.length < problemsMax)
+          problems.push(`${zone} "${expression}" ${gap} ${fold}: ${what} ${new Date(atMs).toISOString()}`)
+      }
+      for (let at = next(fromMs - 1); at !== null && at < beforeMs && left > 0; at = next(at)) {
+        left -= 1
+        for (; (expected[index] ?? Number.POSITIVE_INFINITY) < at; index += 1) {
+          missing += 1
+          problem("missing", expected[index] ?? 0)
+        }
+        if (expected[index] === at) index += 1
+        else {
+          extra += 1
+          problem("extra", at)
+        }
+      }
+      for (; index < expected.length; index += 1) {
         missing += 1
         problem("missing", expected[index] ?? 0)
       }
-      if (expected[index] === at) index += 1
-      else {
-        extra += 1
-        problem("extra", at)
-      }
+      compared += expected.length
     }
-    for (; index < expected.length; index += 1) {
-      missing += 1
-      problem("missing", expected[index] ?? 0)
+    for (const expression of expressionsThroughout)
+      for (const [gap, fold] of throughout) compareOver(expression, gap, fold, comparedFromMs, comparedBeforeMs)
+    for (const expression of expressionsAtChanges)
+      for (const gap of gaps)
+        for (const fold of folds)
+          for (const [fromMs, beforeMs] of windows) compareOver(expression, gap, fold, fromMs, beforeMs)
+    return {
+      zone,
+      source,
+      differsFrom: differsMs === null ? null : new Date(differsMs).toISOString(),
+      changes: changesMs.length,
+      compared,
+      missing,
+      extra,
+      problems
     }
-    compared += expected.length
   }
-  for (const expression of expressionsThroughout)
-    for (const [at, gap] of gaps.entries())
-      compareOver(expression, gap, folds[at] ?? "first", comparedFromMs, comparedBeforeMs)
-  for (const expression of expressionsAtChanges)
-    for (const gap of gaps)
-      for (const fold of folds)
-        for (const [fromMs, beforeMs] of windows) compareOver(expression, gap, fold, fromMs, beforeMs)
-  return {
-    zone,
-    source,
-    differsFrom: differsMs === null ? null : new Date(differsMs).toISOString(),
-    changes: changesMs.length,
-    compared,
-    missing,
-    extra,
-    problems
-  }
-}

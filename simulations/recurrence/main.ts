@@ -1,4 +1,4 @@
-/** `npm run simulate:recurrence -- [--zones A,B | --sample N --seed S] [--json]`: see docs/explain/recurrence.md. */
+/** `npm run simulate:recurrence -- [--zones A,B | --sample N --seed S] [--pairs all] [--json]`: see docs/explain/recurrence.md. */
 import { Effect } from "effect"
 import { parseArgs } from "node:util"
 import { makeTell, numberOf, PromiseBroken, runMain, UsageInvalid, usageInvalid } from "../command.ts"
@@ -15,6 +15,7 @@ const usage = `duetime recurrences: the fires of cron rules in every time zone, 
   --slice I/N   of these, the I-th of N parts (1/1)
   --sample N    of these, so many that the seed draws. Default: all
   --seed N      decides the sample (1)
+  --pairs all   all nine pairs of gap and fold policy over all years, and not three that have each policy once
   --json        one JSON document on stdout, everything else on stderr
   --help        this
 
@@ -30,6 +31,7 @@ const readOptions = Effect.try({
         slice: { type: "string", default: "1/1" },
         sample: { type: "string" },
         seed: { type: "string", default: "1" },
+        pairs: { type: "string", default: "each" },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false }
       }
@@ -45,13 +47,15 @@ const readOptions = Effect.try({
     const seed = numberOf("seed", values.seed, 0, 2 ** 31 - 1)
     const zones =
       values.sample === undefined ? sliced : sampleOf(sliced, numberOf("sample", values.sample, 1, known.length), seed)
-    return { ...values, seed, zones }
+    const pairs = values.pairs
+    if (pairs !== "each" && pairs !== "all") throw new Error(`--pairs ${pairs}: give each or all.`)
+    return { ...values, pairs: pairs === "all" ? ("all" as const) : ("each" as const), seed, zones }
   },
   catch: usageInvalid("simulate:recurrence")
 })
 
 const program = Effect.gen(function* () {
-  const { help, json, seed, zones } = yield* readOptions
+  const { help, json, pairs, seed, zones } = yield* readOptions
   if (help) {
     process.stdout.write(`${usage}\n`)
     return
@@ -62,12 +66,12 @@ const program = Effect.gen(function* () {
       message: `PostgreSQL's binaries for ${process.platform}-${process.arch}, whose time zone files are compared with, are not installed. Run npm install without --omit=optional.`
     })
   const tell = yield* makeTell("recurrence")
-  tell(`seed ${seed}, ${zones.length} zones`)
+  tell(`seed ${seed}, ${zones.length} zones, ${pairs === "all" ? "nine" : "three"} pairs of policies over all years`)
   const reports: Array<ZoneReport> = []
   for (const zone of zones) {
     // A turn of the event loop, for a signal to be heard.
     yield* Effect.sleep("1 millis")
-    const report = compareZone(zone, folder)
+    const report = compareZone(zone, folder, pairs)
     reports.push(report)
     const found = `${report.compared} fires, ${report.missing} missing, ${report.extra} extra`
     tell(`${reports.length}/${zones.length} ${zone}: ${found}${report.source === "samples" ? " (sampled)" : ""}`)

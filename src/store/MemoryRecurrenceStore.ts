@@ -17,9 +17,9 @@ export const make = Effect.fnUntraced(function* (
 
   return RecurrenceStore.of({
     create: (name, definition) => process.run("createRecurrence", () => recurrences.create(name, definition)),
-    revise: (name, change) =>
+    revise: (name, change, repeatOf) =>
       Effect.flatMap(
-        process.run("reviseRecurrence", () => recurrences.revise(name, change, eventId)),
+        process.run("reviseRecurrence", () => recurrences.revise(name, change, eventId, repeatOf)),
         (answer) => found(name, answer)
       ),
     settle: (limit) => process.run("settle", () => recurrences.settle(limit, eventId)),

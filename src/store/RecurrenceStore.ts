@@ -29,10 +29,14 @@ export class RecurrenceStore extends Context.Service<
      * Begins its next revision now. Instants up to now are the old one's; of those after it, what was decided ahead and
      * has not started is taken back and decided again, so that none fires under both. Idempotent: what is so already
      * stays as it is.
+     *
+     * @param repeatOf of a request whose answer was lost: how the recurrence was before. If it has been as this change wants it
+     * at any revision since, it stays as it is now: somebody else may have changed it meanwhile, or given its name to another one.
      */
     readonly revise: (
       name: string,
-      change: RecurrenceChange
+      change: RecurrenceChange,
+      repeatOf?: Seen
     ) => Effect.Effect<Revised, StoreUnavailable | RecurrenceNotFound>
 
     /**
@@ -109,6 +113,9 @@ export type RecurrenceChange =
   | { readonly _tag: "Pause" }
   | { readonly _tag: "Resume" }
   | { readonly _tag: "Delete" }
+
+/** A recurrence at one of its revisions. */
+export type Seen = Pick<Recurrence, "recurrenceId" | "revision">
 
 export type Revised = {
   readonly _tag: "Changed" | "Unchanged" | "Superseded"

@@ -18,19 +18,26 @@ export const changed = (before: Recurrence, change: RecurrenceChange, atMs: numb
   }
 }
 
-/** Nothing would be different. */
-export const standsAs = (before: Recurrence, change: RecurrenceChange): boolean => {
+/** What a revision is known by. */
+export type Stood = { readonly digest: string; readonly isPaused: boolean }
+
+/** The revision was as the change wants it. */
+export const stoodAs = ({ digest, isPaused }: Stood, change: RecurrenceChange): boolean => {
   switch (change._tag) {
     case "Edit":
-      return before.digest === change.definition.digest
+      return digest === change.definition.digest
     case "Pause":
-      return before.pausedAtMs !== null
+      return isPaused
     case "Resume":
-      return before.pausedAtMs === null
+      return !isPaused
     case "Delete":
       return false
   }
 }
+
+/** Nothing would be different. */
+export const standsAs = ({ digest, pausedAtMs }: Recurrence, change: RecurrenceChange): boolean =>
+  stoodAs({ digest, isPaused: pausedAtMs !== null }, change)
 
 /** Its rule was compiled when it was made; where it cannot be any more (another time zone database), nothing can be decided. */
 export const standingOf = ({ pausedAtMs, policies, rule }: Recurrence): Standing => ({

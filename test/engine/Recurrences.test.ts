@@ -12,6 +12,7 @@ import { defaultPolicies, type Policies } from "../../src/core/recurrence/Polici
 import type { Rule } from "../../src/core/recurrence/Rule.ts"
 import * as MemoryDatabase from "../../src/store/memory/MemoryDatabase.ts"
 import type { RecurrenceDefinition } from "../../src/store/RecurrenceStore.ts"
+import { StoreUnavailable } from "../../src/store/StoreError.ts"
 import { seeded } from "../../bench/random.ts"
 import { startProcess, startWorker } from "./fleet.ts"
 
@@ -26,6 +27,8 @@ const definition = (rule: Rule, policies: Partial<Policies> = {}): RecurrenceDef
   payload: null,
   digest: `definition ${++edits}`
 })
+
+const lostAnswer = new StoreUnavailable({ operation: "settle", commitUnknown: true, reason: "the connection broke" })
 
 const eventIds = () => crypto.randomUUID()
 const assertWhole = (database: MemoryDatabase.MemoryDatabase, name: string) => {
@@ -62,6 +65,39 @@ describe("engines with a recurrence", () => {
         starts,
         Array.from({ length: 20 }, (_, second) => [(second + 1) * 1_000, (second + 1) * 1_000])
       )
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that lose every second answer of a decision decide each instant once, and start its task once", () =>
+    Effect.gen(function* () {
+      const database = yield* MemoryDatabase.make()
+      let asked = 0
+      const process = yield* startProcess(database, {
+        recurrences: (store) => ({
+          ...store,
+          settle: (limit) =>
+            Effect.flatMap(store.settle(limit), (settled) =>
+              ++asked % 2 === 0 ? Effect.succeed(settled) : Effect.fail(lostAnswer)
+            )
+        })
+      })
+      const worker = yield* startWorker(process)
+      for (const overlap of ["allow", "skip", "cancel"] as const)
+        database.recurrences.create(overlap, definition(every(1_000), { overlap, misfire: "all" }))
+      yield* TestClock.adjust("60 seconds")
+      assert.isAbove(asked, 20)
+      for (const overlap of ["allow", "skip", "cancel"]) {
+        const lines = assertWhole(database, overlap).filter(({ nominalAtMs }) => nominalAtMs <= 60_000)
+        assert.deepStrictEqual(
+          lines.map(({ fate, nominalAtMs }) => [fate, nominalAtMs]),
+          Array.from({ length: 60 }, (_, second) => ["fired", (second + 1) * 1_000])
+        )
+        for (const { nominalAtMs, taskId } of lines.slice(0, -1)) {
+          const starts = worker.started.filter((start) => start.taskId === taskId)
+          assert.strictEqual(starts.length, 1, `${overlap} at ${nominalAtMs}`)
+          assert.isAtLeast(starts[0]?.startedAtMs ?? 0, nominalAtMs)
+        }
+      }
     }).pipe(Effect.scoped)
   )
 

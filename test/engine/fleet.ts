@@ -34,6 +34,7 @@ export type ProcessOptions = {
   /** Stands in for the broker of the process. */
   readonly broker?: (broker: Broker["Service"]) => Broker["Service"]
   readonly store?: (store: TaskStore["Service"]) => TaskStore["Service"]
+  readonly recurrences?: (store: RecurrenceStore["Service"]) => RecurrenceStore["Service"]
 }
 
 /** A process that serves `reminder.email` from the queue `emails` unless told otherwise. */
@@ -46,6 +47,7 @@ export const startProcess = Effect.fnUntraced(function* (
   )
   const store = (options.store ?? ((own) => own))(Context.get(ports, TaskStore))
   const broker = (options.broker ?? ((own) => own))(Context.get(ports, Broker))
+  const recurrences = (options.recurrences ?? ((own) => own))(Context.get(ports, RecurrenceStore))
   const session = Context.get(ports, Session)
   yield* Effect.orDie(session.serve(options.policies ?? [emailPolicy]))
   const control = Context.get(ports, MemoryStore.MemoryControl)
@@ -59,7 +61,7 @@ export const startProcess = Effect.fnUntraced(function* (
       Layer.provide(
         Layer.succeedContext(
           Context.make(TaskStore, store).pipe(
-            Context.add(RecurrenceStore, Context.get(ports, RecurrenceStore)),
+            Context.add(RecurrenceStore, recurrences),
             Context.add(Session, session),
             Context.add(Broker, broker)
           )

@@ -4,111 +4,42 @@
  * database audited.
  */
 import { assert, layer } from "@effect/vitest"
-import { Context, Effect, type Layer, Result, type Scope } from "effect"
+import { Effect, type Layer, Result } from "effect"
 import { describe } from "vitest"
-import { auditLedger } from "../../src/core/recurrence/auditLedger.ts"
-import { compiledOf } from "../../src/core/recurrence/compiled.ts"
 import { leadMsMax, leadMsMin, occurrenceTaskId } from "../../src/core/recurrence/occurrence.ts"
-import { defaultPolicies, type Policies } from "../../src/core/recurrence/Policies.ts"
+import type { Policies } from "../../src/core/recurrence/Policies.ts"
 import type { Rule } from "../../src/core/recurrence/Rule.ts"
-import {
-  type Recurrence,
-  type RecurrenceDefinition,
-  RecurrenceStore,
-  settleRecurrencesMax
-} from "../../src/store/RecurrenceStore.ts"
+import { type Recurrence, RecurrenceStore } from "../../src/store/RecurrenceStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
+import { recurrenceFaultLaws } from "./contract/recurrenceFaultLaws.ts"
 import {
-  act,
+  assertAllLedgersAreWhole,
+  assertLedgerIsWhole,
+  definitionOf,
+  every,
+  fatesOf,
+  firedOf,
+  ledgerOf,
+  made,
+  nextOf,
+  RecurrenceControl,
+  type RecurrenceLaw,
+  type RecurrenceWorld,
+  settle,
+  startedEarly
+} from "./contract/recurrenceWorld.ts"
+import {
   assertAuditIsGreen,
   claim,
+  finish,
   only,
   startWhenDue,
   stateOf,
   storeNowMs,
-  succeed,
-  finish,
-  servedKind,
-  type World
+  succeed
 } from "./contract/world.ts"
 
-export class RecurrenceControl extends Context.Service<
-  RecurrenceControl,
-  {
-    /** As if the recurrence had been made, and last decided, so much earlier. */
-    readonly rewind: (name: string, ms: number) => Effect.Effect<void>
-  }
->()("duetime/test/RecurrenceControl") {}
-
-export type RecurrenceWorld = World | RecurrenceStore | RecurrenceControl
-
-let count = 0
-const every = (everyMs: number, anchorMs = 0): Rule => ({ _tag: "Interval", everyMs, anchorMs })
-const nextOf = (rule: Rule) => Result.getOrThrow(compiledOf(rule)).next
-
-const definitionOf = (kind: string, rule: Rule, policies: Partial<Policies> = {}, payload = "first") => {
-  const definition = { rule, policies: { ...defaultPolicies, ...policies }, kind, priority: null, payload }
-  return { ...definition, digest: JSON.stringify(definition) } satisfies RecurrenceDefinition
-}
-
-/** A recurrence of a kind of its own. */
-const made = Effect.fnUntraced(function* (rule: Rule, policies: Partial<Policies> = {}) {
-  const store = yield* RecurrenceStore
-  const definition = definitionOf(yield* servedKind(), rule, policies)
-  const name = `recurrence-${++count}`
-  const { created, recurrence } = yield* store.create(name, definition)
-  assert.isTrue(created)
-  return { name, definition, recurrence, recurrenceId: recurrence.recurrenceId, kind: definition.kind }
-})
-
-const settle = Effect.gen(function* () {
-  const store = yield* RecurrenceStore
-  let settled = yield* store.settle(settleRecurrencesMax)
-  while (settled.nextInMs === 0) settled = yield* store.settle(settleRecurrencesMax)
-  return settled
-})
-
-const ledgerOf = Effect.fnUntraced(function* (recurrenceId: number) {
-  return yield* (yield* RecurrenceStore).ledger(recurrenceId, 0, 1_000)
-})
-
-const firedOf = Effect.fnUntraced(function* (recurrenceId: number) {
-  const lines = yield* ledgerOf(recurrenceId)
-  return lines.flatMap(({ fate, taskId, ...line }) =>
-    fate === "fired" && taskId !== null ? [{ ...line, taskId }] : []
-  )
-})
-
-const fatesOf = (recurrenceId: number) => Effect.map(ledgerOf(recurrenceId), (lines) => lines.map(({ fate }) => fate))
-
-/** Every instant up to the watermark has one fate, by the rules of the revisions. */
-const assertLedgerIsWhole = Effect.fnUntraced(function* (name: string) {
-  const store = yield* RecurrenceStore
-  const { recurrenceId, settledUntilMs } = yield* store.find(name)
-  const revisions = yield* store.revisions(recurrenceId)
-  assert.deepStrictEqual(
-    auditLedger(
-      revisions.map(({ rule, ...revision }) => ({ ...revision, next: nextOf(rule) })),
-      yield* ledgerOf(recurrenceId),
-      0,
-      settledUntilMs
-    ),
-    []
-  )
-})
-
-const assertAllLedgersAreWhole = Effect.gen(function* () {
-  for (const { name } of yield* (yield* RecurrenceStore).list(null, 1_000)) yield* assertLedgerIsWhole(name)
-})
-
-/** Starts the task of an instant ahead of its time, as a person may. */
-const startedEarly = Effect.fnUntraced(function* (kind: string, taskId: string) {
-  yield* act(taskId, { _tag: "RunNow" })
-  const { tasks } = yield* claim([kind], { lookAheadMs: 1 })
-  return yield* startWhenDue(only(tasks.filter((task) => task.taskId === taskId)))
-})
-
-type Law = <A, E>(name: string, body: () => Effect.Effect<A, E, RecurrenceWorld | Scope.Scope>) => void
+type Law = RecurrenceLaw
 
 const creating = (law: Law) => {
   law("a recurrence begins now, and a name that is taken answers what has it", () =>
@@ -267,9 +198,11 @@ const rewindTo = Effect.fnUntraced(function* (name: string, recurrenceId: number
   return recurrenceId
 })
 
+let edits = 0
+
 const revising = (law: Law) => {
   const edited = Effect.fnUntraced(function* (recurrence: Recurrence, rule: Rule, policies: Partial<Policies> = {}) {
-    const definition = definitionOf(recurrence.kind, rule, policies, `edited ${++count}`)
+    const definition = definitionOf(recurrence.kind, rule, policies, `edited ${++edits}`)
     return yield* (yield* RecurrenceStore).revise(recurrence.name, {
       _tag: "Edit",
       definition,
@@ -310,7 +243,7 @@ const revising = (law: Law) => {
       const { kind } = yield* made(every(1_000))
       const followUp = { kind, priority: "low", inMs: 3_600_000, dueJitter: null, payload: "after" } as const
       const followed = { ...definitionOf(kind, every(2_000)), followUps: { onSuccess: followUp }, digest: "followed" }
-      const name = `recurrence-${++count}`
+      const name = `followed-${kind}`
       const { recurrence } = yield* store.create(name, followed)
       assert.deepStrictEqual(recurrence.followUps, followed.followUps)
       yield* settle
@@ -443,7 +376,8 @@ export const recurrenceStoreContract = <E>(name: string, store: Layer.Layer<Recu
       const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
         ["creating", creating],
         ["settling", settling],
-        ["revising", revising]
+        ["revising", revising],
+        ["losing answers", recurrenceFaultLaws]
       ]
       for (const [chapter, laws] of chapters)
         describe(chapter, () => {

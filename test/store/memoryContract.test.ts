@@ -1,6 +1,7 @@
 import { Effect, Layer } from "effect"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
-import { RecurrenceControl, recurrenceStoreContract } from "./RecurrenceStore.contract.ts"
+import { RecurrenceControl } from "./contract/recurrenceWorld.ts"
+import { recurrenceStoreContract } from "./RecurrenceStore.contract.ts"
 import { StoreControl, taskStoreContract } from "./TaskStore.contract.ts"
 
 const control = Layer.effect(

@@ -27,7 +27,15 @@ export const leadMsMin = 5_000
 export const leadMsMax = 15_000
 
 /** When a recurrence is looked at for its next instant. Where the truth at the instant counts, not before it. */
-export const decideAtMsOf = (recurrenceId: number, nextAtMs: number, looksAhead: boolean): number =>
-  looksAhead ? nextAtMs - leadMsMin - ((Math.imul(recurrenceId, 0x9e3779b1) >>> 0) % leadSpreadMs) : nextAtMs
+export const decideAtMsOf = (recurrenceId: number, nextAtMs: number, looksAhead: boolean): number => {
+  if (!looksAhead) return nextAtMs
+  const spreadMs = (Math.imul(recurrenceId, 0x9e3779b1) >>> 0) % leadSpreadMs
+  return Math.floor((nextAtMs - leadMsMin - spreadMs) / decideEveryMs) * decideEveryMs
+}
 
 const leadSpreadMs = leadMsMax - leadMsMin - 1_000
+/**
+ * Ahead of its instant nothing hangs on the millisecond, and a transaction that decides for many costs little more than one
+ * for one: a hundred instants a second took 79 of them, and 700 statements (bench/recurrences).
+ */
+const decideEveryMs = 250

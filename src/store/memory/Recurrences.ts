@@ -6,7 +6,7 @@ import type { EventId, TaskId } from "../../core/TaskId.ts"
 import { isEnded, type TaskState } from "../../core/TaskState.ts"
 import { isUnstarted } from "../isUnstarted.ts"
 import { occurrenceTask } from "../occurrenceTask.ts"
-import { changed, standingOf, standsAs } from "../recurrenceChange.ts"
+import { changed, standingOf, standsAs, stoodAs } from "../recurrenceChange.ts"
 import {
   type LedgerLine,
   type Recurrence,
@@ -14,6 +14,7 @@ import {
   type RecurrenceDefinition,
   type RecurrenceRevision,
   type Revised,
+  type Seen,
   type Settled,
   settleTasksMax
 } from "../RecurrenceStore.ts"
@@ -71,14 +72,19 @@ export class Recurrences {
   }
 
   /** Null if there is none. */
-  revise(name: string, change: RecurrenceChange, eventId: () => EventId): Revised | null {
+  revise(name: string, change: RecurrenceChange, eventId: () => EventId, repeatOf?: Seen): Revised | null {
     const row = this.#rows.get(name)
     if (row === undefined) return null
     const before = row.recurrence
+    if (repeatOf !== undefined && repeatOf.recurrenceId !== before.recurrenceId) return null
     if (standsAs(before, change)) return { _tag: "Unchanged", recurrence: before }
+    const revisions = this.#revisions.get(before.recurrenceId) ?? []
+    if (repeatOf !== undefined) {
+      const since = revisions.filter(({ revision }) => revision >= repeatOf.revision)
+      if (since.some((revision) => stoodAs(revision, change))) return { _tag: "Unchanged", recurrence: before }
+    }
     if (change._tag === "Edit" && change.unlessSuperseded) {
       const { digest } = change.definition
-      const revisions = this.#revisions.get(before.recurrenceId) ?? []
       if (revisions.some((revision) => revision.digest === digest)) return { _tag: "Superseded", recurrence: before }
     }
     const atMs = Math.max(Math.floor(this.#tasks.now()), before.revisedAtMs)

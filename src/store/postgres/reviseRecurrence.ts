@@ -7,8 +7,8 @@ import { revise as reviseCore } from "../../core/recurrence/revise.ts"
 import type { TaskId } from "../../core/TaskId.ts"
 import { Ids } from "../Ids.ts"
 import { occurrenceTask } from "../occurrenceTask.ts"
-import { changed, standingOf, standsAs } from "../recurrenceChange.ts"
-import type { Recurrence, RecurrenceChange, RecurrenceDefinition, Revised } from "../RecurrenceStore.ts"
+import { changed, standingOf, standsAs, type Stood, stoodAs } from "../recurrenceChange.ts"
+import type { Recurrence, RecurrenceChange, RecurrenceDefinition, Revised, Seen } from "../RecurrenceStore.ts"
 import { RecurrenceNotFound } from "../StoreError.ts"
 import type { make as makeAct } from "./act.ts"
 import type { Kinds } from "./Kinds.ts"
@@ -42,6 +42,9 @@ const createSql = `INSERT INTO duetime.recurrence (name, kind_id, priority, dige
 /** $1 recurrence, $2 revision, $3 from, $4 paused, $5 digest, $6 rule, $7 policies. */
 const revisionSql = `INSERT INTO duetime.recurrence_revision (recurrence_id, revision, from_at, is_paused, digest, rule, policies)
   VALUES ($1::int4, $2::int4, $3::timestamptz, $4::bool, $5::text, $6::jsonb, $7::jsonb)`
+
+/** $1 recurrence, $2 the first revision. */
+const stoodSql = `SELECT digest, is_paused AS "isPaused" FROM duetime.recurrence_revision WHERE recurrence_id = $1::int4 AND revision >= $2::int4`
 
 const supersededSql = `SELECT EXISTS (SELECT FROM duetime.recurrence_revision WHERE recurrence_id = $1::int4 AND digest = $2::text) AS is_superseded`
 
@@ -128,9 +131,11 @@ export const make = Effect.fnUntraced(function* (options: {
     if (decideMs !== null) yield* sql.afterCommit(Effect.sync(() => decides(decideMs)))
   })
 
-  const revise = Effect.fnUntraced(function* (name: string, change: RecurrenceChange) {
+  const revise = Effect.fnUntraced(function* (name: string, change: RecurrenceChange, repeatOf: Seen | undefined) {
     const before = yield* found(name, "FOR UPDATE")
-    const answer = yield* standsAlready(before, change)
+    if (repeatOf !== undefined && repeatOf.recurrenceId !== before.recurrenceId)
+      return yield* new RecurrenceNotFound({ name })
+    const answer = yield* standsAlready(before, change, repeatOf)
     if (answer !== null) return { _tag: answer, recurrence: before } satisfies Revised
     const { lastTaskId, policies, recurrenceId } = before
     const atMs = Math.max(yield* databaseNowMs, before.revisedAtMs)
@@ -200,8 +205,16 @@ export const make = Effect.fnUntraced(function* (options: {
     return { _tag: "Changed", recurrence: yield* found(name) } satisfies Revised
   })
 
-  const standsAlready = Effect.fnUntraced(function* (before: Recurrence, change: RecurrenceChange) {
+  const standsAlready = Effect.fnUntraced(function* (
+    before: Recurrence,
+    change: RecurrenceChange,
+    repeatOf: Seen | undefined
+  ) {
     if (standsAs(before, change)) return "Unchanged" as const
+    if (repeatOf !== undefined) {
+      const revisions = yield* sql.unsafe<Stood>(stoodSql, [before.recurrenceId, repeatOf.revision])
+      if (revisions.some((revision) => stoodAs(revision, change))) return "Unchanged" as const
+    }
     if (change._tag !== "Edit" || !change.unlessSuperseded) return null
     const [row] = yield* sql.unsafe<{ readonly is_superseded: boolean }>(supersededSql, [
       before.recurrenceId,
@@ -238,8 +251,8 @@ export const make = Effect.fnUntraced(function* (options: {
         Effect.catchTag("RecurrenceNotFound", Effect.die),
         orUnavailable("createRecurrence")
       ),
-    revise: (name: string, change: RecurrenceChange) =>
-      sql.withTransaction(revise(name, change)).pipe(orUnavailable("reviseRecurrence")),
+    revise: (name: string, change: RecurrenceChange, repeatOf?: Seen) =>
+      sql.withTransaction(revise(name, change, repeatOf)).pipe(orUnavailable("reviseRecurrence")),
     find: (name: string) => found(name).pipe(orUnavailable("findRecurrence"))
   }
 })

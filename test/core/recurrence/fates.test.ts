@@ -223,6 +223,11 @@ describe("the task of an instant", () => {
     assert.isAbove(new Set(leads.map((ms) => Math.floor(ms / 1_000))).size, 8)
     assert.strictEqual(decideAtMsOf(7, 1_000, false), 1_000)
   })
+
+  it("are decided together with others, four times a second at most", () => {
+    const decides = Array.from({ length: 10_000 }, (_, id) => decideAtMsOf(id, 1_000_000 + ((id * 7) % 1_000), true))
+    assert.isAtMost(new Set(decides).size, (4 * leadMsMax) / 1_000)
+  })
 })
 
 describe("policies", () => {

@@ -124,7 +124,7 @@ export const faultLaws = (law: Law): void => {
   }
 }
 
-const unavailable = <A, E, R>(fault: "before" | "after", operation: Effect.Effect<A, E, R>) =>
+export const unavailable = <A, E, R>(fault: "before" | "after", operation: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const error: unknown = yield* Effect.flip(operation)
     assert.propertyVal(error, "_tag", "StoreUnavailable")

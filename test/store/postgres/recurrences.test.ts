@@ -5,7 +5,8 @@ import { defaultPolicies } from "../../../src/core/recurrence/Policies.ts"
 import { make as makePartitions } from "../../../src/store/postgres/Partitions.ts"
 import { RecurrenceStore } from "../../../src/store/RecurrenceStore.ts"
 import { onEachServer } from "../../setup/database.ts"
-import { RecurrenceControl, recurrenceStoreContract } from "../RecurrenceStore.contract.ts"
+import { RecurrenceControl } from "../contract/recurrenceWorld.ts"
+import { recurrenceStoreContract } from "../RecurrenceStore.contract.ts"
 import { pgWorld } from "./world.ts"
 
 const control = Layer.effect(
@@ -50,6 +51,27 @@ layer(pgWorld("embedded"), { excludeTestServices: true, timeout: 60_000 })("recu
       yield* rolledBack(store.revise("rolled", { _tag: "Delete" }))
       assert.deepStrictEqual(yield* store.find("rolled"), settled)
       assert.strictEqual(settled.recurrenceId, recurrence.recurrenceId)
+    })
+  )
+
+  it.effect("that were being decided when the connection broke at the commit are decided once by the next look", () =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const store = yield* RecurrenceStore
+      const { recurrence } = yield* store.create("cut", definition)
+      yield* sql`CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$`
+      yield* sql`CREATE CONSTRAINT TRIGGER cut AFTER UPDATE ON duetime.recurrence DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cut()`
+      const error = yield* Effect.flip(store.settle(10))
+      assert.deepInclude(error, { _tag: "StoreUnavailable", operation: "settle", commitUnknown: true })
+      assert.deepStrictEqual(yield* store.ledger(recurrence.recurrenceId, 0, 100), [])
+      yield* sql`DROP TRIGGER cut ON duetime.recurrence`
+      yield* store.settle(10)
+      const lines = yield* store.ledger(recurrence.recurrenceId, 0, 100)
+      assert.isAtLeast(lines.length, 5)
+      assert.strictEqual(new Set(lines.map(({ nominalAtMs }) => nominalAtMs)).size, lines.length)
+      const [tasks] = yield* sql<{ readonly n: number }>`SELECT count(*)::int4 AS n FROM duetime.due
+        WHERE task_id IN (SELECT task_id FROM duetime.occurrence WHERE recurrence_id = ${recurrence.recurrenceId})`
+      assert.strictEqual(tasks?.n, lines.length)
     })
   )
 

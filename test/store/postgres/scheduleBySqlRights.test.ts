@@ -43,7 +43,12 @@ onEachServer("An account of the database", (server) => {
         yield* sql.unsafe(`GRANT USAGE ON SCHEMA duetime TO ${name}`)
         yield* sql.unsafe(`GRANT EXECUTE ON FUNCTION duetime.schedule TO ${name}`)
         const theirs = yield* connect(name)
-        for (const given of [{ kind: "mail" }, { kind: "mail", key: "k", orderingKey: "customer 7" }]) {
+        for (const given of [
+          { kind: "mail" },
+          { kind: "mail", key: "k", orderingKey: "customer 7" },
+          { kind: "mail", expiresIn: "interval '1 hour'" },
+          { kind: "mail", dueAt: "now() + interval '1 hour'", expiresAt: "now() + interval '2 hours'" }
+        ]) {
           assert.isTrue((yield* scheduleBy(theirs, given)).created)
         }
         assert.isFalse((yield* scheduleBy(theirs, { kind: "mail", key: "k" })).created)
@@ -61,6 +66,7 @@ onEachServer("An account of the database", (server) => {
           "SELECT * FROM duetime.due",
           "SELECT payload FROM (SELECT data AS payload FROM duetime.event) e",
           "DELETE FROM duetime.due",
+          "SELECT * FROM duetime.expiring",
           "INSERT INTO duetime.paused_queue (queue) VALUES ('default')",
           "UPDATE duetime.kind SET policy = NULL",
           "SELECT duetime.slot_of_key('a')",

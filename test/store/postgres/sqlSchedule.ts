@@ -15,6 +15,10 @@ export type Arguments = {
   readonly orderingKey?: string
   /** An SQL expression. */
   readonly keyExpiresIn?: string
+  /** An SQL expression. */
+  readonly expiresIn?: string
+  /** An SQL expression. */
+  readonly expiresAt?: string
 }
 
 export type Answer = { readonly task_id: string; readonly created: boolean }
@@ -25,6 +29,8 @@ export const scheduleBy = (sql: SqlClient, given: Arguments): Effect.Effect<Answ
     ...(given.key === undefined ? [] : ["key => $3"]),
     ...(given.priority === undefined ? [] : ["priority => $4"]),
     ...(given.keyExpiresIn === undefined ? [] : [`key_expires_in => ${given.keyExpiresIn}`]),
+    ...(given.expiresIn === undefined ? [] : [`expires_in => ${given.expiresIn}`]),
+    ...(given.expiresAt === undefined ? [] : [`expires_at => ${given.expiresAt}`]),
     ...(given.orderingKey === undefined ? [] : ["ordering_key => $5"])
   ]
   // Those that are not named are null as parameters, so that every call has the same five.

@@ -5,6 +5,7 @@ import { eachPage } from "../../../src/cli/eachPage.ts"
 import { auditAcross, auditKey, auditRow, auditStream, type Violation } from "../../../src/core/audit.ts"
 import * as PgProjections from "../../../src/store/postgres/PgProjections.ts"
 import * as PgTaskStore from "../../../src/store/postgres/PgTaskStore.ts"
+import { RecurrenceStore } from "../../../src/store/RecurrenceStore.ts"
 import { Projections } from "../../../src/store/Projections.ts"
 import { Session } from "../../../src/store/Session.ts"
 import { StoreUnavailable } from "../../../src/store/StoreError.ts"
@@ -37,6 +38,7 @@ export const pgWorld = (server: ServerKind) =>
     Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
       const store = yield* TaskStore
+      const recurrences = yield* RecurrenceStore
       let fault: "before" | "after" | null = null
       const lost = (commitUnknown: boolean) =>
         new StoreUnavailable({ operation: "test", commitUnknown, reason: "the connection broke" })
@@ -82,6 +84,15 @@ export const pgWorld = (server: ServerKind) =>
         })
       ).pipe(
         Context.add(Session, yield* Session),
+        Context.add(
+          RecurrenceStore,
+          RecurrenceStore.of({
+            ...recurrences,
+            create: (name, definition) => faulty(recurrences.create(name, definition)),
+            revise: (name, change, repeatOf) => faulty(recurrences.revise(name, change, repeatOf)),
+            settle: (limit) => faulty(recurrences.settle(limit))
+          })
+        ),
         Context.add(
           StoreControl,
           StoreControl.of({
