@@ -3,7 +3,7 @@ import { dayMs, maxMs, minMs, secondMs } from "./bounds.ts"
 import { type FoldPolicy, firstFire, type GapPolicy } from "./cron.ts"
 import { type Fields, fieldsOf, firstMatch } from "./fields.ts"
 import { rejected, type RuleRejected } from "./RuleRejected.ts"
-import { type Zone, zoneOf } from "./Zone.ts"
+import { isOffset, type Zone, zoneOf } from "./Zone.ts"
 
 /** When a recurrence fires. Plain JSON, because it is stored and read by engines, clients and people. */
 export type Rule = CronRule | IntervalRule
@@ -54,9 +54,6 @@ export const compile = (rule: Rule): Result.Result<Compiled, RuleRejected> => {
 const unknownRule = (rule: never): RuleRejected =>
   rejected("rule", JSON.stringify(rule), "there is no such rule", "Give a Cron or an Interval")
 
-/** `Intl` takes `+05:30` for ahead of UTC, PostgreSQL and POSIX for behind it. */
-const offsetShape = /^\s*[-+]?\d/
-
 const compileCron = (rule: CronRule): Result.Result<Compiled, RuleRejected> =>
   Result.gen(function* () {
     const fields = yield* fieldsOf(rule.expression)
@@ -69,7 +66,7 @@ const compileCron = (rule: CronRule): Result.Result<Compiled, RuleRejected> =>
           "Give a day that one of the months has"
         )
       )
-    if (offsetShape.test(rule.zone))
+    if (isOffset(rule.zone))
       return yield* Result.fail(
         rejected(
           "zone",
