@@ -10,9 +10,8 @@ import {
   type Policies
 } from "./core/recurrence/Policies.ts"
 import { type CronRule, everyMsMax, everyMsMin, type Rule } from "./core/recurrence/Rule.ts"
-import type { RuleRejected } from "./core/recurrence/RuleRejected.ts"
-import { OptionsRejected } from "./DuetimeError.ts"
-import { durationMsOf, type InstantInput, instantMsOf, rejected } from "./optionValues.ts"
+import type { OptionsRejected } from "./DuetimeError.ts"
+import { asOption, durationMsOf, type InstantInput, instantMsOf, rejected } from "./optionValues.ts"
 
 /** When it fires: a cron expression in a zone, or an interval. */
 export type Recurs =
@@ -136,6 +135,3 @@ const policiesOf = ({ maxLateness, misfire, overlap }: RecurrencePolicies): Chec
     }
     return yield* Result.mapError(checkPolicies(policies), asOption)
   })
-
-const asOption = ({ field, problem, value, wayOut }: RuleRejected): OptionsRejected =>
-  new OptionsRejected({ field, value: `${JSON.stringify(value)}: ${problem}`, wayOut })

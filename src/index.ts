@@ -14,6 +14,8 @@ export type {
   UntypedTask
 } from "./Duetime.ts"
 export type { TaskEnd } from "./TaskEnd.ts"
+export type { Calendar, Hours } from "./core/calendar/Calendar.ts"
+export type { BusinessDays } from "./CalendarOptions.ts"
 export type { Expiry, ExpiringKey, ScheduleOptions, When } from "./ScheduleOptions.ts"
 export { Recurrences } from "./Recurrences.ts"
 export type { Misfire, RecurrenceOptions, Recurs } from "./RecurrenceOptions.ts"

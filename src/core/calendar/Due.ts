@@ -1,6 +1,8 @@
 import { Result } from "effect"
+import { type DueJitter, jitteredDueAtMs } from "../KindPolicy.ts"
 import { dayMs } from "../recurrence/bounds.ts"
 import { zoneOf } from "../recurrence/Zone.ts"
+import type { TaskId } from "../TaskId.ts"
 import type { Calendar, OpenTimes } from "./Calendar.ts"
 import { dayOf, instantOf, isBusinessDay, isKnown, localMsOf, nextOpenMs } from "./open.ts"
 import { openTimesOf } from "./openTimesOf.ts"
@@ -39,6 +41,33 @@ export const dueAtMsOf = (due: Due, nowMs: number): number => {
 export const openedMs = (calendar: Calendar | null, atMs: number): number => {
   const open = calendar === null ? undefined : Result.getOrUndefined(openTimesOf(calendar))
   return open === undefined ? atMs : (nextOpenMs(open, atMs) ?? atMs)
+}
+
+/**
+ * `jitteredDueAtMs` within open time. What the jitter carries over the closing time is spread anew behind the next opening, so that
+ * the last minute of a day does not become the first millisecond of the next.
+ */
+export const openJitteredDueAtMs = (
+  nominalDueAtMs: number,
+  id: TaskId,
+  jitter: DueJitter | null,
+  calendar: Calendar | null
+): number => {
+  const dueAtMs = jitteredDueAtMs(nominalDueAtMs, id, jitter)
+  if (calendar === null || jitter === null) return dueAtMs
+  const openMs = openedMs(calendar, dueAtMs)
+  return openMs === dueAtMs ? dueAtMs : openedMs(calendar, jitteredDueAtMs(openMs, id, jitter))
+}
+
+/** No id makes it later. */
+export const latestJitteredDueAtMs = (
+  nominalDueAtMs: number,
+  jitter: DueJitter | null,
+  calendar: Calendar | null
+): number => {
+  const dueAtMs = nominalDueAtMs + (jitter?.toMs ?? 0)
+  const openMs = openedMs(calendar, dueAtMs)
+  return openMs === dueAtMs ? dueAtMs : openedMs(calendar, openMs + (jitter?.toMs ?? 0))
 }
 
 /**
