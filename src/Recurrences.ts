@@ -199,9 +199,10 @@ const make = Effect.gen(function* () {
       const fromMs = Math.floor(yield* Effect.fromResult(instantMsOf("from", outage.from)))
       const untilMs = Math.floor(yield* Effect.fromResult(instantMsOf("until", outage.until)))
       if (untilMs < fromMs) return yield* rejected("until", outage.until, "Give an instant that is not before `from`")
-      const { next } = Result.getOrThrow(compiledOf(rule))
+      const { next, openedMs } = Result.getOrThrow(compiledOf(rule))
       const { decided } = decideFates({
         next,
+        openedMs,
         policies,
         settledUntilMs: fromMs,
         nowMs: untilMs,
