@@ -1,3 +1,4 @@
+import { openedMs } from "../calendar/Due.ts"
 import { deathsAfter, isQuarantined } from "../deaths.ts"
 import { attemptsMaxLimit, delayCeilingMs, isExhausted } from "../RetryPolicy.ts"
 import type { TaskEvent } from "../TaskEvent.ts"
@@ -103,8 +104,16 @@ function* retriesStayWithinBounds(walk: Walk): Iterable<Finding> {
     const retry = isBounded ? policyOf(walk, before?.kind ?? "")?.retry : undefined
     if (retry === undefined) continue
     const ceilingMs = delayCeilingMs(retry, before?.charged ?? 1)
-    if (delayMs > ceilingMs + roundingMs) {
-      yield { version: event.version, message: `retried after ${delayMs} ms, the ceiling is ${ceilingMs} ms` }
+    // The moved instant grows with the one it is moved from.
+    const latestAtMs =
+      retry.calendar === undefined
+        ? event.atMs + ceilingMs
+        : openedMs(retry.calendar, Math.ceil(event.atMs + ceilingMs + estimateMs))
+    if (event.dueAtMs > latestAtMs + roundingMs) {
+      yield {
+        version: event.version,
+        message: `retried after ${delayMs} ms, the ceiling is ${latestAtMs - event.atMs} ms`
+      }
     }
   }
 }
@@ -159,6 +168,9 @@ const isRetry = (event: TaskEvent): boolean =>
 
 const policyOf = ({ options, stream }: Walk, kind: string) =>
   options.policyOf?.(kind, stream.events[0]?.atMs ?? Number.NEGATIVE_INFINITY)
+
+/** Where a calendar has a say, the due time is computed by an estimate of the database's clock. */
+const estimateMs = 1_000
 
 /** A delay is rounded to a whole ms and its instant up to the next one. */
 const roundingMs = 2

@@ -83,7 +83,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
   const wakeUps = yield* makeWakeUps(own, clock.nowMs, lower)
   const { scheduled } = wakeUps
   const retryInMsMax = () => partitions.horizonMs() - clock.nowMs() - dayMs
-  const settle = makeSettle({ sql: own, retryInMsMax, scheduled })
+  const settle = makeSettle({ sql: own, nowMs: clock.nowMs, retryInMsMax, scheduled })
   const reads = makeReads({ sql: own, kinds })
   const act = makeAct({ sql: own, kinds, reads, scheduled })
   const ambientReads = makeReads({ sql: ambient, kinds: ambientKinds })
@@ -105,8 +105,8 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     release: settle.release,
     start: makeStart({ sql: own, kinds, eventTableOf: partitions.eventTableOf }),
     finish: settle.finish,
-    finishWith: makeSettle({ sql: ambient, retryInMsMax, scheduled }).finishWith,
-    ...makeExpire({ sql: own, kinds, settle: settle.settle }),
+    finishWith: makeSettle({ sql: ambient, nowMs: clock.nowMs, retryInMsMax, scheduled }).finishWith,
+    ...makeExpire({ sql: own, kinds, settle: settle.settle, nowMs: clock.nowMs }),
     expireTasks: makeExpireTasks({ sql: own, kinds, reads }),
     takeParked: makeTakeParked({ sql: own, kinds, reads }),
     reconcile: act.reconcile,

@@ -2,6 +2,7 @@ import { Data, Effect, Result } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { decide } from "../../core/decide.ts"
 import type { KindPolicy } from "../../core/KindPolicy.ts"
+import { retryHangsOnInstant } from "../../core/retryDue.ts"
 import type { TaskCommand } from "../../core/TaskCommand.ts"
 import { eventCodes, type EventBody, type ReleaseReason } from "../../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../../core/TaskId.ts"
@@ -11,7 +12,7 @@ import type { Finished, FinishRequest } from "../TaskStore.ts"
 import { sortedById } from "./byDay.ts"
 import { confirm } from "./confirm.ts"
 import { toColumns } from "./events.ts"
-import { float8s, int2s, int4s, texts, uuids } from "./parameters.ts"
+import { float8s, instants, int2s, int4s, texts, uuids } from "./parameters.ts"
 import { idleInTransactionTimeoutMs, orUnavailable } from "./sqlErrors.ts"
 import { storableJson } from "./storableJson.ts"
 import { settleSql } from "./statements.ts"
@@ -23,6 +24,8 @@ export type Settlement = {
   readonly eventId: EventId
   readonly type: number
   readonly dueInMs: number | null
+  /** An instant in place of the span, where the time between them is not all that counts. */
+  readonly dueAtMs: number | null
   readonly data: string | null
   readonly cancelledData: string | null
 }
@@ -44,19 +47,22 @@ const stageByCode = new Map<number, Stage>([
 export const make = (options: {
   readonly sql: SqlClient
   readonly retryInMsMax: () => number
+  /** The database's clock as this process knows it: asked for due times that a calendar has a say in. */
+  readonly nowMs: () => number
   /** Told after the commit, with the earliest due time of what is pending again. */
   readonly scheduled: (earliestDueAtMs: number) => void
 }) => {
-  const { retryInMsMax, sql } = options
+  const { nowMs, retryInMsMax, sql } = options
 
   /** Stages by event id, of what was settled now and of what an earlier, unanswered request had settled. */
   const settle = Effect.fnUntraced(function* (batch: ReadonlyArray<Settlement>) {
     const rows = sortedById(batch)
+    const isFixed = rows.some((row) => row.dueAtMs !== null)
     const settled = yield* sql.unsafe<{
       readonly event_id: EventId
       readonly type: number
       readonly due_at_ms: number
-    }>(settleSql, [
+    }>(isFixed ? settleFixedSql : settlePlainSql, [
       uuids(rows.map((row) => row.taskId)),
       uuids(rows.map((row) => row.fence.eventId)),
       int4s(rows.map((row) => row.fence.version)),
@@ -64,7 +70,16 @@ export const make = (options: {
       int2s(rows.map((row) => row.type)),
       float8s(rows.map((row) => (row.dueInMs === null ? null : Math.min(row.dueInMs, retryInMsMax())))),
       texts(rows.map((row) => row.data)),
-      texts(rows.map((row) => row.cancelledData))
+      texts(rows.map((row) => row.cancelledData)),
+      ...(isFixed
+        ? [
+            instants(
+              rows.map(({ dueAtMs }) =>
+                dueAtMs === null ? null : Math.floor(Math.min(dueAtMs, nowMs() + retryInMsMax()))
+              )
+            )
+          ]
+        : [])
     ])
     const now = new Map<EventId, Stage>()
     let earliestDueAtMs = Infinity
@@ -85,7 +100,7 @@ export const make = (options: {
 
   const finish = (batch: ReadonlyArray<FinishRequest>): Effect.Effect<ReadonlyArray<Finished>, StoreUnavailable> => {
     if (batch.length === 0) return Effect.succeed([])
-    return settle(batch.map(ofFinish)).pipe(
+    return settle(batch.map((request) => ofFinish(request, nowMs()))).pipe(
       Effect.map(({ before, now }) =>
         batch.map(({ eventId }): Finished => {
           const stage = now.get(eventId) ?? before.get(eventId)
@@ -108,7 +123,7 @@ export const make = (options: {
           const value = yield* effect
           const outcome = request(value)
           yield* sql.unsafe(planAsOwnSql)
-          const { before, now } = yield* settle([ofFinish(outcome)])
+          const { before, now } = yield* settle([ofFinish(outcome, nowMs())])
           if (now.has(outcome.eventId)) return value
           // The first time had been committed, effects and all: what this repeat did must not be.
           if (before.has(outcome.eventId)) return yield* new RecordedBefore({ value })
@@ -157,19 +172,24 @@ const planAsOwnSql = `SELECT set_config('plan_cache_mode', 'force_generic_plan',
 
 class RecordedBefore<A> extends Data.TaggedError("RecordedBefore")<{ readonly value: A }> {}
 
-const ofFinish = ({ eventId, outcome, policy, started }: FinishRequest): Settlement => {
+const settlePlainSql = settleSql(false)
+const settleFixedSql = settleSql(true)
+
+const ofFinish = ({ eventId, outcome, policy, started }: FinishRequest, nowMs: number): Settlement => {
   const command: TaskCommand = { ...outcome, atMs: 0, eventId, fence: started.fence, policy }
-  return ofCommand(command, runningState(started), started.fence)
+  return ofCommand(command, runningState(started), started.fence, nowMs)
 }
 
 /**
  * Asks `decide` twice, without and with a cancel request, at time zero: the due instants it returns are then durations,
- * which SQL turns into instants by the database's clock.
+ * which SQL turns into instants by the database's clock. Only where a due time hangs on the instant itself it is asked at `nowMs`.
  */
-export const ofCommand = (command: TaskCommand, state: TaskState, fence: Fence): Settlement => {
+export const ofCommand = (atZero: TaskCommand, state: TaskState, fence: Fence, nowMs: number): Settlement => {
+  const isFixed = retryHangsOnInstant(atZero)
+  const command = isFixed ? { ...atZero, atMs: nowMs } : atZero
   const body = firstOf(command, { ...state, cancelRequested: false })
   const cancelled = firstOf(command, { ...state, cancelRequested: true })
-  return settlement(state.taskId, fence, command.eventId, body, cancelled)
+  return settlement(state.taskId, fence, command.eventId, body, cancelled, isFixed)
 }
 
 const firstOf = (command: TaskCommand, state: TaskState): EventBody => {
@@ -184,13 +204,15 @@ const settlement = (
   fence: Fence,
   eventId: EventId,
   body: EventBody,
-  cancelled: EventBody | null
+  cancelled: EventBody | null,
+  isFixed = false
 ): Settlement => ({
   taskId,
   fence,
   eventId,
   type: eventCodes[body._tag],
-  dueInMs: "dueAtMs" in body ? body.dueAtMs : null,
+  dueInMs: !("dueAtMs" in body) ? null : isFixed ? 0 : body.dueAtMs,
+  dueAtMs: isFixed && "dueAtMs" in body ? body.dueAtMs : null,
   data: storableJson(toColumns(body).data),
   cancelledData: cancelled?._tag === "TaskCancelled" ? storableJson(toColumns(cancelled).data) : null
 })

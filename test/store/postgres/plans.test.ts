@@ -13,6 +13,7 @@ import {
   float8,
   float8s,
   instant,
+  instants,
   int2s,
   int4,
   int4s,
@@ -138,7 +139,7 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
           int4(sessionId),
           ...bounds
         ])
-        const settle = yield* planned(settleSql, [
+        const settlement = [
           ids,
           fences,
           versions,
@@ -147,9 +148,11 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
           float8s(nulls),
           texts(day.rows.map(() => `"drained"`)),
           texts(nulls)
-        ])
+        ]
+        const settle = yield* planned(settleSql(false), settlement)
+        const settleFixed = yield* planned(settleSql(true), [...settlement, instants(nulls)])
         const confirm = yield* planned(confirmSql, [ids, events, ...bounds])
-        for (const nodes of [start, settle, confirm]) assertReadsByKey(nodes)
+        for (const nodes of [start, settle, settleFixed, confirm]) assertReadsByKey(nodes)
         assertNoKindIsRead(start)
         assertPartitions(start, "event", 1)
         assertPartitions(confirm, "event", 1)
