@@ -46,6 +46,7 @@ const mayImport = {
   api: ["core", "base", "client"],
   promise: ["core", "base", "client", "handlers", "layers", "index"],
   testing: ["core", "store", "store memory", "broker memory", "engine", "worker", "base", "client", "layers", "index"],
+  holidays: ["core", "base", "client"],
   cli: ["core", "store", "api", "base", "client", "layers", "index"],
   dashboard: ["api"]
 } as const satisfies Record<string, ReadonlyArray<string>>
@@ -56,7 +57,7 @@ const zonePatterns: ReadonlyArray<readonly [RegExp, Zone]> = [
   [/^src\/broker\/kafka\//, "broker/kafka"],
   [/^src\/broker\/(memory\/|Memory)/, "broker memory"],
   [/^src\/worker\/Handlers\.ts$/, "handlers"],
-  [/^src\/(core|store|broker|engine|worker|embedded|api|promise|testing|cli|dashboard)\//, "core"],
+  [/^src\/(core|store|broker|engine|worker|embedded|api|promise|testing|holidays|cli|dashboard)\//, "core"],
   [/^src\/Duetime(Config|Error|Metrics)\.ts$/, "base"],
   [/^src\/layers\.ts$/, "layers"],
   [/^src\/index\.ts$/, "index"],
@@ -73,6 +74,12 @@ interface Reserved {
 
 /** Modules of other packages that only some zones may see. */
 const reserved: ReadonlyArray<Reserved> = [
+  {
+    modules: /^date-holidays/,
+    zones: ["holidays"],
+    typeZones: [],
+    why: "holidays of countries are read in one place, and the library is optional"
+  },
   { modules: /^kafkajs/, zones: ["broker/kafka"], typeZones: [], why: "Kafka is known only to its adapter" },
   {
     modules: /^(effect\/sql|@effect\/sql-pg)/,
