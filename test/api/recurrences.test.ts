@@ -97,7 +97,7 @@ describe("a recurrence", () => {
         instants
       )
       assert.deepStrictEqual(
-        (yield* recurrences.previewOf(daily, 2)).map((at) => at.toISOString()),
+        (yield* recurrences.previewOf(daily, 2)).instants.map((at) => at.toISOString()),
         instants
       )
       const outage = { from: "2026-04-01T12:00:00Z", until: "2026-04-05T12:00:00Z" }
@@ -133,10 +133,12 @@ describe("a recurrence", () => {
         (yield* recurrences.preview("payout", 3)).map((at) => at.toISOString()),
         instants
       )
+      const previewed = yield* recurrences.previewOf(payout, 3)
       assert.deepStrictEqual(
-        (yield* recurrences.previewOf(payout, 3)).map((at) => at.toISOString()),
+        previewed.instants.map((at) => at.toISOString()),
         instants
       )
+      assert.match(previewed.words, /^At 10:00, on day 1 of the month, Europe\/Berlin; if closed, on the next open day/)
       const skipping = yield* recurrences.edit(Report, "payout", { ...payout, closed: "skip", payload })
       assert.strictEqual(skipping.revision, 2)
       assert.strictEqual(skipping.nextAt?.toISOString(), instants[0])

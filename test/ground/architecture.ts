@@ -24,7 +24,9 @@ const mayImport = {
   /** What any process reads: DuetimeConfig, DuetimeError, DuetimeMetrics. */
   base: ["core", "store", "broker"],
   /** What a developer calls: Task, Duetime and what stands beside them. */
-  client: ["core", "store", "handlers", "base"],
+  client: ["core", "store", "handlers", "base", "words"],
+  /** A rule as a person would say it. */
+  words: ["core"],
   embedded: [],
   /** The composition root, the only one that sees adapters. */
   layers: [
@@ -47,7 +49,7 @@ const mayImport = {
   promise: ["core", "base", "client", "handlers", "layers", "index"],
   testing: ["core", "store", "store memory", "broker memory", "engine", "worker", "base", "client", "layers", "index"],
   holidays: ["core", "base", "client"],
-  cli: ["core", "store", "api", "base", "client", "layers", "index"],
+  cli: ["core", "store", "api", "base", "client", "words", "layers", "index"],
   dashboard: ["api"]
 } as const satisfies Record<string, ReadonlyArray<string>>
 
@@ -59,6 +61,7 @@ const zonePatterns: ReadonlyArray<readonly [RegExp, Zone]> = [
   [/^src\/worker\/Handlers\.ts$/, "handlers"],
   [/^src\/(core|store|broker|engine|worker|embedded|api|promise|testing|holidays|cli|dashboard)\//, "core"],
   [/^src\/Duetime(Config|Error|Metrics)\.ts$/, "base"],
+  [/^src\/ruleWords\.ts$/, "words"],
   [/^src\/layers\.ts$/, "layers"],
   [/^src\/index\.ts$/, "index"],
   [/^src\/[^/]+\.ts$/, "client"]
@@ -80,6 +83,7 @@ const reserved: ReadonlyArray<Reserved> = [
     typeZones: [],
     why: "holidays of countries are read in one place, and the library is optional"
   },
+  { modules: /^cronstrue/, zones: ["words"], typeZones: [], why: "cron is put into words in one place" },
   { modules: /^kafkajs/, zones: ["broker/kafka"], typeZones: [], why: "Kafka is known only to its adapter" },
   {
     modules: /^(effect\/sql|@effect\/sql-pg)/,
