@@ -95,6 +95,19 @@ describe("a calendar", () => {
   }, 60_000)
 })
 
+describe("a due time", () => {
+  it("stays where it was, and is not lost, where a calendar cannot be read any more or opens too late", () => {
+    const atMs = Date.parse("2026-07-04T12:00:00Z")
+    const gone = { zone: "Europe/Atlantis" }
+    assert.strictEqual(dueAtMsOf({ _tag: "At", atMs: atMs + 5, calendar: gone }, atMs), atMs + 5)
+    assert.strictEqual(dueAtMsOf({ _tag: "In", inMs: 60_000, calendar: gone }, atMs), atMs + 60_000)
+    const later = { _tag: "BusinessDays", days: 1, timeMs: 0, calendar: gone } as const
+    assert.strictEqual(dueAtMsOf(later, atMs), atMs + 86_400_000)
+    const beyondMs = Date.UTC(3000, 0, 4)
+    assert.strictEqual(dueAtMsOf({ _tag: "At", atMs: beyondMs, calendar: { zone: "UTC" } }, atMs), beyondMs)
+  })
+})
+
 describe("business days", () => {
   const bank = { zone: "Europe/Berlin", holidays: ["2026-12-25", "2026-12-26", "2027-01-01"] }
   const later = (calendar: Calendar, at: string, days: number, time: string) => {

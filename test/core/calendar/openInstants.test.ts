@@ -71,6 +71,29 @@ describe("an instant on closed time", () => {
     ])
   })
 
+  describe("that moves onto the Sunday of a change of the clocks", () => {
+    const sundays: Calendar = { zone: "Europe/Berlin", weekdays: [7] }
+    const nextOf = (expression: string, after: string) => {
+      const { next } = Result.getOrThrow(compile({ ...cron(expression), open: { calendar: sundays, closed: "next" } }))
+      return new Date(next(Date.parse(after)) ?? 0).toISOString()
+    }
+
+    it("is at the end of the gap where its time does not come, asked from whenever", () => {
+      const moved = "2026-03-29T01:00:00.000Z"
+      for (const after of ["2026-03-27T00:00:00Z", "2026-03-29T00:30:00Z", "2026-03-29T00:59:59.999Z"])
+        assert.strictEqual(nextOf("30 2 * * 6", after), moved)
+      assert.strictEqual(nextOf("30 2 * * 6", moved), "2026-04-05T00:30:00.000Z")
+    })
+
+    it("is in the first pass of a time that comes twice, and those behind it are not lost in the second", () => {
+      const times = "30 2,3 * * 6"
+      assert.strictEqual(nextOf(times, "2026-10-25T00:00:00Z"), "2026-10-25T00:30:00.000Z")
+      // 02:15 of the second pass: 02:30 has been.
+      for (const after of ["2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T01:15:00Z"])
+        assert.strictEqual(nextOf(times, after), "2026-10-25T02:30:00.000Z")
+    })
+  })
+
   it("leaves an interval to business hours under skip", () => {
     assert.deepStrictEqual(firesOf(every(4 * hourMs), office, "skip", "2026-07-03T00:00:00Z", 4), [
       "2026-07-03T08:00",
