@@ -22,9 +22,13 @@ layer(application, { excludeTestServices: true, timeout: 60_000 })("duetime recu
       const recurrences = yield* Recurrences
       yield* recurrences.create(Tick, "nightly", { cron: "0 3 * * *", zone: "Europe/Berlin", payload: {} })
       yield* recurrences.create(Tick, "ticks", { every: "1 second", payload: {} })
+      const calendar = { zone: "Europe/Berlin", holidays: ["2026-12-25"] }
+      yield* recurrences.create(Tick, "payout", { cron: "0 10 1 * *", calendar, closed: "next", payload: {} })
       yield* (yield* RecurrenceStore).settle(10)
       const list = yield* cli("list")
       assert.match(normalised(list.stdout), /nightly {2}tick {2}0 3 \* \* \* Europe\/Berlin {2}1 {2}next <instant>/)
+      assert.match(normalised(list.stdout), /payout {2}tick {2}0 10 1 \* \* UTC, next open day {2}1 {2}next <instant>/)
+      assert.include((yield* cli("show", "payout")).stdout, "; if closed, on the next open day (Monday to Friday, ")
       assert.match((yield* cli("list", "--limit", "1")).stderr, /^More: duetime recur list --after nightly/)
       const shown = normalised((yield* cli("show", "ticks", "--lines", "2")).stdout)
       assert.match(shown, /^ticks {2}tick {2}every <span> {2}next <instant>\n/)
