@@ -1,5 +1,5 @@
 import { dueAtMsOf, openedMs } from "./calendar/Due.ts"
-import { delayMsAfter, type RetryPolicy } from "./RetryPolicy.ts"
+import { delayCeilingMs, delayMsAfter, type RetryPolicy } from "./RetryPolicy.ts"
 import type { TaskCommand } from "./TaskCommand.ts"
 import type { TaskState } from "./TaskState.ts"
 
@@ -23,9 +23,21 @@ export const retryDueAtMs = (state: TaskState | null, command: TaskCommand): num
   }
 }
 
+/** What full jitter has spread over closed time is spread anew behind the opening, or all of it would come in one millisecond. */
 const byPolicy = (retry: RetryPolicy, state: TaskState | null, { atMs, eventId }: TaskCommand): number => {
-  const dueAtMs = Math.ceil(atMs + delayMsAfter(retry, state?.charged ?? 1, eventId))
-  return retry.calendar === undefined ? dueAtMs : openedMs(retry.calendar, dueAtMs)
+  const delayMs = delayMsAfter(retry, state?.charged ?? 1, eventId)
+  const dueAtMs = Math.ceil(atMs + delayMs)
+  if (retry.calendar === undefined) return dueAtMs
+  const openMs = openedMs(retry.calendar, dueAtMs)
+  return openMs === dueAtMs || retry.jitter === "none" ? openMs : openedMs(retry.calendar, openMs + delayMs)
+}
+
+/** No delay of the policy, and no jitter, makes a retry later: what S12 checks a recorded one against. */
+export const latestRetryMs = (retry: RetryPolicy, failedAtMs: number, charged: number): number => {
+  const ceilingMs = delayCeilingMs(retry, charged)
+  if (retry.calendar === undefined) return failedAtMs + ceilingMs
+  const openMs = openedMs(retry.calendar, Math.ceil(failedAtMs + ceilingMs))
+  return retry.jitter === "none" ? openMs : openedMs(retry.calendar, Math.ceil(openMs + ceilingMs))
 }
 
 /**

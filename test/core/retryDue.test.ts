@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { audit } from "../../src/core/audit.ts"
 import type { RetryPolicy } from "../../src/core/RetryPolicy.ts"
-import { claim, fail, schedule, start, startMs, TaskActor } from "./TaskActor.ts"
+import { latestRetryMs, retryDueAtMs } from "../../src/core/retryDue.ts"
+import { claim, fail, noFence, schedule, start, startMs, TaskActor } from "./TaskActor.ts"
 
 const hourMs = 3_600_000
 /** The actor's life begins on Friday 2027-01-15 at 08:00Z, two hours before it closes. */
@@ -14,6 +15,7 @@ const fixed = (delayMs: number): RetryPolicy => ({
   jitter: "none",
   calendar
 })
+const failure = { _tag: "Fail", error: { name: "Error", message: "no" }, retryable: true, retryInMs: null } as const
 const failed = (retry: RetryPolicy, ...given: ReadonlyArray<Partial<Extract<typeof fail, { _tag: "Fail" }>>>) =>
   new TaskActor({ retry }).lives(schedule(), claim, start, { ...fail, ...given[0] } as typeof fail)
 
@@ -22,6 +24,21 @@ describe("a retry by a calendar", () => {
     const open = failed(fixed(hourMs))
     assert.strictEqual(open.state?.dueAtMs, open.nowMs + hourMs)
     assert.strictEqual(failed(fixed(2 * hourMs)).state?.dueAtMs, mondayMs)
+  })
+
+  it("spreads anew behind the opening what full jitter has spread over closed time, within what the audit allows", () => {
+    const retry: RetryPolicy = { ...fixed(4 * hourMs), jitter: "full" }
+    const { nowMs: atMs, policy, state } = new TaskActor({ retry }).lives(schedule(), claim, start)
+    const dues = Array.from({ length: 200 }, (_, index) => {
+      const fraction = Math.floor((index / 200) * 2 ** 32)
+      const eventId = `00000000-0000-4000-8000-0000${fraction.toString(16).padStart(8, "0")}`
+      return retryDueAtMs(state, { ...failure, atMs, eventId, fence: noFence, policy }) ?? 0
+    })
+    const moved = dues.filter((dueAtMs) => dueAtMs > startMs + 4 * hourMs)
+    assert.closeTo(moved.length, 100, 5)
+    assert.strictEqual(new Set(moved).size, moved.length)
+    for (const dueAtMs of moved) assert.isAtLeast(dueAtMs, mondayMs)
+    for (const dueAtMs of dues) assert.isAtMost(dueAtMs, latestRetryMs(retry, atMs, 1))
   })
 
   it("does not hold for a delay or an instant that the handler names", () => {

@@ -1,6 +1,6 @@
-import { openedMs } from "../calendar/Due.ts"
 import { deathsAfter, isQuarantined } from "../deaths.ts"
-import { attemptsMaxLimit, delayCeilingMs, isExhausted } from "../RetryPolicy.ts"
+import { attemptsMaxLimit, isExhausted } from "../RetryPolicy.ts"
+import { latestRetryMs } from "../retryDue.ts"
 import type { TaskEvent } from "../TaskEvent.ts"
 import { instantPrecisionMs, type Finding, type Invariant, type Walk } from "./AuditedStream.ts"
 
@@ -103,12 +103,8 @@ function* retriesStayWithinBounds(walk: Walk): Iterable<Finding> {
     const isBounded = isRetry(event) && (event._tag !== "AttemptFailed" || walk.options.ownDelays !== true)
     const retry = isBounded ? policyOf(walk, before?.kind ?? "")?.retry : undefined
     if (retry === undefined) continue
-    const ceilingMs = delayCeilingMs(retry, before?.charged ?? 1)
-    // The moved instant grows with the one it is moved from.
-    const latestAtMs =
-      retry.calendar === undefined
-        ? event.atMs + ceilingMs
-        : openedMs(retry.calendar, Math.ceil(event.atMs + ceilingMs + estimateMs))
+    const estimatedMs = retry.calendar === undefined ? 0 : estimateMs
+    const latestAtMs = latestRetryMs(retry, event.atMs + estimatedMs, before?.charged ?? 1)
     if (event.dueAtMs > latestAtMs + roundingMs) {
       yield {
         version: event.version,
