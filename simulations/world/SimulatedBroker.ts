@@ -36,6 +36,7 @@ export class SimulatedBroker {
   serviceFor(owner: Owner): Broker["Service"] {
     return {
       reach: "fleet",
+      offerDue: () => false,
       publish: (batch) =>
         this.#call(owner, "publish", () => {
           for (const dispatch of batch) this.#publish(dispatch)
@@ -135,6 +136,7 @@ export class SimulatedBroker {
       ),
       (member): Subscription => ({
         droppedCount: () => member.droppedCount,
+        offered: Effect.never,
         take: (room) => member.take(room),
         acknowledge: (batch) => this.#call(owner, "acknowledge", () => member.letGo(batch)),
         decline: (batch) => this.#call(owner, "decline", () => member.letGo(batch))

@@ -32,6 +32,8 @@ export const storeBehindLegs = (
     pull: (request) => call("pull", store.pull(request)),
     release: (batch) => call("release", store.release(batch)),
     start: (sessionId, batch) => call("start", store.start(sessionId, batch)),
+    startDue: (request) => call("startDue", store.startDue(request)),
+    startedWith: (eventIds) => call("startedWith", store.startedWith(eventIds)),
     finish: (batch) => call("finish", store.finish(batch)),
     anyExpired: call("anyExpired", store.anyExpired),
     expire: (limit) => call("expire", store.expire(limit)),

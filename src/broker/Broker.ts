@@ -18,6 +18,11 @@ export class Broker extends Context.Service<
     readonly publish: (
       batch: ReadonlyArray<Dispatch>
     ) => Effect.Effect<ReadonlyArray<"Published" | "Refused">, BrokerUnavailable>
+    /**
+     * Offers a consumer of this process to start by itself what is due now of these kinds, instead of being sent a dispatch for each
+     * task. False: none is waiting for it, or this broker reaches beyond the process.
+     */
+    readonly offerDue: (queue: string, kinds: ReadonlyArray<string>) => boolean
     /** Joins the queue's consumer group. */
     readonly consume: (queue: string) => Effect.Effect<Subscription, BrokerUnavailable, Scope.Scope>
     /**
@@ -61,6 +66,8 @@ export type Subscription = {
    * `holdMsMax`: it is no place to wait in, since nobody can look at, pause or reorder what waits there.
    */
   readonly take: (room: Room) => Effect.Effect<ReadonlyArray<Dispatch>, BrokerUnavailable>
+  /** Waits for an offer, and answers its kinds. Never, with a broker of the fleet. */
+  readonly offered: Effect.Effect<ReadonlyArray<string>>
   /** Said after the starts are committed, won or lost, and before a handler runs. */
   readonly acknowledge: (batch: ReadonlyArray<Dispatch>) => Effect.Effect<void, BrokerUnavailable>
   /**

@@ -47,6 +47,7 @@ const make = (capacityPerQueue: number): Broker["Service"] => {
         for (const queue of touched) queue.wakeTakers()
         return answers
       }),
+    offerDue: (name, kinds) => queues.get(name)?.offerDue(kinds) ?? false,
     consume: (name) =>
       Effect.gen(function* () {
         const queue = queueOf(name)
@@ -88,6 +89,7 @@ const subscriptionOf = (queue: DispatchQueue, held: Map<Dispatch, number>): Subs
   return {
     droppedCount: () => 0,
     take,
+    offered: queue.offered,
     acknowledge: (batch) =>
       Effect.sync(() => {
         for (const dispatch of batch) if (letGo(dispatch)) queue.acknowledged(dispatch)
@@ -105,6 +107,7 @@ class DispatchQueue {
   #lagTotal = 0
   /** Consumers waiting in `take`. All are woken at every arrival: they are few, and none can miss one by being interrupted. */
   #takers: Array<() => void> = []
+  #offerWaiters: Array<(kinds: ReadonlyArray<string>) => void> = []
 
   constructor(capacity: number) {
     this.capacity = capacity
@@ -138,6 +141,21 @@ class DispatchQueue {
     this.#takers.push(taker)
     return Effect.sync(() => {
       this.#takers = this.#takers.filter((other) => other !== taker)
+    })
+  })
+
+  /** To whoever waits longest; it waits for the next one when it has started what it found. */
+  offerDue(kinds: ReadonlyArray<string>): boolean {
+    const waiter = this.#offerWaiters.shift()
+    waiter?.(kinds)
+    return waiter !== undefined
+  }
+
+  readonly offered: Effect.Effect<ReadonlyArray<string>> = Effect.callback<ReadonlyArray<string>>((resume) => {
+    const waiter = (kinds: ReadonlyArray<string>) => resume(Effect.succeed(kinds))
+    this.#offerWaiters.push(waiter)
+    return Effect.sync(() => {
+      this.#offerWaiters = this.#offerWaiters.filter((other) => other !== waiter)
     })
   })
 

@@ -88,7 +88,7 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | RecurrenceStore 
     const outstanding = yield* Outstanding.make({ store, session, broker, directory, nowMs })
     const dispatcher = yield* Dispatcher.make({ store, session, broker, directory, outstanding, nowMs })
     const wheel = new TimerWheel({ timer, clockOffsetMs: store.clockOffsetMs, release: dispatcher.accept })
-    const poller = yield* Poller.make({ store, session, outstanding, config, directory, wheel, dispatcher })
+    const poller = yield* Poller.make({ store, session, broker, outstanding, config, directory, wheel, dispatcher })
     const supervisor = yield* Supervisor.make({ store, session })
 
     const wakeUps = yield* store.wakeUps

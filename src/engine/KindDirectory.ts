@@ -69,7 +69,7 @@ export class KindDirectory {
       this.#reach === "process"
         ? own
         : records.flatMap(({ liveSessions, policy }) => (liveSessions > 0 ? [policy.kind] : []))
-    const policyByKind = new Map(records.map(({ policy }) => [policy.kind, policy]))
+    const recordByKind = new Map(records.map((record) => [record.policy.kind, record]))
     this.#queueByKind = new Map(records.map(({ policy }) => [policy.kind, policy.queue]))
     this.#paused = new Set(records.filter(({ isPaused }) => isPaused).map(({ policy }) => policy.kind))
     this.#servable = new Set(served.filter((kind) => !this.#paused.has(kind)))
@@ -78,7 +78,8 @@ export class KindDirectory {
     for (const queue of kindsByQueue.keys()) this.#loadOfQueue(queue)
     for (const load of this.#loads.values()) {
       const kinds = kindsByQueue.get(load.queue) ?? []
-      load.serve(kinds.map((kind) => ({ kind, caps: policyByKind.get(kind)?.caps ?? null })))
+      load.serve(kinds.map((kind) => ({ kind, caps: recordByKind.get(kind)?.policy.caps ?? null })))
+      load.processes = Math.max(0, ...kinds.map((kind) => recordByKind.get(kind)?.liveSessions ?? 0))
     }
     this.#servesAny = served.length > 0
     this.#refreshedAtMs = atMs

@@ -52,6 +52,8 @@ export class QueueLoad {
   kinds: ReadonlyArray<string> = []
   /** The same of those with caps. */
   capped: ReadonlyArray<CappedKind> = []
+  /** Processes that serve the queue, anywhere. */
+  processes = 0
   /** What each lower lane is owed while the more urgent ones take all there is. */
   readonly floors = new LaneFloors()
 

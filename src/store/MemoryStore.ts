@@ -117,6 +117,8 @@ const makeStore = Effect.fnUntraced(function* (
         )
       ),
     start: (sessionId, batch) => process.run("start", () => batch.map((request) => database.start(sessionId, request))),
+    startDue: (request) => process.run("startDue", () => database.startDue(request, newEventId)),
+    startedWith: (eventIds) => process.run("startedWith", () => database.startedWith(eventIds)),
     finish: (batch) => process.run("finish", () => batch.map((request) => database.finish(request))),
     finishWith: Effect.fnUntraced(function* (effect, requestOf) {
       const transaction = new MemoryTransaction()

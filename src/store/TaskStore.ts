@@ -74,6 +74,15 @@ export class TaskStore extends Context.Service<
       batch: ReadonlyArray<StartRequest>
     ) => Effect.Effect<ReadonlyArray<Started | { readonly _tag: "Lost" } | TooEarly>, StoreUnavailable>
 
+    /**
+     * Claims and starts in one append what is due now, the most urgent and oldest first: for a worker that a dispatch could only tell
+     * what it can find out itself. It may leave out anything, which a claim then finds, and leaves out suspects. The kinds must
+     * be without caps. Not idempotent: a start whose answer was lost is found by `startedWith`, and never made again.
+     */
+    readonly startDue: (request: StartDueRequest) => Effect.Effect<ReadonlyArray<Started>, StoreUnavailable>
+    /** Attempts that are running since a start with one of these event ids, made since yesterday. */
+    readonly startedWith: (eventIds: ReadonlyArray<EventId>) => Effect.Effect<ReadonlyArray<Started>, StoreUnavailable>
+
     /** Records outcomes, each at the fence of its start. */
     readonly finish: (batch: ReadonlyArray<FinishRequest>) => Effect.Effect<ReadonlyArray<Finished>, StoreUnavailable>
     /** Runs the effect and then the outcome in one transaction: both or neither. */
@@ -235,6 +244,13 @@ export type StartRequest = {
   readonly eventId: EventId
   readonly timeoutMs: number
   readonly dispatchedAtMs: number | null
+}
+
+export type StartDueRequest = {
+  readonly sessionId: number
+  readonly kinds: ReadonlyArray<{ readonly kind: string; readonly timeoutMs: number }>
+  /** Of the starts: as many are made at most. */
+  readonly eventIds: ReadonlyArray<EventId>
 }
 
 export type Started = {

@@ -2,6 +2,7 @@ import { Effect, Option } from "effect"
 import { Broker, type Dispatch, holdMsMax, type Room, type Subscription } from "../broker/Broker.ts"
 import { batchSizeMax } from "../store/TaskStore.ts"
 import type { Arrivals } from "./Arrivals.ts"
+import type { DueStarter } from "./DueStarter.ts"
 import type { Handler } from "./Handlers.ts"
 import type { Outage } from "./Outage.ts"
 import type { Slots } from "./Slots.ts"
@@ -20,23 +21,28 @@ export const staleAfterMs = 60_000
  * Takes the dispatches of one queue while there are free slots, for ever. Several queues share the slots, so more may
  * arrive than there is room for: the rest waits a moment for a slot and is then declined. It was a hint, and must
  * neither hold up the broker nor stand behind the next one when a slot is free again. A suspect that comes while another
- * one runs here is not waited with: who knows for how long.
+ * one runs here is not waited with: who knows for how long. Beside it, what an engine of this process offers is started.
  */
 export const takeFrom = Effect.fnUntraced(function* (
   queue: string,
-  handlerOf: (kind: string) => Handler | undefined,
-  slots: Slots,
-  starter: Starter,
-  outage: Outage,
-  arrivals: Arrivals,
-  /** The database's time, as estimated. */
-  nowMs: () => number
+  parts: {
+    readonly handlerOf: (kind: string) => Handler | undefined
+    readonly slots: Slots
+    readonly starter: Starter
+    readonly dueStarter: DueStarter
+    readonly outage: Outage
+    readonly arrivals: Arrivals
+    /** The database's time, as estimated. */
+    readonly nowMs: () => number
+  }
 ): Effect.fn.Return<never, never, Broker> {
+  const { arrivals, dueStarter, handlerOf, nowMs, outage, slots, starter } = parts
   const broker = yield* Broker
 
   const takeWhileItLasts = Effect.gen(function* () {
     const subscription = yield* broker.consume(queue)
     yield* arrivals.watch(subscription)
+    if (broker.reach === "process") yield* Effect.forkScoped(startOffered(subscription))
     while (true) {
       if (slots.free() <= 0) {
         yield* slots.until(() => slots.free() > 0)
@@ -47,6 +53,16 @@ export const takeFrom = Effect.fnUntraced(function* (
       if (Option.isNone(taken)) return
       arrivals.arrived()
       yield* admit(subscription, taken.value)
+    }
+  })
+
+  const startOffered = Effect.fnUntraced(function* (subscription: Subscription): Effect.fn.Return<never> {
+    while (true) {
+      yield* slots.until(() => slots.open() > 0)
+      const kinds = yield* subscription.offered
+      // A kind that has caps by the policy here may have none yet by the engine's.
+      const handlers = kinds.flatMap((kind) => handlerOf(kind) ?? []).filter(({ policy }) => policy.caps === null)
+      yield* dueStarter.startDue(handlers)
     }
   })
 

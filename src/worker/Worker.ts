@@ -10,6 +10,7 @@ import { type HandlerFilter, makeAttemptRunner } from "./AttemptRunner.ts"
 import { monotonicMsOf } from "./Deadlines.ts"
 import { makeGate } from "./Gate.ts"
 import { type Handler, Handlers } from "./Handlers.ts"
+import { makeDueStarter } from "./DueStarter.ts"
 import { takeFrom } from "./Intake.ts"
 import { makeOutage } from "./Outage.ts"
 import { makeOutcomeRecorder } from "./OutcomeRecorder.ts"
@@ -107,6 +108,7 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
   const isServed: HandlerFilter = (handler) => handlers.get(handler.policy.kind) === handler
   const hints = broker.reach === "fleet" ? yield* makeStartedHints(broker) : null
   const starter = yield* makeStarter(runner, slots, isServed, outages, (claims) => hints?.tell(claims))
+  const dueStarter = yield* makeDueStarter(runner, slots, outages.store)
   const reconciler = yield* makeReconciler(handlers, concurrency, outages.store)
   const intakes = new Map<string, Fiber.Fiber<never>>()
   const announcement = makeGate()
@@ -160,10 +162,15 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
     yield* reconciler.serve(handler)
     if (intakes.has(queue)) return
     const handlerOf = (kind: string) => handlers.get(kind)
-    const intake = takeFrom(queue, handlerOf, slots, starter, outages.broker, arrivals, nowMs).pipe(
-      Effect.provideService(Broker, broker),
-      Effect.forkIn(scope)
-    )
+    const intake = takeFrom(queue, {
+      handlerOf,
+      slots,
+      starter,
+      dueStarter,
+      outage: outages.broker,
+      arrivals,
+      nowMs
+    }).pipe(Effect.provideService(Broker, broker), Effect.forkIn(scope))
     intakes.set(queue, yield* intake)
   })
 
@@ -184,7 +191,7 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
     // Every way to an end gives a slot back.
     const ended = (limitMs: number) =>
       slots
-        .until(() => starter.count(isMeant) + runner.count(isMeant) === 0)
+        .until(() => starter.count(isMeant) + dueStarter.count(isMeant) + runner.count(isMeant) === 0)
         // Finalizers run uninterruptibly, and a timeout has to interrupt what it waits for.
         .pipe(Effect.interruptible, Effect.timeoutOption(limitMs), Effect.map(Option.isSome))
     if (yield* ended(drainGraceMs)) return

@@ -24,6 +24,7 @@ import { pullLaws } from "./contract/pullLaws.ts"
 import { readLaws } from "./contract/readLaws.ts"
 import { reconcileLaws } from "./contract/reconcileLaws.ts"
 import { largeBatchLaws, scheduleLaws } from "./contract/scheduleLaws.ts"
+import { startDueLaws } from "./contract/startDueLaws.ts"
 import { startLaws } from "./contract/startLaws.ts"
 import { assertAuditIsGreen, type Law, StoreControl, type World } from "./contract/world.ts"
 
@@ -31,6 +32,7 @@ const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["schedule", scheduleLaws],
   ["a key that expires", keyExpiryLaws],
   ["claim and release", claimLaws],
+  ["start due", startDueLaws],
   ["pull", pullLaws],
   ["start", startLaws],
   ["finish", finishLaws],

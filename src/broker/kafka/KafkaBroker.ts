@@ -67,6 +67,7 @@ const make = Effect.fnUntraced(function* (
     Context.add(Broker, {
       reach: "fleet",
       publish: (batch) => inRealTime(publisher.publish(batch)),
+      offerDue: () => false,
       consume: (queue) => inRealTime(consume(queue)),
       lag: (queue) =>
         inRealTime(Effect.map(admin.offsets(queue), (offsets) => publisher.unacknowledged.count(offsets))),

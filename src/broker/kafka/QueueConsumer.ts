@@ -139,6 +139,7 @@ export const make = Effect.fnUntraced(function* (
     // What is declined is forgotten, as what nobody takes: somebody with a free slot pulls it, or the engine publishes it again.
     subscription: {
       droppedCount: () => droppedCount,
+      offered: Effect.never,
       take: (room) =>
         Effect.tap(inbox.take(room), () =>
           Effect.sync(() => {

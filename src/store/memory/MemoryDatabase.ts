@@ -27,6 +27,7 @@ import type {
   Scheduled,
   Started,
   TooEarly,
+  StartDueRequest,
   StartRequest,
   Wish
 } from "../TaskStore.ts"
@@ -178,6 +179,38 @@ export class MemoryDatabase {
     }
     const state = this.#apply(taskId, command)
     return state === null ? { _tag: "Lost" } : this.#startedOf(state)
+  }
+
+  startDue({ eventIds, kinds, sessionId }: StartDueRequest, claimId: () => EventId): ReadonlyArray<Started> {
+    const atMs = this.now()
+    if (!this.sessions.isAlive(sessionId, atMs)) return []
+    const timeoutMsOf = new Map(kinds.map(({ kind, timeoutMs }) => [kind, timeoutMs]))
+    const served = new Set([...timeoutMsOf.keys()].filter((kind) => !this.sessions.isPaused(kind)))
+    const started: Array<Started> = []
+    for (const priority of priorities) {
+      for (let eventId = eventIds[started.length]; eventId !== undefined; eventId = eventIds[started.length]) {
+        const taskId = this.streams.lanes.oldest(served, priority)?.taskId
+        const due = taskId === undefined ? null : this.streams.stateOf(taskId)
+        // What comes behind one that may not be started is left to a claim, too.
+        if (due === null || due.dueAtMs > atMs || isSuspect(due.deaths)) break
+        if (due.expiresAtMs !== null && due.expiresAtMs <= atMs) break
+        const claimed = this.#apply(due.taskId, { _tag: "Claim", sessionId, atMs, eventId: claimId() })
+        if (claimed === null || claimed.fence === null) break
+        const timeoutMs = timeoutMsOf.get(due.kind) ?? 0
+        const start = { fence: claimed.fence, sessionId, timeoutMs, dispatchedAtMs: null, atMs, eventId }
+        const state = this.#apply(due.taskId, { _tag: "Start", ...start })
+        if (state === null) break
+        started.push(this.#startedOf(state))
+      }
+    }
+    return started
+  }
+
+  startedWith(eventIds: ReadonlyArray<EventId>): ReadonlyArray<Started> {
+    return this.streams
+      .inProgress()
+      .filter(({ fence, stage }) => stage === "running" && fence !== null && eventIds.includes(fence.eventId))
+      .map((state) => this.#startedOf(state))
   }
 
   finish({ eventId, outcome, policy, started }: FinishRequest): Finished {

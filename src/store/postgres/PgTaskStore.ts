@@ -38,6 +38,7 @@ import { checkDurability } from "./serverChecks.ts"
 import { make as makeSettle } from "./settle.ts"
 import { idleInTransactionTimeoutMs, lockTimeoutMs, orUnavailable } from "./sqlErrors.ts"
 import { make as makeStart } from "./start.ts"
+import { make as makeStartDue } from "./startDue.ts"
 import { make as makeTakeParked } from "./takeParked.ts"
 import { make as makeWakeUps } from "./WakeUps.ts"
 
@@ -104,6 +105,13 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     pull: makePull({ sql: own, kinds }),
     release: settle.release,
     start: makeStart({ sql: own, kinds, eventTableOf: partitions.eventTableOf }),
+    ...makeStartDue({
+      sql: own,
+      kinds,
+      clock,
+      dueTablesOf: partitions.dueTablesOf,
+      eventTableOf: partitions.eventTableOf
+    }),
     finish: settle.finish,
     finishWith: makeSettle({ sql: ambient, nowMs: clock.nowMs, retryInMsMax, scheduled }).finishWith,
     ...makeExpire({ sql: own, kinds, settle: settle.settle, nowMs: clock.nowMs }),

@@ -10,7 +10,7 @@ import { float8s, int4, int4s, uuid, uuids } from "./parameters.ts"
 import { isUndefinedTable, orUnavailable } from "./sqlErrors.ts"
 import { startedBeforeSql, startSql } from "./statements.ts"
 
-type StartedRow = {
+export type StartedRow = {
   readonly task_id: string
   readonly version: number
   readonly event_id: string
@@ -26,14 +26,10 @@ type StartedRow = {
 
 type Answer = Started | { readonly _tag: "Lost" } | TooEarly
 
-/** Claimed to running by compare-and-set; one statement for each day the batch's tasks were born in. */
-export const make = (options: {
-  readonly sql: SqlClient
-  readonly kinds: Kinds
-  readonly eventTableOf: (dayStartMs: number) => string
-}) => {
-  const { kinds, sql } = options
-  const started = (row: StartedRow): Started => ({
+/** Names of kinds must be known (`ensureNames`). */
+export const startedOf =
+  (kinds: Kinds) =>
+  (row: StartedRow): Started => ({
     _tag: "Started",
     taskId: row.task_id,
     kind: kinds.nameOf(row.kind_id),
@@ -46,6 +42,15 @@ export const make = (options: {
     fence: { version: row.version, eventId: row.event_id },
     payload: row.payload
   })
+
+/** Claimed to running by compare-and-set; one statement for each day the batch's tasks were born in. */
+export const make = (options: {
+  readonly sql: SqlClient
+  readonly kinds: Kinds
+  readonly eventTableOf: (dayStartMs: number) => string
+}) => {
+  const { kinds, sql } = options
+  const started = startedOf(kinds)
 
   /** What became of the requests that moved nothing: started by an earlier, unanswered try, not due yet, or lost. */
   const explain = Effect.fnUntraced(function* (

@@ -30,7 +30,7 @@ const commitSoon = `set_config('synchronous_commit', 'off', true)`
 export const now = `now AS MATERIALIZED (SELECT clock_timestamp() AS at)`
 
 /** Asked once per statement, not per row. */
-const sessionLives = (sessionId: string, at: string): string =>
+export const sessionLives = (sessionId: string, at: string): string =>
   `(SELECT s.lease_until > ${at} AND s.ended_at IS NULL FROM duetime.session s WHERE s.session_id = ${sessionId}::int4)`
 
 /**
@@ -38,7 +38,7 @@ const sessionLives = (sessionId: string, at: string): string =>
  * equality, and with stale statistics the planner believes in the bounds and scans the range once per row: 68 life cycles/s
  * instead of 9,000 (docs/adr/0001).
  */
-const columnOf = (
+export const columnOf = (
   column: string,
   taskId: string,
   version: string,
@@ -143,9 +143,7 @@ export const claimSql = (dueTables: DueTables): string => `WITH candidate AS MAT
       FOR UPDATE SKIP LOCKED
     ) w
     LIMIT $5::int4
-  ), ${dueTables.map(goneOf).join(", ")}, gone AS (
-    ${dueTables.map((_, index) => `SELECT * FROM gone_${index}`).join(" UNION ALL ")}
-  ), moved AS (
+  ), ${goneFrom(dueTables, "p.event_id", { from: "$3", to: "$4" })}, moved AS (
     INSERT INTO duetime.in_progress
       (task_id, fence_id, fence_version, version, kind_id, priority, due_at, session_id, attempt, charged, deaths, status)
     SELECT task_id, event_id, version, version, kind_id, priority, due_at, $6::int4, attempt, charged, deaths, 1 FROM gone
@@ -157,14 +155,29 @@ export const claimSql = (dueTables: DueTables): string => `WITH candidate AS MAT
   FROM (SELECT count(*)::int4, ${commitSoon} FROM picked) p CROSS JOIN (${nextDue("$4", "$7")}) n LEFT JOIN gone ON true
   ORDER BY priority, due_at, task_id`
 
-const goneOf = (table: string, index: number): string => `gone_${index} AS (
+/** What was picked (`picked`, with in_table, at_place, version) is deleted from its tables; the rows keep these columns of it. */
+export const goneFrom = (
+  dueTables: DueTables,
+  columns: string,
+  bounds: { readonly from: string; readonly to: string }
+): string =>
+  `${dueTables.map((table, index) => goneOf(table, index, columns, bounds)).join(", ")}, gone AS (
+    ${dueTables.map((_, index) => `SELECT * FROM gone_${index}`).join(" UNION ALL ")}
+  )`
+
+const goneOf = (
+  table: string,
+  index: number,
+  columns: string,
+  { from, to }: { readonly from: string; readonly to: string }
+): string => `gone_${index} AS (
     DELETE FROM ${table} d USING picked p
     WHERE d.ctid = p.at_place AND d.version = p.version AND ${
       table === "duetime.due"
-        ? "d.tableoid = p.in_table AND d.due_at >= $3::timestamptz AND d.due_at <= $4::timestamptz"
+        ? `d.tableoid = p.in_table AND d.due_at >= ${from}::timestamptz AND d.due_at <= ${to}::timestamptz`
         : `p.in_table = '${table}'::regclass`
     }
-    RETURNING d.kind_id, d.priority, d.due_at, d.task_id, d.version + 1 AS version, d.attempt, d.charged, d.deaths, p.event_id
+    RETURNING d.kind_id, d.priority, d.due_at, d.task_id, d.version + 1 AS version, d.attempt, d.charged, d.deaths, ${columns}
   )`
 
 /** $1 session, $2 due before, $3 limit. */
@@ -177,7 +190,7 @@ export const claimedBySql = `SELECT task_id, kind_id, priority, ${msOf("due_at")
  * Whether the task may still start. The first look is made once per statement, and nearly always the only one: it finds what has
  * expired and has not been ended yet, a second later at most. So a start costs the same whether or not its task expires.
  */
-const isInTime = (taskId: string, at: string): string =>
+export const isInTime = (taskId: string, at: string): string =>
   `(NOT (SELECT EXISTS (SELECT FROM duetime.expiring l WHERE l.look_at <= ${at}))
         OR NOT EXISTS (SELECT FROM duetime.expiring x WHERE x.task_id = ${taskId} AND x.expires_at <= ${at}))`
 

@@ -8,7 +8,9 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer } from "effect"
 import { askWaitsMs } from "../../../src/core/asks.ts"
 import { defaultKindPolicy } from "../../../src/core/KindPolicy.ts"
-import { byDay } from "../../../src/store/postgres/byDay.ts"
+import { priorities } from "../../../src/core/Priority.ts"
+import { lowerBoundAt } from "../../../src/core/TaskId.ts"
+import { byDay, dayOf } from "../../../src/store/postgres/byDay.ts"
 import {
   float8,
   float8s,
@@ -33,9 +35,11 @@ import {
   startSql,
   wholeDue
 } from "../../../src/store/postgres/statements.ts"
+import { startDueSql } from "../../../src/store/postgres/startDue.ts"
 import { takeParkedSql } from "../../../src/store/postgres/takeParked.ts"
 import { Session } from "../../../src/store/Session.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
+import { startDueMax } from "../../../src/worker/DueStarter.ts"
 import { newTask } from "../contract/world.ts"
 import { pgStore } from "./world.ts"
 
@@ -72,6 +76,36 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
         assert.isAtMost(
           read.reduce((sum, rows) => sum + rows, 0),
           4 * 2 * limit + 3 * limit,
+          "rows read beyond candidates"
+        )
+      })
+    )
+
+    it.effect("a start of what is due follows its lanes, stops at twice the batch, and reads one day's history", () =>
+      Effect.gen(function* () {
+        const { lanes, nowMs, sessionId } = yield* loaded
+        const [from, to] = [nowMs - 3_600_000, nowMs + 5]
+        const day = dayOf(nowMs)
+        const tables = yield* dueTablesOf(from, to)
+        const parameters = [
+          ...lanes,
+          float8s(priorities.map(() => 60_000)),
+          instant(from),
+          instant(to),
+          int4(sessionId),
+          uuids(Array.from({ length: startDueMax }, () => crypto.randomUUID())),
+          uuid(lowerBoundAt(day)),
+          uuid(lowerBoundAt(day + 86_400_000)),
+          int4(startDueMax)
+        ]
+        const nodes = yield* planned(startDueSql(tables, "duetime.event"), parameters)
+        assertReadsByKey(nodes)
+        assertNoKindIsRead(nodes)
+        assertPartitions(nodes, "due", 3)
+        const read = nodes.filter((node) => node.relation.startsWith("due_")).map((node) => node.rows)
+        assert.isAtMost(
+          read.reduce((sum, rows) => sum + rows, 0),
+          4 * 2 * startDueMax + 3 * startDueMax,
           "rows read beyond candidates"
         )
       })

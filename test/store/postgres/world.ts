@@ -68,6 +68,8 @@ export const pgWorld = (server: ServerKind) =>
             ).pipe(Effect.tap(() => (taken("after") ? Effect.fail(lost(true)) : Effect.void))),
           claimedBy: (sessionId, dueBeforeMs, limit) => faulty(store.claimedBy(sessionId, dueBeforeMs, limit)),
           expire: (limit) => faulty(store.expire(limit)),
+          startDue: (request) => faulty(store.startDue(request)),
+          startedWith: (eventIds) => faulty(store.startedWith(eventIds)),
           pull: (request) => faulty(store.pull(request)),
           pause: (target, isPaused) => faulty(store.pause(target, isPaused)),
           relayDead: (limit, announce) => faulty(store.relayDead(limit, announce)),
