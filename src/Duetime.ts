@@ -1,5 +1,6 @@
 import { Clock, Context, type Duration, Effect, Layer, Result, Schedule } from "effect"
-import { defaultKindPolicy, jitteredDueAtMs, type KindPolicy } from "./core/KindPolicy.ts"
+import { openJitteredDueAtMs } from "./core/calendar/Due.ts"
+import { defaultKindPolicy, type KindPolicy } from "./core/KindPolicy.ts"
 import { machine } from "./core/machine.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
 import type { FollowUps, Json, TaskEvent } from "./core/TaskEvent.ts"
@@ -166,7 +167,7 @@ const make = Effect.gen(function* () {
     const atMs = nowMs()
     const nominalDueAtMs = plan.dueAtMs(atMs)
     const taskId = TaskId.make(nominalDueAtMs, slotOf(plan), ids.taskBytes())
-    const dueAtMs = jitteredDueAtMs(nominalDueAtMs, taskId, policy.dueJitter)
+    const dueAtMs = openJitteredDueAtMs(nominalDueAtMs, taskId, policy.dueJitter, plan.calendar)
     return {
       taskId,
       eventId: ids.eventId(),

@@ -1,6 +1,8 @@
 import { type Duration, Predicate, Result } from "effect"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
+import type { Calendar } from "./core/calendar/Calendar.ts"
 import { compiledOf } from "./core/recurrence/compiled.ts"
+import type { Closed } from "./core/recurrence/openInstants.ts"
 import {
   checkPolicies,
   defaultPolicies,
@@ -10,31 +12,43 @@ import {
   type Policies
 } from "./core/recurrence/Policies.ts"
 import { type CronRule, everyMsMax, everyMsMin, type Rule } from "./core/recurrence/Rule.ts"
-import type { RuleRejected } from "./core/recurrence/RuleRejected.ts"
-import { OptionsRejected } from "./DuetimeError.ts"
+import { calendarOf } from "./CalendarOptions.ts"
+import type { OptionsRejected } from "./DuetimeError.ts"
 import type { Following } from "./FollowUp.ts"
-import { durationMsOf, type InstantInput, instantMsOf, rejected } from "./optionValues.ts"
+import { asOption, durationMsOf, type InstantInput, instantMsOf, rejected } from "./optionValues.ts"
 
-/** When it fires: a cron expression in a zone, or an interval. */
-export type Recurs =
-  | {
-      /** Five fields, six with the second first, or a macro such as `@daily`. */
-      readonly cron: string
-      /** A name of the IANA database, as `Europe/Berlin`. Default UTC. */
-      readonly zone?: string
-      /** Times of day that a change of the clocks leaves out: none (`skip`), later by the gap (`shift`, default), at its `end`. */
-      readonly gap?: CronRule["gap"]
-      /** Times of day that come twice: the `first` (default), the `second`, or `both`. */
-      readonly fold?: CronRule["fold"]
-      readonly every?: undefined
-    }
-  | {
-      /** 1 second to 3,660 days. */
-      readonly every: Duration.Input
-      /** One instant of the grid; default 1970-01-01T00:00:00Z. */
-      readonly anchor?: InstantInput
-      readonly cron?: undefined
-    }
+/** When it fires: a cron expression in a zone, or an interval; and only where its calendar is open. */
+export type Recurs = Openings &
+  (
+    | {
+        /** Five fields, six with the second first, or a macro such as `@daily`. */
+        readonly cron: string
+        /** A name of the IANA database, as `Europe/Berlin`. Default UTC. */
+        readonly zone?: string
+        /** Times of day that a change of the clocks leaves out: none (`skip`), later by the gap (`shift`, default), at its `end`. */
+        readonly gap?: CronRule["gap"]
+        /** Times of day that come twice: the `first` (default), the `second`, or `both`. */
+        readonly fold?: CronRule["fold"]
+        readonly every?: undefined
+      }
+    | {
+        /** 1 second to 3,660 days. */
+        readonly every: Duration.Input
+        /** One instant of the grid; default 1970-01-01T00:00:00Z. */
+        readonly anchor?: InstantInput
+        readonly cron?: undefined
+      }
+  )
+
+export type Openings = {
+  readonly calendar?: Calendar
+  /**
+   * Instants on closed time: left out (`skip`, default), or moved to the `next` or `previous` open day, at their time of day; what is
+   * still outside the open hours there moves to their next beginning, or the last second before their end. Two that
+   * are moved onto one are one.
+   */
+  readonly closed?: Closed
+}
 
 export type Misfire = {
   /** Of the instants that were missed: none, the last one (default), or all of them. */
@@ -96,14 +110,24 @@ export const ruleOf = (recurs: Recurs): Checked<Rule> =>
   Result.gen(function* () {
     if ((recurs.cron === undefined) === (recurs.every === undefined))
       return yield* Result.fail(rejected("cron", recurs.cron, "Give either `cron` or `every`"))
+    if (recurs.closed !== undefined && recurs.calendar === undefined)
+      return yield* Result.fail(
+        rejected("closed", recurs.closed, "Give the `calendar` that it is about, or leave it out")
+      )
+    const open =
+      recurs.calendar === undefined
+        ? {}
+        : { open: { calendar: yield* calendarOf(recurs.calendar), closed: recurs.closed ?? "skip" } }
     const rule: Rule =
       recurs.cron === undefined
         ? {
+            ...open,
             _tag: "Interval",
             everyMs: yield* durationMsOf("every", recurs.every, { minMs: everyMsMin, maxMs: everyMsMax }),
             anchorMs: recurs.anchor === undefined ? 0 : yield* instantMsOf("anchor", recurs.anchor)
           }
         : {
+            ...open,
             _tag: "Cron",
             expression: recurs.cron,
             zone: recurs.zone ?? "UTC",
@@ -139,6 +163,3 @@ const policiesOf = ({ maxLateness, misfire, overlap }: RecurrencePolicies): Chec
     }
     return yield* Result.mapError(checkPolicies(policies), asOption)
   })
-
-const asOption = ({ field, problem, value, wayOut }: RuleRejected): OptionsRejected =>
-  new OptionsRejected({ field, value: `${JSON.stringify(value)}: ${problem}`, wayOut })

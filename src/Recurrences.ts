@@ -15,6 +15,7 @@ import { type OptionsRejected, type PayloadRejected, RecurrenceExists } from "./
 import { type InstantInput, instantMsOf, nameOf, rejected } from "./optionValues.ts"
 import { type RecurrenceOptions, recurrencePlanOf, type Recurs, ruleOf } from "./RecurrenceOptions.ts"
 import { type FateView, fateViewOf, type LineView, lineViewOf, type RecurrenceView, viewOf } from "./RecurrenceView.ts"
+import { ruleWords } from "./ruleWords.ts"
 import { Ids } from "./store/Ids.ts"
 import {
   type Recurrence,
@@ -76,8 +77,8 @@ export class Recurrences extends Context.Service<
     }) => Effect.Effect<ReadonlyArray<RecurrenceView>, StoreUnavailable | OptionsRejected>
     /** Its next instants from now on, 1 to 1,000; default 5. They pass without a task while it is paused. */
     readonly preview: (name: string, count?: number) => Effect.Effect<ReadonlyArray<Date>, ChangeError>
-    /** The same of a rule that nobody has stored. */
-    readonly previewOf: (recurs: Recurs, count?: number) => Effect.Effect<ReadonlyArray<Date>, OptionsRejected>
+    /** The same of a rule that nobody has stored, and what it says in words. */
+    readonly previewOf: (recurs: Recurs, count?: number) => Effect.Effect<RulePreview, OptionsRejected>
     /** What would become of its instants if no engine ran from `from` to `until` and no task of it were unfinished then. */
     readonly previewOutage: (
       name: string,
@@ -92,6 +93,9 @@ export class Recurrences extends Context.Service<
     Effect.suspend(() => make)
   )
 }
+
+/** `words`: "At 10:00, Monday through Friday, Europe/Berlin". */
+export type RulePreview = { readonly words: string; readonly instants: ReadonlyArray<Date> }
 
 export type DefineError = OptionsRejected | PayloadRejected | StoreUnavailable
 export type ChangeError = OptionsRejected | RecurrenceNotFound | StoreUnavailable
@@ -212,16 +216,18 @@ const make = Effect.gen(function* () {
     previewOf: Effect.fnUntraced(function* (recurs, count = previewCountDefault) {
       const rule = yield* Effect.fromResult(ruleOf(recurs))
       const most = yield* checkedCount("count", count, previewCountMax)
-      return datesOf(preview(Result.getOrThrow(compiledOf(rule)), yield* nowMs, most))
+      const instants = datesOf(preview(Result.getOrThrow(compiledOf(rule)), yield* nowMs, most))
+      return { words: ruleWords(rule), instants }
     }),
     previewOutage: Effect.fnUntraced(function* (name, outage) {
       const { policies, rule } = yield* found(name)
       const fromMs = Math.floor(yield* Effect.fromResult(instantMsOf("from", outage.from)))
       const untilMs = Math.floor(yield* Effect.fromResult(instantMsOf("until", outage.until)))
       if (untilMs < fromMs) return yield* rejected("until", outage.until, "Give an instant that is not before `from`")
-      const { next } = Result.getOrThrow(compiledOf(rule))
+      const { next, openedMs } = Result.getOrThrow(compiledOf(rule))
       const { decided } = decideFates({
         next,
+        openedMs,
         policies,
         settledUntilMs: fromMs,
         nowMs: untilMs,

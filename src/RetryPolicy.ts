@@ -1,4 +1,6 @@
 import { type Duration, Result } from "effect"
+import { calendarOf } from "./CalendarOptions.ts"
+import type { Calendar } from "./core/calendar/Calendar.ts"
 import { attemptsMaxLimit, defaultRetryPolicy, type RetryPolicy as Policy } from "./core/RetryPolicy.ts"
 import { durationMsOf, rejected } from "./optionValues.ts"
 
@@ -12,6 +14,8 @@ export type RetryOptions = {
   readonly attemptsMax?: number
   /** `full` draws each delay between nothing and all of it, so that tasks that failed together do not come back together. */
   readonly jitter?: "full" | "none"
+  /** A retry that would come on closed time comes when it is open again. */
+  readonly calendar?: Calendar
 }
 
 /** base, base × factor, base × factor² ... up to the cap; full jitter. Default factor 2. Throws `OptionsRejected`. */
@@ -66,5 +70,8 @@ const policy = (
   if (!Number.isInteger(attemptsMax) || attemptsMax < 1 || attemptsMax > attemptsMaxLimit) {
     throw rejected("retry.attemptsMax", attemptsMax, `Give a whole number from 1 to ${attemptsMaxLimit}`)
   }
-  return { attemptsMax, delay, jitter: options.jitter ?? jitterDefault }
+  const plain = { attemptsMax, delay, jitter: options.jitter ?? jitterDefault }
+  return options.calendar === undefined
+    ? plain
+    : { ...plain, calendar: Result.getOrThrow(calendarOf(options.calendar)) }
 }

@@ -1,16 +1,22 @@
 import { type Duration, Predicate, Result } from "effect"
+import type { Calendar } from "./core/calendar/Calendar.ts"
+import { dueAtMsOf, latestJitteredDueAtMs } from "./core/calendar/Due.ts"
 import type { KindPolicy } from "./core/KindPolicy.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
 import { timestampMsMax } from "./core/TaskId.ts"
+import { type BusinessDays, dueByCalendar, isBusinessDays } from "./CalendarOptions.ts"
 import type { OptionsRejected } from "./DuetimeError.ts"
 import type { Following } from "./FollowUp.ts"
 import { durationMsOf, type InstantInput, instantMsOf, isoOf, keyOf, rejected } from "./optionValues.ts"
 
 /** When: `in` a span from now or `at` an instant; neither is now. What is past is due now. */
 export type When = {
-  readonly in?: Duration.Input | undefined
+  /** A span, or `{ businessDays: 1, at: "10:00" }`: on the next open day of the calendar after today. */
+  readonly in?: Duration.Input | BusinessDays | undefined
   /** A Date, a DateTime, milliseconds since 1970, or ISO text with its offset ("2027-01-31T09:00:00+01:00"). */
   readonly at?: InstantInput | undefined
+  /** Where it is closed at the due time, the task is due at the next instant when it is open. */
+  readonly calendar?: Calendar | undefined
 }
 
 /** A key that is free again some time after the end of its task. */
@@ -61,6 +67,7 @@ export type Plan = {
   readonly orderingKey: string | null
   /** Of the due time, jitter included; null: never. */
   readonly expiresAtMs: ((dueAtMs: number) => number) | null
+  readonly calendar: Calendar | null
 }
 
 // Early returns, and not Result.gen: read for each of a million tasks, its generators were a fifth of scheduling's own time.
@@ -86,7 +93,8 @@ export const planOf = (options: ScheduleOptions): Result.Result<Plan, OptionsRej
     keyKeptMs: kept.success,
     priority,
     orderingKey: orderingKey.success,
-    expiresAtMs: expiresAtMs.success
+    expiresAtMs: expiresAtMs.success,
+    calendar: options.calendar ?? null
   })
 }
 
@@ -115,7 +123,7 @@ export const expiryFaultOf = (
   nowMs: number
 ): OptionsRejected | null => {
   if (plan.expiresAtMs === null || expiresAt === undefined) return null
-  const latestDueAtMs = plan.dueAtMs(nowMs) + (dueJitter?.toMs ?? 0)
+  const latestDueAtMs = latestJitteredDueAtMs(plan.dueAtMs(nowMs), dueJitter, plan.calendar)
   const leftMs = plan.expiresAtMs(latestDueAtMs) - latestDueAtMs
   if (leftMs > 0 && leftMs <= expiresInMsMax) return null
   const wayOut = `Give an instant after the latest due time ${isoOf(latestDueAtMs)} and at most 366 days after it`
@@ -137,6 +145,12 @@ export const dueOf = (when: When): Result.Result<Plan["dueAtMs"], OptionsRejecte
   if (when.in !== undefined && when.at !== undefined) {
     return Result.fail(rejected("at", when.at, "Give either `in` or `at`, not both"))
   }
+  if (when.calendar !== undefined || isBusinessDays(when.in)) {
+    return Result.map(
+      dueByCalendar(when, inLimits),
+      (due) => (nowMs: number) => Math.min(dueAtMsOf(due, nowMs), timestampMsMax)
+    )
+  }
   if (when.at !== undefined) {
     const read = instantMsOf("at", when.at)
     if (Result.isFailure(read)) return Result.fail(read.failure)
@@ -144,7 +158,7 @@ export const dueOf = (when: When): Result.Result<Plan["dueAtMs"], OptionsRejecte
     return Result.succeed((nowMs: number) => Math.max(atMs, Math.floor(nowMs)))
   }
   if (when.in === undefined) return dueNow
-  const read = durationMsOf("in", when.in, { minMs: 0, maxMs: timestampMsMax })
+  const read = durationMsOf("in", when.in, inLimits)
   if (Result.isFailure(read)) return Result.fail(read.failure)
   const inMs = read.success
   return Result.succeed((nowMs: number) =>
@@ -152,4 +166,5 @@ export const dueOf = (when: When): Result.Result<Plan["dueAtMs"], OptionsRejecte
   )
 }
 
+const inLimits = { minMs: 0, maxMs: timestampMsMax }
 const dueNow: Result.Result<Plan["dueAtMs"], OptionsRejected> = Result.succeed(Math.floor)

@@ -41,7 +41,7 @@ import {
   reconcileAsync
 } from "./worker/Handlers.ts"
 
-export { discard, done, fatal, notDone, retryIn, snooze, unknown } from "./handlerWords.ts"
+export { discard, done, fatal, notDone, retryAt, retryIn, snooze, unknown } from "./handlerWords.ts"
 
 /**
  * A kind of task: its name, the schema of its payload, its policy. One value serves both sides: services schedule with
@@ -69,7 +69,7 @@ export interface Kind<in out Payload, in out Output = unknown> extends PayloadKi
   /**
    * The layer that handles this kind in a worker. What the handler needs becomes the layer's requirement; each attempt
    * has a scope of its own. Success is recorded with what the handler returns, a failure is retried by the policy;
-   * `snooze`, `discard`, `fatal` and `retryIn` say more.
+   * `snooze`, `discard`, `fatal`, `retryIn` and `retryAt` say more.
    *
    * Throws `OptionsRejected`, when the program starts, for a reconciler of a kind that does not park.
    */

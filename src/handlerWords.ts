@@ -1,5 +1,7 @@
 import { type Duration, Result } from "effect"
-import { durationMsOf } from "./optionValues.ts"
+import { type BusinessDays, dueByCalendar, isBusinessDays } from "./CalendarOptions.ts"
+import type { Calendar } from "./core/calendar/Calendar.ts"
+import { durationMsOf, type InstantInput } from "./optionValues.ts"
 import { retryDelayMsMax } from "./RetryPolicy.ts"
 import { type Answer, Discard, Fatal, RetryIn, Snooze } from "./worker/Handlers.ts"
 
@@ -12,9 +14,27 @@ export const discard = (reason: string): Discard => new Discard({ reason })
 /** For handlers: failed, and trying again would not help. A dead letter at once, with this error. */
 export const fatal = (error: unknown): Fatal => new Fatal({ error })
 
-/** For handlers: failed with this error; the next attempt comes after this delay instead of the policy's. */
-export const retryIn = (duration: Duration.Input, error: unknown): RetryIn =>
-  new RetryIn({ inMs: delayMs("retryIn", duration), error })
+export type RetryTime = {
+  /** Where it is closed then, the next attempt comes when it is open again. */
+  readonly calendar?: Calendar
+}
+
+/**
+ * For handlers: failed with this error; the next attempt comes after this delay instead of the policy's, or on a business day:
+ * `Task.retryIn({ businessDays: 1, at: "10:00" }, error, { calendar })`. The policy's own calendar has no say in it.
+ */
+export const retryIn = (delay: Duration.Input | BusinessDays, error: unknown, { calendar }: RetryTime = {}): RetryIn =>
+  new RetryIn({
+    retry:
+      calendar === undefined && !isBusinessDays(delay)
+        ? delayMs("retryIn", delay)
+        : Result.getOrThrow(dueByCalendar({ in: delay, calendar }, delayLimits, "retryIn")),
+    error
+  })
+
+/** For handlers: failed with this error; the next attempt comes at this instant, or at once if it has passed. */
+export const retryAt = (at: InstantInput, error: unknown, { calendar }: RetryTime = {}): RetryIn =>
+  new RetryIn({ retry: Result.getOrThrow(dueByCalendar({ at, calendar }, delayLimits)), error })
 
 /** For reconcilers: the interrupted attempt has done its work. The task has succeeded, with this result. */
 export function done(): Answer<undefined>
@@ -30,4 +50,6 @@ export const notDone: Answer<never> = { _tag: "NotDone" }
 export const unknown: Answer<never> = { _tag: "Unknown" }
 
 const delayMs = (field: string, duration: Duration.Input): number =>
-  Result.getOrThrow(durationMsOf(field, duration, { minMs: 0, maxMs: retryDelayMsMax }))
+  Result.getOrThrow(durationMsOf(field, duration, delayLimits))
+
+const delayLimits = { minMs: 0, maxMs: retryDelayMsMax }

@@ -1,5 +1,6 @@
 import { DateTime, Duration, Option, Predicate, Result } from "effect"
 import { inspect } from "node:util"
+import type { RuleRejected } from "./core/recurrence/RuleRejected.ts"
 import { isStorableText, toStorableText } from "./core/storable.ts"
 import { timestampMsMax } from "./core/TaskId.ts"
 import { OptionsRejected } from "./DuetimeError.ts"
@@ -15,6 +16,10 @@ type Checked<A> = Result.Result<A, OptionsRejected>
 
 export const rejected = (field: string, value: unknown, wayOut: string): OptionsRejected =>
   new OptionsRejected({ field, value: shown(value), wayOut })
+
+/** What the core says of a rule or calendar, as a caller's error. */
+export const asOption = ({ field, problem, value, wayOut }: RuleRejected): OptionsRejected =>
+  new OptionsRejected({ field, value: `${JSON.stringify(value)}: ${problem}`, wayOut })
 
 export const shown = (value: unknown): string => {
   const text = inspect(value, {

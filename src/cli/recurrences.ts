@@ -50,9 +50,13 @@ export const changing = <E>(
     )
   )
 
-/** `0 9 * * * Europe/Berlin`, or `every 1 h`. */
-export const ruleText = (rule: Rule): string =>
-  rule._tag === "Cron" ? `${rule.expression} ${rule.zone}` : `every ${span(rule.everyMs)}`
+/** `0 9 * * * Europe/Berlin`, or `every 1 h`; with a calendar `0 10 1 * * Europe/Berlin, next open day`. */
+export const ruleText = (rule: Rule): string => {
+  const plain = rule._tag === "Cron" ? `${rule.expression} ${rule.zone}` : `every ${span(rule.everyMs)}`
+  return rule.open === undefined ? plain : `${plain}, ${closedTexts[rule.open.closed]}`
+}
+
+const closedTexts = { skip: "when open", next: "next open day", previous: "previous open day" } as const
 
 export const standText = ({ nextAt, pausedAt }: RecurrenceView, paint: Paint): string =>
   pausedAt !== null

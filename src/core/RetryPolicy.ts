@@ -1,3 +1,4 @@
+import type { Calendar } from "./calendar/Calendar.ts"
 import { fractionOf, type EventId } from "./TaskId.ts"
 
 /**
@@ -16,6 +17,8 @@ export type RetryPolicy = {
     | { readonly _tag: "Listed"; readonly delaysMs: ReadonlyArray<number> }
   /** `full`: uniform in [0, delay], which spreads a retry storm best (AWS Architecture Blog, "Exponential Backoff And Jitter"). */
   readonly jitter: "full" | "none"
+  /** What would come on closed time comes when it is open again. Absent: any time will do. */
+  readonly calendar?: Calendar
 }
 
 export const attemptsMaxLimit = 1_000

@@ -1,3 +1,4 @@
+import type { Due } from "./calendar/Due.ts"
 import type { KindPolicy } from "./KindPolicy.ts"
 import type { Priority } from "./Priority.ts"
 import type { AttemptError, ExpiryReason, FollowUps, Follows, Json, ReleaseReason } from "./TaskEvent.ts"
@@ -7,12 +8,13 @@ import type { Fence } from "./TaskState.ts"
 /** How an attempt ended, as the handler's outcome says. */
 export type Outcome =
   | { readonly _tag: "Succeed"; readonly result: Json }
-  /** `retryInMs` replaces the policy's delay; `retryable: false` goes straight to the dead letters. */
+  /** `retryDue` or else `retryInMs` replaces what the policy says; `retryable: false` goes straight to the dead letters. */
   | {
       readonly _tag: "Fail"
       readonly error: AttemptError
       readonly retryable: boolean
       readonly retryInMs: number | null
+      readonly retryDue?: Due
     }
   /** Try again later by the handler's wish; the attempt is not charged. */
   | { readonly _tag: "Snooze"; readonly inMs: number }

@@ -47,7 +47,17 @@ export type {
 export type { Following, FollowOptions, FollowUp } from "../FollowUp.ts"
 export type { Expiry, ExpiringKey, ScheduleOptions, When } from "../ScheduleOptions.ts"
 export type { TaskEnd } from "../TaskEnd.ts"
-export type { FateView, LineView, Misfire, RecurrenceOptions, RecurrenceView, Recurs } from "../index.ts"
+export type { BusinessDays, Calendar, Hours } from "../index.ts"
+export type {
+  FateView,
+  LineView,
+  Misfire,
+  Openings,
+  RecurrenceOptions,
+  RecurrenceView,
+  Recurs,
+  RulePreview
+} from "../index.ts"
 export type { TaskSummary, TaskView } from "../TaskView.ts"
 export type { Answer, AsyncAttempt, AsyncInterrupted, AsyncSql } from "../worker/Handlers.ts"
 

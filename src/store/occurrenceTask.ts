@@ -1,4 +1,5 @@
-import { jitteredDueAtMs, type KindPolicy } from "../core/KindPolicy.ts"
+import { openJitteredDueAtMs } from "../core/calendar/Due.ts"
+import type { KindPolicy } from "../core/KindPolicy.ts"
 import type { Decided } from "../core/recurrence/fates.ts"
 import { occurrenceTaskId } from "../core/recurrence/occurrence.ts"
 import type { EventId } from "../core/TaskId.ts"
@@ -21,7 +22,7 @@ export const occurrenceTask = (
       eventId: eventId(),
       kind: recurrence.kind,
       priority: recurrence.priority ?? policy.priority,
-      dueAtMs: jitteredDueAtMs(dueAtMs, taskId, policy.dueJitter),
+      dueAtMs: openJitteredDueAtMs(dueAtMs, taskId, policy.dueJitter, recurrence.rule.open?.calendar ?? null),
       key: null,
       payload: recurrence.payload,
       ...recurrence.followUps

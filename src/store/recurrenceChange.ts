@@ -40,8 +40,7 @@ export const standsAs = ({ digest, pausedAtMs }: Recurrence, change: RecurrenceC
   stoodAs({ digest, isPaused: pausedAtMs !== null }, change)
 
 /** Its rule was compiled when it was made; where it cannot be any more (another time zone database), nothing can be decided. */
-export const standingOf = ({ pausedAtMs, policies, rule }: Recurrence): Standing => ({
-  next: Result.getOrThrow(compiledOf(rule)).next,
-  policies,
-  isPaused: pausedAtMs !== null
-})
+export const standingOf = ({ pausedAtMs, policies, rule }: Recurrence): Standing => {
+  const { next, openedMs } = Result.getOrThrow(compiledOf(rule))
+  return { next, openedMs, policies, isPaused: pausedAtMs !== null }
+}

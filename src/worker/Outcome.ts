@@ -1,4 +1,5 @@
 import { Cause, Data, Exit } from "effect"
+import type { Due } from "../core/calendar/Due.ts"
 import type { Outcome } from "../core/TaskCommand.ts"
 import type { Json } from "../core/TaskEvent.ts"
 import { toStorableText } from "../core/storable.ts"
@@ -17,8 +18,8 @@ export class Snooze extends Data.TaggedError("Snooze")<{ readonly inMs: number }
 export class Discard extends Data.TaggedError("Discard")<{ readonly reason: string }> {}
 /** Failed, and another attempt would fail alike: a dead letter at once. */
 export class Fatal extends Data.TaggedError("Fatal")<{ readonly error: unknown }> {}
-/** Failed, try again after this delay instead of the policy's. */
-export class RetryIn extends Data.TaggedError("RetryIn")<{ readonly inMs: number; readonly error: unknown }> {}
+/** Failed, try again then instead of when the policy says: after a delay, or at a due time that knows more. */
+export class RetryIn extends Data.TaggedError("RetryIn")<{ readonly retry: number | Due; readonly error: unknown }> {}
 
 /**
  * The outcome to record for a handler's exit; null if it was interrupted, which only the one who interrupted can
@@ -41,12 +42,15 @@ export const outcomeOfFailure = (failure: unknown): Outcome => {
     return { _tag: "Discard", reason: toStorableText(failure.reason, errorMessageLengthMax) }
   }
   if (failure instanceof Fatal) return failed(failure.error, false, null)
-  if (failure instanceof RetryIn) return failed(failure.error, true, failure.inMs)
+  if (failure instanceof RetryIn) {
+    const { error, retry } = failure
+    return typeof retry === "number" ? failed(error, true, retry) : { ...failed(error, true, null), retryDue: retry }
+  }
   // The same bytes would not decode next time either.
   return failed(failure, !(failure instanceof PayloadUnfit), null)
 }
 
-const failed = (error: unknown, retryable: boolean, retryInMs: number | null): Outcome => ({
+const failed = (error: unknown, retryable: boolean, retryInMs: number | null): Extract<Outcome, { _tag: "Fail" }> => ({
   _tag: "Fail",
   error: toAttemptError(error),
   retryable,

@@ -101,7 +101,12 @@ describe("a kind's policy", () => {
         )
     ],
     ["snooze is -1", () => Task.snooze(-1)],
-    ["retryIn is NaN", () => Task.retryIn(Number.NaN, "x")]
+    ["retryIn is NaN", () => Task.retryIn(Number.NaN, "x")],
+    ["retryIn is '400 days'", () => Task.retryIn("400 days", "x", { calendar: { zone: "UTC" } })],
+    ["calendar is undefined", () => Task.retryIn({ businessDays: 1, at: "10:00" }, "x")],
+    ["at is 'tomorrow'", () => Task.retryAt("tomorrow", "x")],
+    ['calendar.zone is "Mars": ', () => Task.retryAt(0, "x", { calendar: { zone: "Mars" } })],
+    ["calendar.weekdays is ", () => RetryPolicy.fixed({ delay: 1, calendar: { zone: "UTC", weekdays: [] } })]
   ]
   for (const [says, make] of mistakes) {
     it(`is refused at once when ${says}`, () => {

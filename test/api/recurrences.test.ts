@@ -118,7 +118,7 @@ describe("a recurrence", () => {
         instants
       )
       assert.deepStrictEqual(
-        (yield* recurrences.previewOf(daily, 2)).map((at) => at.toISOString()),
+        (yield* recurrences.previewOf(daily, 2)).instants.map((at) => at.toISOString()),
         instants
       )
       const outage = { from: "2026-04-01T12:00:00Z", until: "2026-04-05T12:00:00Z" }
@@ -142,12 +142,54 @@ describe("a recurrence", () => {
     )
   )
 
+  it.effect("fires on the next banking day, and shows so in its preview and its rule", () =>
+    Effect.gen(function* () {
+      const recurrences = yield* Recurrences
+      const calendar = { zone: "Europe/Berlin", holidays: ["2026-05-01"] }
+      const payout = { cron: "0 10 1 * *", zone: "Europe/Berlin", calendar, closed: "next" } as const
+      const { rule } = yield* recurrences.create(Report, "payout", { ...payout, payload })
+      assert.deepStrictEqual(rule.open, { calendar, closed: "next" })
+      const instants = ["2026-04-01T08:00:00.000Z", "2026-05-04T08:00:00.000Z", "2026-06-01T08:00:00.000Z"]
+      assert.deepStrictEqual(
+        (yield* recurrences.preview("payout", 3)).map((at) => at.toISOString()),
+        instants
+      )
+      const previewed = yield* recurrences.previewOf(payout, 3)
+      assert.deepStrictEqual(
+        previewed.instants.map((at) => at.toISOString()),
+        instants
+      )
+      assert.match(previewed.words, /^At 10:00, on day 1 of the month, Europe\/Berlin; if closed, on the next open day/)
+      const skipping = yield* recurrences.edit(Report, "payout", { ...payout, closed: "skip", payload })
+      assert.strictEqual(skipping.revision, 2)
+      assert.strictEqual(skipping.nextAt?.toISOString(), instants[0])
+    }).pipe(Effect.provide(layerMemory), (told) =>
+      Effect.andThen(TestClock.setTime(Date.parse("2026-03-28T12:00:00Z")), told)
+    )
+  )
+
   const wrong: ReadonlyArray<readonly [string, object, RegExp]> = [
     ["an impossible date", { cron: "0 9 30 2 *" }, /^OptionsRejected: expression\.day is "0 9 30 2 \*": .*never fire/],
     ["a field that is none", { cron: "0 25 * * *" }, /^OptionsRejected: expression\.hour is "25": .*0 to 23/],
     ["an unknown zone", { cron: "@daily", zone: "Europe/Atlantis" }, /^OptionsRejected: zone is "Europe\/Atlantis"/],
     ["an interval of nothing", { every: 0 }, /^OptionsRejected: every is 0\. Give a duration/],
     ["both cron and interval", { cron: "@daily", every: "1 hour" }, /^OptionsRejected: cron is '@daily'\. Give either/],
+    ["a closed policy without a calendar", { every: "1 hour", closed: "next" }, /^OptionsRejected: closed is 'next'/],
+    [
+      "a calendar that is never open",
+      { every: "1 hour", calendar: { zone: "UTC", weekdays: [] } },
+      /^OptionsRejected: calendar\.weekdays is/
+    ],
+    [
+      "a calendar that is closed whenever it fires",
+      { cron: "0 3 * * *", calendar: { zone: "UTC", hours: { from: "09:00", until: "17:00" } } },
+      /^OptionsRejected: calendar is .*never fire/
+    ],
+    [
+      "an unknown closed policy",
+      { every: "1 hour", calendar: { zone: "UTC" }, closed: "shift" },
+      /^OptionsRejected: closed is "shift": .*skip, next, previous/
+    ],
     ["neither", {}, /^OptionsRejected: cron is undefined\. Give either/],
     [
       "an unknown policy",

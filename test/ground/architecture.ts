@@ -24,7 +24,9 @@ const mayImport = {
   /** What any process reads: DuetimeConfig, DuetimeError, DuetimeMetrics. */
   base: ["core", "store", "broker"],
   /** What a developer calls: Task, Duetime and what stands beside them. */
-  client: ["core", "store", "handlers", "base"],
+  client: ["core", "store", "handlers", "base", "words"],
+  /** A rule as a person would say it. */
+  words: ["core"],
   embedded: [],
   /** The composition root, the only one that sees adapters. */
   layers: [
@@ -46,7 +48,8 @@ const mayImport = {
   api: ["core", "base", "client"],
   promise: ["core", "base", "client", "handlers", "layers", "index"],
   testing: ["core", "store", "store memory", "broker memory", "engine", "worker", "base", "client", "layers", "index"],
-  cli: ["core", "store", "api", "base", "client", "layers", "index"],
+  holidays: ["core", "base", "client"],
+  cli: ["core", "store", "api", "base", "client", "words", "layers", "index"],
   dashboard: ["api"]
 } as const satisfies Record<string, ReadonlyArray<string>>
 
@@ -56,8 +59,9 @@ const zonePatterns: ReadonlyArray<readonly [RegExp, Zone]> = [
   [/^src\/broker\/kafka\//, "broker/kafka"],
   [/^src\/broker\/(memory\/|Memory)/, "broker memory"],
   [/^src\/worker\/Handlers\.ts$/, "handlers"],
-  [/^src\/(core|store|broker|engine|worker|embedded|api|promise|testing|cli|dashboard)\//, "core"],
+  [/^src\/(core|store|broker|engine|worker|embedded|api|promise|testing|holidays|cli|dashboard)\//, "core"],
   [/^src\/Duetime(Config|Error|Metrics)\.ts$/, "base"],
+  [/^src\/ruleWords\.ts$/, "words"],
   [/^src\/layers\.ts$/, "layers"],
   [/^src\/index\.ts$/, "index"],
   [/^src\/[^/]+\.ts$/, "client"]
@@ -73,6 +77,13 @@ interface Reserved {
 
 /** Modules of other packages that only some zones may see. */
 const reserved: ReadonlyArray<Reserved> = [
+  {
+    modules: /^date-holidays/,
+    zones: ["holidays"],
+    typeZones: [],
+    why: "holidays of countries are read in one place, and the library is optional"
+  },
+  { modules: /^cronstrue/, zones: ["words"], typeZones: [], why: "cron is put into words in one place" },
   { modules: /^kafkajs/, zones: ["broker/kafka"], typeZones: [], why: "Kafka is known only to its adapter" },
   {
     modules: /^(effect\/sql|@effect\/sql-pg)/,

@@ -152,6 +152,58 @@ const settling = (law: Law) => {
       assert.isTrue(late.length > 0 && late.every((fate) => fate === "skipped-too-late"))
     })
   )
+  law("with a calendar only open instants fire, and another calendar is another revision", () =>
+    Effect.gen(function* () {
+      const store = yield* RecurrenceStore
+      const today = new Date(yield* storeNowMs).getUTCDay() || 7
+      const closedNow = { zone: "UTC", weekdays: [((today + 1) % 7) + 1] }
+      const rule: Rule = { ...every(1_000), open: { calendar: closedNow, closed: "skip" } }
+      const { definition, name, recurrence, recurrenceId } = yield* made(rule)
+      assert.strictEqual(recurrence.nextAtMs, nextOf(rule)(recurrence.settledUntilMs))
+      assert.isAbove(recurrence.nextAtMs ?? 0, (yield* storeNowMs) + leadMsMax)
+      yield* settle
+      assert.deepStrictEqual(yield* firedOf(recurrenceId), [])
+      const everyDay: Rule = {
+        ...every(1_000),
+        open: { calendar: { zone: "UTC", weekdays: [1, 2, 3, 4, 5, 6, 7] }, closed: "skip" }
+      }
+      const edit = {
+        _tag: "Edit",
+        definition: definitionOf(definition.kind, everyDay),
+        unlessSuperseded: false
+      } as const
+      assert.strictEqual((yield* store.revise(name, edit)).recurrence.revision, 2)
+      assert.deepStrictEqual((yield* store.find(name)).rule, everyDay)
+      yield* settle
+      const fired = yield* firedOf(recurrenceId)
+      assert.isAtLeast(fired.length, 4)
+      assert.isTrue(fired.every(({ revision }) => revision === 2))
+    })
+  )
+  law("what was missed in open time and is made up for in closed time is due when it is open again", () =>
+    Effect.gen(function* () {
+      const { rewind } = yield* RecurrenceControl
+      const nowMs = yield* storeNowMs
+      // Between 12 and 13 o'clock there, and closed for two minutes.
+      const ahead = 12 - new Date(nowMs).getUTCHours()
+      const localMs = nowMs + ahead * 3_600_000
+      const until = new Date(localMs - 120_000).toISOString().slice(11, 16)
+      const calendar = {
+        zone: `Etc/GMT${ahead > 0 ? "-" : "+"}${Math.abs(ahead)}`,
+        weekdays: [1, 2, 3, 4, 5, 6, 7],
+        hours: { from: "01:00", until }
+      }
+      const rule: Rule = { ...every(60_000), open: { calendar, closed: "skip" } }
+      const { name, recurrenceId } = yield* made(rule)
+      yield* rewind(name, 900_000)
+      yield* settle
+      const [fired] = yield* firedOf(recurrenceId)
+      assert.isBelow(fired?.nominalAtMs ?? Infinity, nowMs - 100_000)
+      const { dueAtMs } = yield* stateOf(fired?.taskId ?? "")
+      const opensMs = (Math.floor(localMs / 86_400_000) + 1) * 86_400_000 + 3_600_000 - ahead * 3_600_000
+      assert.strictEqual(dueAtMs, opensMs)
+    })
+  )
   law("under overlap skip an instant passes while the task of an earlier one has not ended", () =>
     Effect.gen(function* () {
       const { rewind } = yield* RecurrenceControl

@@ -7,6 +7,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { describe } from "vitest"
 import { actLaws } from "./contract/actLaws.ts"
+import { calendarLaws } from "./contract/calendarLaws.ts"
 import { capLaws } from "./contract/capLaws.ts"
 import { claimLaws } from "./contract/claimLaws.ts"
 import { deathLaws } from "./contract/deathLaws.ts"
@@ -36,6 +37,7 @@ const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["pull", pullLaws],
   ["start", startLaws],
   ["finish", finishLaws],
+  ["a retry by a calendar", calendarLaws],
   ["finishWith", finishWithLaws],
   ["expire", expireLaws],
   ["a task that expires", expiryLaws],

@@ -108,11 +108,29 @@ describe("what a handler's end becomes", () => {
     })
   }))
 
+  itRuns("retryIn and retryAt take a calendar: the next business day at 10:00, the end of the quiet hours", () => ({
+    handlers: Work.handle(({ name }) =>
+      Effect.fail(
+        name === "one"
+          ? Task.retryIn({ businessDays: 1, at: "10:00" }, "declined", { calendar: { zone: "Europe/Berlin" } })
+          : Task.retryAt(Date.parse("1970-01-01T23:30:00Z"), "asleep", {
+              calendar: { zone: "UTC", quiet: { from: "22:00", until: "08:00" } }
+            })
+      )
+    ),
+    test: Effect.gen(function* () {
+      // The test's clock begins on Thursday 1970-01-01, at 01:00 in Berlin.
+      assert.strictEqual((yield* viewAfter(10)).dueAt.toISOString(), "1970-01-02T09:00:00.000Z")
+      assert.strictEqual((yield* viewAfter(10, { name: "two" })).dueAt.toISOString(), "1970-01-02T08:00:00.000Z")
+    })
+  }))
+
   for (const [word, signal, stage] of [
     ["snooze", () => Task.snooze("1 hour"), "pending"],
     ["discard", () => Task.discard("gone"), "dead"],
     ["fatal", () => Task.fatal("stolen"), "dead"],
-    ["retryIn", () => Task.retryIn("1 hour", "503"), "pending"]
+    ["retryIn", () => Task.retryIn("1 hour", "503"), "pending"],
+    ["retryAt", () => Task.retryAt("2999-01-01T00:00:00Z", "503"), "pending"]
   ] as const) {
     itRuns(`an async function says ${word} by throwing it, with the same effect`, () => ({
       handlers: Work.handleAsync(async () => {

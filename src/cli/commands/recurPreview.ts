@@ -1,6 +1,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import { ruleWords } from "../../ruleWords.ts"
 import { answering } from "../Answer.ts"
 import { recurrenceName, withRecurrences } from "../recurrences.ts"
 import { instant } from "../render/time.ts"
@@ -16,14 +17,18 @@ export const recurPreview = Command.make(
   { name: recurrenceName, count },
   answering(({ count, name }) =>
     withRecurrences(({ recurrences }) =>
-      Effect.map(recurrences.preview(name, count), (instants) => ({
-        document: instants,
-        text: () => instants.map(instant).join("\n"),
-        notes: instants.length === 0 ? ["Its rule has no instant any more."] : []
-      }))
+      Effect.gen(function* () {
+        const instants = yield* recurrences.preview(name, count)
+        const { rule } = yield* recurrences.get(name)
+        return {
+          document: instants,
+          text: () => instants.map(instant).join("\n"),
+          notes: [`${ruleWords(rule)}.`, ...(instants.length === 0 ? ["Its rule has no instant any more."] : [])]
+        }
+      })
     )
   )
 ).pipe(
-  Command.withDescription("Tell the next instants of a recurrence"),
+  Command.withDescription("Tell what a recurrence's rule says, and its next instants"),
   Command.withExamples([{ command: "duetime recur preview nightly-report --count 10", description: "The next ten" }])
 )

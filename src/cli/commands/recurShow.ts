@@ -1,6 +1,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import { ruleWords } from "../../ruleWords.ts"
 import { answering } from "../Answer.ts"
 import { recurrenceName, ruleText, standText, withRecurrences } from "../recurrences.ts"
 import { followUpText } from "../render/followUp.ts"
@@ -26,6 +27,7 @@ export const recurShow = Command.make(
           text: (paint) =>
             [
               `${view.name}  ${view.kind}  ${ruleText(view.rule)}  ${standText(view, paint)}`,
+              `  says       ${ruleWords(view.rule)}`,
               `  revision   ${view.revision}, since ${instant(view.revisedAt)}`,
               `  policies   ${JSON.stringify(view.policies)}`,
               `  payload    ${JSON.stringify(view.payload)}`,

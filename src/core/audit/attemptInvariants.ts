@@ -1,5 +1,6 @@
 import { deathsAfter, isQuarantined } from "../deaths.ts"
-import { attemptsMaxLimit, delayCeilingMs, isExhausted } from "../RetryPolicy.ts"
+import { attemptsMaxLimit, isExhausted } from "../RetryPolicy.ts"
+import { latestRetryMs } from "../retryDue.ts"
 import type { TaskEvent } from "../TaskEvent.ts"
 import { instantPrecisionMs, type Finding, type Invariant, type Walk } from "./AuditedStream.ts"
 
@@ -102,9 +103,13 @@ function* retriesStayWithinBounds(walk: Walk): Iterable<Finding> {
     const isBounded = isRetry(event) && (event._tag !== "AttemptFailed" || walk.options.ownDelays !== true)
     const retry = isBounded ? policyOf(walk, before?.kind ?? "")?.retry : undefined
     if (retry === undefined) continue
-    const ceilingMs = delayCeilingMs(retry, before?.charged ?? 1)
-    if (delayMs > ceilingMs + roundingMs) {
-      yield { version: event.version, message: `retried after ${delayMs} ms, the ceiling is ${ceilingMs} ms` }
+    const estimatedMs = retry.calendar === undefined ? 0 : estimateMs
+    const latestAtMs = latestRetryMs(retry, event.atMs + estimatedMs, before?.charged ?? 1)
+    if (event.dueAtMs > latestAtMs + roundingMs) {
+      yield {
+        version: event.version,
+        message: `retried after ${delayMs} ms, the ceiling is ${latestAtMs - event.atMs} ms`
+      }
     }
   }
 }
@@ -159,6 +164,9 @@ const isRetry = (event: TaskEvent): boolean =>
 
 const policyOf = ({ options, stream }: Walk, kind: string) =>
   options.policyOf?.(kind, stream.events[0]?.atMs ?? Number.NEGATIVE_INFINITY)
+
+/** Where a calendar has a say, the due time is computed by an estimate of the database's clock. */
+const estimateMs = 1_000
 
 /** A delay is rounded to a whole ms and its instant up to the next one. */
 const roundingMs = 2

@@ -1,14 +1,20 @@
 import { Result } from "effect"
+import type { Calendar } from "../calendar/Calendar.ts"
+import { openedMs } from "../calendar/Due.ts"
+import { openTimesOf } from "../calendar/openTimesOf.ts"
 import { dayMs, maxMs, minMs, secondMs } from "./bounds.ts"
 import { type FoldPolicy, firstFire, type GapPolicy } from "./cron.ts"
 import { type Fields, fieldsOf, firstMatch } from "./fields.ts"
+import { type Closed, closedPolicies, openInstants } from "./openInstants.ts"
 import { rejected, type RuleRejected } from "./RuleRejected.ts"
-import { type Zone, zoneOf } from "./Zone.ts"
+import { isOffset, type Zone, zoneOf } from "./Zone.ts"
 
 /** When a recurrence fires. Plain JSON, because it is stored and read by engines, clients and people. */
 export type Rule = CronRule | IntervalRule
 
 export type CronRule = {
+  /** Absent: a rule that knows no calendar. */
+  readonly open?: Open
   readonly _tag: "Cron"
   /** Five fields, six with the second first, or a macro such as `@daily`. */
   readonly expression: string
@@ -21,6 +27,7 @@ export type CronRule = {
 }
 
 export type IntervalRule = {
+  readonly open?: Open
   readonly _tag: "Interval"
   /** 1 second to 3,660 days. */
   readonly everyMs: number
@@ -28,11 +35,16 @@ export type IntervalRule = {
   readonly anchorMs: number
 }
 
+/** When the rule's zone of interest is open, and what becomes of instants when it is not. */
+export type Open = { readonly calendar: Calendar; readonly closed: Closed }
+
 /** A rule that has been checked. */
 export type Compiled = {
   readonly rule: Rule
   /** The first nominal instant strictly after `afterMs`; null from the year 3000 on. */
   readonly next: (afterMs: number) => number | null
+  /** When something of this rule that comes late may run: where its calendar is open. */
+  readonly openedMs?: (atMs: number) => number
 }
 
 export const everyMsMin = secondMs
@@ -40,6 +52,37 @@ export const everyMsMin = secondMs
 export const everyMsMax = 3_660 * dayMs
 
 export const compile = (rule: Rule): Result.Result<Compiled, RuleRejected> => {
+  const { open } = rule
+  const plain = compilePlain(rule)
+  return open === undefined ? plain : Result.flatMap(plain, ({ next }) => compileOpen(rule, open, next))
+}
+
+const compileOpen = (
+  rule: Rule,
+  { calendar, closed }: Open,
+  plainNext: Compiled["next"]
+): Result.Result<Compiled, RuleRejected> =>
+  Result.gen(function* () {
+    const open = yield* openTimesOf(calendar)
+    yield* oneOf("closed", closed, closedPolicies)
+    const next = openInstants(plainNext, open, closed)
+    if (next(afterHolidaysMs(calendar)) === null)
+      return yield* Result.fail(
+        rejected(
+          "calendar",
+          JSON.stringify(calendar),
+          "it is closed at every instant of the rule, so that it would never fire",
+          'Open it at times that the rule names, or move the instants: closed: "next"'
+        )
+      )
+    return { rule, next, openedMs: (atMs) => openedMs(calendar, atMs) }
+  })
+
+/** From here on only weekdays and hours count, for ever. */
+const afterHolidaysMs = ({ holidays = [] }: Calendar): number =>
+  Math.max(Date.UTC(2000, 0), ...holidays.map((date) => Date.parse(`${date}T00:00:00Z`) + dayMs))
+
+const compilePlain = (rule: Rule): Result.Result<Compiled, RuleRejected> => {
   switch (rule._tag) {
     case "Cron":
       return compileCron(rule)
@@ -54,9 +97,6 @@ export const compile = (rule: Rule): Result.Result<Compiled, RuleRejected> => {
 const unknownRule = (rule: never): RuleRejected =>
   rejected("rule", JSON.stringify(rule), "there is no such rule", "Give a Cron or an Interval")
 
-/** `Intl` takes `+05:30` for ahead of UTC, PostgreSQL and POSIX for behind it. */
-const offsetShape = /^\s*[-+]?\d/
-
 const compileCron = (rule: CronRule): Result.Result<Compiled, RuleRejected> =>
   Result.gen(function* () {
     const fields = yield* fieldsOf(rule.expression)
@@ -69,7 +109,7 @@ const compileCron = (rule: CronRule): Result.Result<Compiled, RuleRejected> =>
           "Give a day that one of the months has"
         )
       )
-    if (offsetShape.test(rule.zone))
+    if (isOffset(rule.zone))
       return yield* Result.fail(
         rejected(
           "zone",

@@ -37,6 +37,11 @@ const sampleMs = 4 * dayMs
 
 const zones = new Map<string, Zone>()
 
+const offsetShape = /^\s*[-+]?\d/
+
+/** `Intl` takes `+05:30` for ahead of UTC, PostgreSQL and POSIX for behind it. */
+export const isOffset = (name: string): boolean => offsetShape.test(name)
+
 /** @returns null for a name that the process's ICU does not know */
 export const zoneOf = (name: string): Zone | null => {
   const known = zones.get(name)

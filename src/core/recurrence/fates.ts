@@ -58,6 +58,8 @@ export type Decision = {
 
 export type Undecided = {
   readonly next: (afterMs: number) => number | null
+  /** What runs late runs where the rule's calendar is open. */
+  readonly openedMs?: ((atMs: number) => number) | undefined
   readonly policies: Policies
   readonly settledUntilMs: number
   readonly nowMs: number
@@ -74,7 +76,15 @@ export const instantsMax = 1_000
  * Gives every instant from the watermark to `untilMs` its fate. Pure, so that the preview of an outage is what will
  * happen after it. It takes a time that grows with what runs, not with how long nobody looked.
  */
-export const decideFates = ({ isBusy, next, nowMs, policies, settledUntilMs, untilMs }: Undecided): Decision => {
+export const decideFates = ({
+  isBusy,
+  next,
+  nowMs,
+  openedMs,
+  policies,
+  settledUntilMs,
+  untilMs
+}: Undecided): Decision => {
   const { maxLatenessMs, misfireCap, misfirePaceMs, overlap } = policies
   const decided: Array<Decided> = []
   let settledMs = settledUntilMs
@@ -106,6 +116,7 @@ export const decideFates = ({ isBusy, next, nowMs, policies, settledUntilMs, unt
     if (worthMs !== null && worthMs <= lastMs) skip(worthMs, lastMs, "skipped-misfire")
   }
 
+  const opened = openedMs ?? ((atMs: number) => atMs)
   const missedUntilMs = Math.min(nowMs - policies.misfireGraceMs - 1, untilMs)
   const firstMs = next(settledMs)
   if (firstMs !== null && firstMs <= missedUntilMs) {
@@ -114,7 +125,7 @@ export const decideFates = ({ isBusy, next, nowMs, policies, settledUntilMs, unt
     const skippedUntilMs = last[0] === undefined ? missedUntilMs : last[0] - 1
     if (firstMs <= skippedUntilMs) skipMissed(firstMs, skippedUntilMs)
     let paced = 0
-    for (const instantMs of last) if (run(instantMs, nowMs + paced * misfirePaceMs)) paced++
+    for (const instantMs of last) if (run(instantMs, opened(opened(nowMs) + paced * misfirePaceMs))) paced++
   }
   let nextAtMs = next(settledMs)
   for (let count = 0; nextAtMs !== null && nextAtMs <= untilMs && count < instantsMax; count++) {

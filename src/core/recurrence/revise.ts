@@ -4,6 +4,7 @@ import { type Decided, decideFates, type Fate, firstInstants, instantsMax } from
 /** A recurrence's rule as it stood or is to stand. */
 export type Standing = {
   readonly next: (afterMs: number) => number | null
+  readonly openedMs?: ((atMs: number) => number) | undefined
   readonly policies: Policies
   readonly isPaused: boolean
 }
@@ -47,10 +48,11 @@ export const revise = ({ after, ahead, atMs, before, isBusy, settledUntilMs }: R
       past.push({ nominalAtMs: fromMs, untilMs: atMs, fate: "skipped-paused", dueAtMs: null })
   } else {
     for (let nextAtMs = before.next(settledMs); nextAtMs !== null && nextAtMs <= atMs;) {
-      const { next, policies } = before
+      const { next, openedMs, policies } = before
       const busy = isBusy || past.some(({ fate }) => fate === "fired")
       const decision = decideFates({
         next,
+        openedMs,
         policies,
         settledUntilMs: settledMs,
         nowMs: atMs,

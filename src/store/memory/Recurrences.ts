@@ -136,8 +136,10 @@ export class Recurrences {
       if (tasksCount >= settleTasksMax) break
       const { recurrence } = row
       const { policies, settledUntilMs } = recurrence
+      const { next, openedMs } = standingOf(recurrence)
       const decision = decideFates({
-        next: standingOf(recurrence).next,
+        next,
+        openedMs,
         policies,
         settledUntilMs,
         nowMs,

@@ -84,7 +84,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
   const wakeUps = yield* makeWakeUps(own, clock.nowMs, lower)
   const { scheduled } = wakeUps
   const retryInMsMax = () => partitions.horizonMs() - clock.nowMs() - dayMs
-  const settle = makeSettle({ sql: own, kinds, retryInMsMax, scheduled })
+  const settle = makeSettle({ sql: own, kinds, nowMs: clock.nowMs, retryInMsMax, scheduled })
   const reads = makeReads({ sql: own, kinds })
   const act = makeAct({ sql: own, kinds, reads, scheduled })
   const ambientReads = makeReads({ sql: ambient, kinds: ambientKinds })
@@ -113,8 +113,9 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
       eventTableOf: partitions.eventTableOf
     }),
     finish: settle.finish,
-    finishWith: makeSettle({ sql: ambient, kinds: ambientKinds, retryInMsMax, scheduled }).finishWith,
-    ...makeExpire({ sql: own, kinds, settle: settle.settle }),
+    finishWith: makeSettle({ sql: ambient, kinds: ambientKinds, nowMs: clock.nowMs, retryInMsMax, scheduled })
+      .finishWith,
+    ...makeExpire({ sql: own, kinds, settle: settle.settle, nowMs: clock.nowMs }),
     expireTasks: makeExpireTasks({ sql: own, kinds, reads }),
     takeParked: makeTakeParked({ sql: own, kinds, reads }),
     reconcile: act.reconcile,

@@ -39,8 +39,9 @@ export const make = (options: {
   readonly sql: SqlClient
   readonly kinds: Kinds
   readonly settle: ReturnType<typeof makeSettle>["settle"]
+  readonly nowMs: () => number
 }) => {
-  const { kinds, settle, sql } = options
+  const { kinds, nowMs, settle, sql } = options
   const anyExpired = sql.unsafe<{ readonly any_expired: boolean }>(anyExpiredSql).pipe(
     Effect.map(([look]) => look?.any_expired === true),
     orUnavailable("anyExpired")
@@ -60,7 +61,12 @@ export const make = (options: {
             const policy = policies.get(row.kind_id) ?? defaultKindPolicy(state.kind)
             const fence = { version: row.fence_version, eventId: row.fence_id }
             const reason = row.session_over ? (row.session_left ? "session-left" : "session-lost") : "deadline"
-            return ofCommand({ _tag: "Expire", atMs: 0, eventId: ids.eventId(), fence, reason, policy }, state, fence)
+            return ofCommand(
+              { _tag: "Expire", atMs: 0, eventId: ids.eventId(), fence, reason, policy },
+              state,
+              fence,
+              nowMs()
+            )
           })
           const { now } = yield* settle(settlements)
           return rows.flatMap((row, index): ReadonlyArray<Expired> => {

@@ -2,6 +2,7 @@ import { Data, Effect, Result } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { decide } from "../../core/decide.ts"
 import type { KindPolicy } from "../../core/KindPolicy.ts"
+import { retryHangsOnInstant } from "../../core/retryDue.ts"
 import type { TaskCommand } from "../../core/TaskCommand.ts"
 import type { End } from "../../core/followUps.ts"
 import { eventCodes, type EventBody, type FollowUps, type ReleaseReason } from "../../core/TaskEvent.ts"
@@ -14,10 +15,10 @@ import { confirm } from "./confirm.ts"
 import { tagOf, toColumns } from "./events.ts"
 import { make as makeFollowUps } from "./followUps.ts"
 import type { Kinds } from "./Kinds.ts"
-import { float8s, int2s, int4s, texts, uuids } from "./parameters.ts"
+import { float8s, instants, int2s, int4s, texts, uuids } from "./parameters.ts"
 import { idleInTransactionTimeoutMs, orUnavailable } from "./sqlErrors.ts"
 import { storableJson } from "./storableJson.ts"
-import { settleSql } from "./statements.ts"
+import { settleSql } from "./settleStatement.ts"
 
 /** One row of a settlement: what `decide` says without and with a cancel request. */
 export type Settlement = {
@@ -26,6 +27,8 @@ export type Settlement = {
   readonly eventId: EventId
   readonly type: number
   readonly dueInMs: number | null
+  /** An instant in place of the span, where the time between them is not all that counts. */
+  readonly dueAtMs: number | null
   readonly data: string | null
   readonly cancelledData: string | null
   /** Something follows this end, unless it becomes another one. */
@@ -50,10 +53,12 @@ export const make = (options: {
   readonly sql: SqlClient
   readonly kinds: Kinds
   readonly retryInMsMax: () => number
+  /** The database's clock as this process knows it: asked for due times that a calendar has a say in. */
+  readonly nowMs: () => number
   /** Told after the commit, with the earliest due time of what is pending again. */
   readonly scheduled: (earliestDueAtMs: number) => void
 }) => {
-  const { retryInMsMax, sql } = options
+  const { nowMs, retryInMsMax, sql } = options
   const followUps = makeFollowUps(options)
 
   /** Stages by event id, of what was settled now and of what an earlier, unanswered request had settled. */
@@ -70,7 +75,8 @@ export const make = (options: {
     following: ReadonlyMap<TaskId, FollowUps> | null
   ) {
     const rows = sortedById(batch)
-    const settled = yield* sql.unsafe<SettledRow>(settleSql(following !== null), [
+    const isFixed = rows.some((row) => row.dueAtMs !== null)
+    const settled = yield* sql.unsafe<SettledRow>(settleSql({ isFollowed: following !== null, isFixed }), [
       uuids(rows.map((row) => row.taskId)),
       uuids(rows.map((row) => row.fence.eventId)),
       int4s(rows.map((row) => row.fence.version)),
@@ -78,7 +84,16 @@ export const make = (options: {
       int2s(rows.map((row) => row.type)),
       float8s(rows.map((row) => (row.dueInMs === null ? null : Math.min(row.dueInMs, retryInMsMax())))),
       texts(rows.map((row) => row.data)),
-      texts(rows.map((row) => row.cancelledData))
+      texts(rows.map((row) => row.cancelledData)),
+      ...(isFixed
+        ? [
+            instants(
+              rows.map(({ dueAtMs }) =>
+                dueAtMs === null ? null : Math.floor(Math.min(dueAtMs, nowMs() + retryInMsMax()))
+              )
+            )
+          ]
+        : [])
     ])
     const now = new Map<EventId, Stage>()
     let earliestDueAtMs = Infinity
@@ -103,7 +118,7 @@ export const make = (options: {
 
   const finish = (batch: ReadonlyArray<FinishRequest>): Effect.Effect<ReadonlyArray<Finished>, StoreUnavailable> => {
     if (batch.length === 0) return Effect.succeed([])
-    return settle(batch.map(ofFinish)).pipe(
+    return settle(batch.map((request) => ofFinish(request, nowMs()))).pipe(
       Effect.map(({ before, now }) =>
         batch.map(({ eventId }): Finished => {
           const stage = now.get(eventId) ?? before.get(eventId)
@@ -126,7 +141,7 @@ export const make = (options: {
           const value = yield* effect
           const outcome = request(value)
           yield* sql.unsafe(planAsOwnSql)
-          const { before, now } = yield* settle([ofFinish(outcome)])
+          const { before, now } = yield* settle([ofFinish(outcome, nowMs())])
           if (now.has(outcome.eventId)) return value
           // The first time had been committed, effects and all: what this repeat did must not be.
           if (before.has(outcome.eventId)) return yield* new RecordedBefore({ value })
@@ -192,19 +207,21 @@ const planAsOwnSql = `SELECT set_config('plan_cache_mode', 'force_generic_plan',
 
 class RecordedBefore<A> extends Data.TaggedError("RecordedBefore")<{ readonly value: A }> {}
 
-const ofFinish = ({ eventId, outcome, policy, started }: FinishRequest): Settlement => {
+const ofFinish = ({ eventId, outcome, policy, started }: FinishRequest, nowMs: number): Settlement => {
   const command: TaskCommand = { ...outcome, atMs: 0, eventId, fence: started.fence, policy }
-  return ofCommand(command, runningState(started), started.fence)
+  return ofCommand(command, runningState(started), started.fence, nowMs)
 }
 
 /**
  * Asks `decide` twice, without and with a cancel request, at time zero: the due instants it returns are then durations,
- * which SQL turns into instants by the database's clock.
+ * which SQL turns into instants by the database's clock. Only where a due time hangs on the instant itself it is asked at `nowMs`.
  */
-export const ofCommand = (command: TaskCommand, state: TaskState, fence: Fence): Settlement => {
+export const ofCommand = (atZero: TaskCommand, state: TaskState, fence: Fence, nowMs: number): Settlement => {
+  const isFixed = retryHangsOnInstant(atZero)
+  const command = isFixed ? { ...atZero, atMs: nowMs } : atZero
   const body = firstOf(command, { ...state, cancelRequested: false })
   const cancelled = firstOf(command, { ...state, cancelRequested: true })
-  return settlement({ ...state, fence }, command.eventId, body, cancelled)
+  return settlement({ ...state, fence }, command.eventId, body, cancelled, isFixed)
 }
 
 const firstOf = (command: TaskCommand, state: TaskState): EventBody => {
@@ -218,14 +235,16 @@ const settlement = (
   { fence, followed, taskId }: { readonly taskId: TaskId; readonly fence: Fence; readonly followed: boolean },
   eventId: EventId,
   body: EventBody,
-  cancelled: EventBody | null
+  cancelled: EventBody | null,
+  isFixed = false
 ): Settlement => ({
   taskId,
   fence,
   followed: followed && (body._tag === "AttemptSucceeded" || body._tag === "TaskDeadLettered"),
   eventId,
   type: eventCodes[body._tag],
-  dueInMs: "dueAtMs" in body ? body.dueAtMs : null,
+  dueInMs: !("dueAtMs" in body) ? null : isFixed ? 0 : body.dueAtMs,
+  dueAtMs: isFixed && "dueAtMs" in body ? body.dueAtMs : null,
   data: storableJson(toColumns(body).data),
   cancelledData: cancelled?._tag === "TaskCancelled" ? storableJson(toColumns(cancelled).data) : null
 })

@@ -97,6 +97,7 @@ export const make = Effect.fnUntraced(function* (options: {
       }
       const decision = decideFates({
         next: compiled.success.next,
+        openedMs: compiled.success.openedMs,
         policies: recurrence.policies,
         settledUntilMs: recurrence.settledUntilMs,
         nowMs,

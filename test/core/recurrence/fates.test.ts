@@ -51,6 +51,20 @@ describe("ten minutes of outage", () => {
       "12:10:00 fired due 12:10:30"
     ])
   })
+  it("make up where the rule's calendar is open, at the pace, and skip what is too late then", () => {
+    const late = (maxLatenessMs: number | null) =>
+      decideFates({
+        next: minute,
+        openedMs: (atMs) => Math.max(atMs, at("12:20")),
+        policies: { ...defaultPolicies, misfire: "all", misfireCap: 2, misfirePaceMs: 5_000, maxLatenessMs },
+        settledUntilMs: at("12:08"),
+        nowMs: at("12:10:30"),
+        untilMs: at("12:10:30"),
+        isBusy: false
+      }).decided
+    assert.deepStrictEqual(told(late(null)), ["12:09:00 fired due 12:20:00", "12:10:00 fired due 12:20:05"])
+    assert.deepStrictEqual(told(late(300_000)), ["12:09:00 skipped-too-late", "12:10:00 skipped-too-late"])
+  })
   it("make up for the latest ones up to the cap under all, at the pace", () => {
     assert.deepStrictEqual(told(afterOutage({ misfire: "all", misfireCap: 3, misfirePaceMs: 5_000 }).decided), [
       "12:01:00 to 12:07:59 skipped-misfire",

@@ -15,6 +15,7 @@ import {
   float8,
   float8s,
   instant,
+  instants,
   int2s,
   int4,
   int4s,
@@ -31,10 +32,10 @@ import {
   confirmSql,
   type DueTables,
   nextDueSql,
-  settleSql,
   startSql,
   wholeDue
 } from "../../../src/store/postgres/statements.ts"
+import { settleSql } from "../../../src/store/postgres/settleStatement.ts"
 import { startDueSql } from "../../../src/store/postgres/startDue.ts"
 import { takeParkedSql } from "../../../src/store/postgres/takeParked.ts"
 import { Session } from "../../../src/store/Session.ts"
@@ -173,7 +174,7 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
           int4(sessionId),
           ...bounds
         ])
-        const settling = [
+        const settlement = [
           ids,
           fences,
           versions,
@@ -183,11 +184,15 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
           texts(day.rows.map(() => `"drained"`)),
           texts(nulls)
         ]
-        const settle = yield* planned(settleSql(false), settling)
-        const settleFollowed = yield* planned(settleSql(true), settling)
+        const settle = yield* planned(settleSql({ isFollowed: false, isFixed: false }), settlement)
+        const settleFollowed = yield* planned(settleSql({ isFollowed: true, isFixed: false }), settlement)
+        const settleFixed = yield* planned(settleSql({ isFollowed: true, isFixed: true }), [
+          ...settlement,
+          instants(nulls)
+        ])
         const followUps = yield* planned(followUpsSql, [ids, ...bounds])
         const confirm = yield* planned(confirmSql, [ids, events, ...bounds])
-        for (const nodes of [start, settle, settleFollowed, followUps, confirm]) assertReadsByKey(nodes)
+        for (const nodes of [start, settle, settleFollowed, settleFixed, followUps, confirm]) assertReadsByKey(nodes)
         assertNoKindIsRead(start)
         assertPartitions(start, "event", 1)
         assertPartitions(confirm, "event", 1)
