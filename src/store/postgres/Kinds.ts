@@ -13,6 +13,8 @@ export type Kinds = {
   readonly idsOf: (names: Iterable<string>) => Effect.Effect<ReadonlyMap<string, number>, SqlError>
   /** Numbers for those of the names that exist. */
   readonly knownIdsOf: (names: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>, SqlError>
+  /** Those of the names that exist. */
+  readonly knownOf: (names: ReadonlyArray<string>) => Effect.Effect<ReadonlySet<string>, SqlError>
   /** Loads all, and tells when a number is missing. */
   readonly load: Effect.Effect<void, SqlError>
   readonly nameOf: (id: number) => string
@@ -63,10 +65,13 @@ export const make = (sql: SqlClient): Kinds => {
     remember
   )
 
-  const knownIdsOf = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
+  const knownOf = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
     if (names.some((name) => !idByName.has(name))) yield* load
-    return names.flatMap((name) => idByName.get(name) ?? [])
+    return new Set(names.filter((name) => idByName.has(name)))
   })
+
+  const knownIdsOf = (names: ReadonlyArray<string>) =>
+    Effect.map(knownOf(names), (known) => Array.from(known, (name) => idByName.get(name) ?? 0))
 
   const ensureNames = Effect.fnUntraced(function* (ids: Iterable<number | null>) {
     for (const id of ids) if (id !== null && !nameById.has(id)) return yield* load
@@ -80,6 +85,7 @@ export const make = (sql: SqlClient): Kinds => {
   return {
     idsOf,
     knownIdsOf,
+    knownOf,
     load,
     ensureNames,
     nameOf: (id) => nameById.get(id) ?? `#${id}`,

@@ -63,7 +63,7 @@ export const make = Effect.fnUntraced(function* (options: {
 
   const id = () => Number(Atomics.load(cells, 0))
 
-  const serve = Effect.fnUntraced(function* (policies: ReadonlyArray<KindPolicy>) {
+  const announce = Effect.fnUntraced(function* (policies: ReadonlyArray<KindPolicy>) {
     const ids = yield* kinds.idsOf(policies.map((policy) => policy.kind))
     for (const policy of policies) {
       yield* sql.unsafe(
@@ -80,6 +80,14 @@ export const make = Effect.fnUntraced(function* (options: {
       int4s(kindIds)
     ])
     ownKinds = [...ids.keys()]
+  })
+
+  // A kind that does not exist may be being made by a transaction that stays open: the others do not wait for it.
+  const serve = Effect.fnUntraced(function* (policies: ReadonlyArray<KindPolicy>) {
+    const known = yield* kinds.knownOf(policies.map((policy) => policy.kind))
+    if (known.size > 0 && known.size < policies.length)
+      yield* announce(policies.filter((policy) => known.has(policy.kind)))
+    yield* announce(policies)
   }, orUnavailable("serve"))
 
   return {

@@ -1,11 +1,12 @@
 /** The lease of a process against a real database: what a lease that ran out can still do, and what not. */
 import { assert, layer } from "@effect/vitest"
 import { PgClient } from "@effect/sql-pg"
-import { Context, Effect, Exit, Layer, Schedule, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
+import { defaultKindPolicy } from "../../../src/core/KindPolicy.ts"
 import * as PgTaskStore from "../../../src/store/postgres/PgTaskStore.ts"
 import { Session } from "../../../src/store/Session.ts"
 import { TaskStore } from "../../../src/store/TaskStore.ts"
-import { assertAuditIsGreen, claimed, servedKind, start, startedOf, stateOf } from "../contract/world.ts"
+import { assertAuditIsGreen, claimed, servedKind, start, startedOf, stateOf, unservedKind } from "../contract/world.ts"
 import { StoreControl } from "../TaskStore.contract.ts"
 import { pgWorld } from "./world.ts"
 
@@ -68,5 +69,32 @@ layer(pgWorld("embedded"), { excludeTestServices: true })("a session", (it) => {
       assert.strictEqual((yield* stateOf(taskId)).deaths, 0)
       yield* assertAuditIsGreen
     })
+  )
+
+  it.effect(
+    "kinds that exist are announced although another one is just being made by a transaction that stays open",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        const session = yield* Session
+        const old = yield* servedKind()
+        const made = yield* unservedKind
+        const [isMade, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+        const maker = yield* sql`INSERT INTO duetime.kind (name) VALUES (${made})`.pipe(
+          Effect.andThen(Deferred.succeed(isMade, undefined)),
+          Effect.andThen(Deferred.await(mayEnd)),
+          sql.withTransaction,
+          Effect.forkScoped
+        )
+        yield* Deferred.await(isMade)
+        yield* session.serve([])
+        const policies = [old, made].map(defaultKindPolicy)
+        assert.strictEqual((yield* Effect.flip(session.serve(policies)))._tag, "StoreUnavailable")
+        assert.deepStrictEqual(session.ownKinds(), [old])
+        yield* Deferred.succeed(mayEnd, undefined)
+        yield* Fiber.join(maker)
+        yield* session.serve(policies)
+        assert.sameMembers([...session.ownKinds()], [old, made])
+      })
   )
 })
