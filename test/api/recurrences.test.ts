@@ -18,15 +18,19 @@ describe("a recurrence", () => {
   it.effect("runs the kind's handler with its payload at each of its instants, in its zone", () =>
     Effect.gen(function* () {
       const recurrences = yield* Recurrences
-      const view = yield* recurrences.create(Report, "daily", { cron: "0 9 * * *", zone: "Europe/Berlin", payload })
-      assert.deepInclude(view, { name: "daily", kind: "report", revision: 1, pausedAt: null })
+      const view = yield* recurrences.create(Report, "mornings", {
+        cron: "0 9-11 * * *",
+        zone: "Europe/Berlin",
+        payload
+      })
+      assert.deepInclude(view, { name: "mornings", kind: "report", revision: 1, pausedAt: null })
       assert.deepStrictEqual(view.nextAt, new Date("1970-01-01T08:00:00Z"))
-      yield* TestDuetime.pass("3 days")
+      yield* TestDuetime.pass("11 hours")
       assert.deepStrictEqual(customers.splice(0), ["ada", "ada", "ada"])
-      const lines = yield* recurrences.ledger("daily", 3)
+      const lines = yield* recurrences.ledger("mornings", 3)
       assert.deepStrictEqual(
         lines.map(({ fate, nominalAt }) => [nominalAt.toISOString(), fate]),
-        [3, 2, 1].map((day) => [`1970-01-0${day}T08:00:00.000Z`, "fired"])
+        [10, 9, 8].map((hour) => [`1970-01-01T${String(hour).padStart(2, "0")}:00:00.000Z`, "fired"])
       )
     }).pipe(withTest)
   )
