@@ -60,9 +60,19 @@ export const clockOf = (kernel: Kernel, owner: Owner, { offsetMs, rate }: NodeCl
 /** One queue for all fibers of all nodes; a fiber may lose its turn before any operation. */
 const schedulerOf = (kernel: Kernel, owner: Owner, preemption: number): Scheduler.Scheduler => {
   const draw = kernel.chance.drawsOf(`preempt ${owner.name}`)
+  // The same chance at every operation, drawn once for all operations up to the next loss: geometrically distributed.
+  const operationsUntilLoss = () =>
+    preemption === 0 ? Number.POSITIVE_INFINITY : 1 + Math.floor(Math.log(1 - draw()) / Math.log(1 - preemption))
+  let leftCount = operationsUntilLoss()
   return {
     executionMode: "async",
-    shouldYield: (fiber) => fiber.currentOpCount >= opsPerTurnMax || (preemption > 0 && draw() < preemption),
+    shouldYield: (fiber) => {
+      if (--leftCount <= 0) {
+        leftCount = operationsUntilLoss()
+        return true
+      }
+      return fiber.currentOpCount >= opsPerTurnMax
+    },
     makeDispatcher: () => ({ scheduleTask: (run) => kernel.schedule(owner, run), flush: () => {} })
   }
 }
@@ -70,14 +80,15 @@ const schedulerOf = (kernel: Kernel, owner: Owner, preemption: number): Schedule
 /** As Effect's own scheduler. */
 const opsPerTurnMax = 2_048
 
-const randomOf = (kernel: Kernel, name: string): Context.Service.Shape<typeof Random.Random> => ({
-  nextIntUnsafe: () => kernel.chance.bits(`random ${name}`),
-  nextDoubleUnsafe: () => kernel.chance.next(`random ${name}`)
-})
+const randomOf = (kernel: Kernel, name: string): Context.Service.Shape<typeof Random.Random> => {
+  const draw = kernel.chance.drawsOf(`random ${name}`)
+  return { nextIntUnsafe: () => draw() * 2 ** 32, nextDoubleUnsafe: draw }
+}
 
 const idsOf = (kernel: Kernel, name: string): typeof Ids.Service => {
   const bytes = new Uint8Array(8)
-  const draw = () => kernel.chance.bits(`id ${name}`)
+  const next = kernel.chance.drawsOf(`id ${name}`)
+  const draw = () => next() * 2 ** 32
   const hex = (bits: number) => bits.toString(16).padStart(8, "0")
   return {
     eventId: () => {

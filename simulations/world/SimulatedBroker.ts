@@ -17,6 +17,8 @@ export class SimulatedBroker {
   readonly #faults: ReadonlyArray<Fault>
   readonly #fired: (fault: Fault, step: string) => void
   readonly #groups = new Map<string, Group>()
+  /** Draws of how long each step takes. */
+  readonly #ways = new Map<string, () => number>()
   readonly #hints = new Set<{ readonly owner: Owner; readonly queue: Queue.Queue<ReadonlyArray<EventId>> }>()
 
   constructor(kernel: Kernel, faults: ReadonlyArray<Fault>, fired: (fault: Fault, step: string) => void) {
@@ -159,7 +161,9 @@ export class SimulatedBroker {
   }
 
   #wayMs(step: string): number {
-    return this.#kernel.chance.between(`broker ${step}`, 0.1, 3)
+    let draw = this.#ways.get(step)
+    if (draw === undefined) this.#ways.set(step, (draw = this.#kernel.chance.drawsOf(`broker ${step}`)))
+    return wayMsMin + draw() * (wayMsMax - wayMsMin)
   }
 }
 
@@ -238,6 +242,9 @@ class Member {
   })
 }
 
+/** Of a healthy broker. */
+const wayMsMin = 0.1
+const wayMsMax = 3
 /** Batches of hints that wait for one engine. */
 const hintsMax = 64
 const downAfterMs = 50
