@@ -60,7 +60,9 @@ export const operations = [
   "expire",
   "takeParked",
   "reconcile",
-  "serve"
+  "serve",
+  "finishWith",
+  "expireTasks"
 ] as const
 export type RepeatableOperation = (typeof repeatableOperations)[number]
 export type Operation = (typeof operations)[number]

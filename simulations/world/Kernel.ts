@@ -103,5 +103,5 @@ export class Kernel {
   }
 }
 
-/** A history takes some 10^5; a fiber that spins would take for ever. */
-const stepsMax = 5_000_000
+/** A history takes some thousands, the longest ones 10^5; a fiber that spins would take for ever. */
+const stepsMax = 1_000_000

@@ -40,7 +40,7 @@ export class Legs {
       const way = this.#wayOf(operation)
       const nth = ++way.callsCount
       const met = way.faults.length === 0 ? noFaults : way.faults.filter((fault) => fault.nth === nth)
-      for (const fault of met) this.#fired(fault, operation)
+      for (const fault of met) this.#fired(fault, "leg" in fault ? `${operation}.${fault.leg}` : operation)
       const fails = (ms: number, commitUnknown: boolean, reason: string) =>
         kernel.after(owner, ms, () => {
           kernel.note(`${owner.name} ${operation} ${nth} fails: ${reason}`)

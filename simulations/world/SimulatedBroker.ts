@@ -10,18 +10,26 @@ import { priorities, type Priority } from "../../src/core/Priority.ts"
 import type { EventId } from "../../src/core/TaskId.ts"
 import type { Fault } from "./Fault.ts"
 import { type Kernel, type Owner, world } from "./Kernel.ts"
+import type { Witness } from "./witness.ts"
 
 export class SimulatedBroker {
   readonly announced: Array<DeadLetter> = []
   readonly #kernel: Kernel
   readonly #faults: ReadonlyArray<Fault>
   readonly #fired: (fault: Fault, step: string) => void
+  readonly #witness: Witness
   readonly #groups = new Map<string, Group>()
   /** Draws of how long each step takes. */
   readonly #ways = new Map<string, () => number>()
   readonly #hints = new Set<{ readonly owner: Owner; readonly queue: Queue.Queue<ReadonlyArray<EventId>> }>()
 
-  constructor(kernel: Kernel, faults: ReadonlyArray<Fault>, fired: (fault: Fault, step: string) => void) {
+  constructor(
+    kernel: Kernel,
+    faults: ReadonlyArray<Fault>,
+    fired: (fault: Fault, step: string) => void,
+    witness: Witness
+  ) {
+    this.#witness = witness
     this.#kernel = kernel
     this.#faults = faults
     this.#fired = fired
@@ -40,7 +48,10 @@ export class SimulatedBroker {
       reach: "fleet",
       publish: (batch) =>
         this.#call(owner, "publish", () => {
-          for (const dispatch of batch) this.#publish(dispatch)
+          for (const dispatch of batch) {
+            this.#witness.leaves("a dispatch", dispatch)
+            this.#publish(dispatch)
+          }
           return batch.map(() => "Published" as const)
         }),
       consume: (queue) =>
@@ -63,6 +74,7 @@ export class SimulatedBroker {
       ),
       announceDead: (letters) =>
         this.#call(owner, "announceDead", () => {
+          this.#witness.leaves("a letter", letters)
           this.announced.push(...letters)
         })
     }
@@ -103,6 +115,7 @@ export class SimulatedBroker {
     const group = this.#groupOf(dispatch.queue)
     const unreliable = this.#lasting("Unreliable", "publish")
     const how = unreliable?._tag === "Unreliable" && this.#kernel.chance.next("fate") < 0.5 ? unreliable.how : undefined
+    if (unreliable !== undefined && how !== undefined) this.#fired(unreliable, `publish.${how}`)
     if (how === "lost") return
     this.#kernel.after(world, how === "late" ? this.#kernel.chance.between("late", 0, lateMsMax) : 0, () =>
       this.#deliver(group, dispatch)

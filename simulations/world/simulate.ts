@@ -1,8 +1,9 @@
 /** Many histories, one after the other: what held, what was met on the way, and the least history that breaks a sentence. */
 import * as fc from "fast-check"
+import { type Breakage, unbroken } from "./Breakage.ts"
 import { faultTags, type History, histories, historyOf } from "./History.ts"
 import { type Broken, brokenIn } from "./invariants.ts"
-import { type Breakage, type Outcome, runHistory, unbroken } from "./World.ts"
+import { type Outcome, runHistory } from "./World.ts"
 
 export type Failure = {
   readonly seed: number

@@ -4,30 +4,35 @@ import type { Started, TaskStore } from "../../src/store/TaskStore.ts"
 import { historyOf } from "../../simulations/world/History.ts"
 import { failureText } from "../../simulations/world/report.ts"
 import { type Failure, judged, shrink, simulateOne, Tally } from "../../simulations/world/simulate.ts"
-import { type Breakage, runHistory } from "../../simulations/world/World.ts"
+import type { Breakage } from "../../simulations/world/Breakage.ts"
+import { runHistory } from "../../simulations/world/World.ts"
 
 /** Gives a start that was won to everyone who asks for it again. */
 const withoutStartCompare: Breakage = () => {
   const won = new Map<string, Started>()
-  return (store): TaskStore["Service"] => ({
-    ...store,
-    start: (sessionId, batch) =>
-      store.start(sessionId, batch).pipe(
-        Effect.map((answers) =>
-          answers.map((answer, index) => {
-            const claim = batch[index]?.fence.eventId ?? ""
-            if (answer._tag === "Started") won.set(claim, answer)
-            return answer._tag === "Lost" ? (won.get(claim) ?? answer) : answer
-          })
+  return {
+    store: (store): TaskStore["Service"] => ({
+      ...store,
+      start: (sessionId, batch) =>
+        store.start(sessionId, batch).pipe(
+          Effect.map((answers) =>
+            answers.map((answer, index) => {
+              const claim = batch[index]?.fence.eventId ?? ""
+              if (answer._tag === "Started") won.set(claim, answer)
+              return answer._tag === "Lost" ? (won.get(claim) ?? answer) : answer
+            })
+          )
         )
-      )
-  })
+    })
+  }
 }
 
 /** Says that it has stored what it has not. */
-const forgetful: Breakage = () => (store) => ({
-  ...store,
-  schedule: (batch) => Effect.succeed(batch.map(({ taskId }) => ({ _tag: "Created", taskId })))
+const forgetful: Breakage = () => ({
+  store: (store) => ({
+    ...store,
+    schedule: (batch) => Effect.succeed(batch.map(({ taskId }) => ({ _tag: "Created", taskId })))
+  })
 })
 
 const firstFailure = (breakage: Breakage, historiesMax: number) => {
