@@ -1,18 +1,16 @@
 /** What no history may break, each with the sentence it holds. The events themselves are judged by the auditor of `src/core`. */
 import { audit } from "../../src/core/audit.ts"
 import { fold } from "../../src/core/evolve.ts"
-import type { StoredStream } from "../../src/store/TaskStore.ts"
 import { isEnded } from "../../src/core/TaskState.ts"
+import { type Broken, kindOf, streamsById } from "./Broken.ts"
 import { kinds, receipt } from "./handlers.ts"
 import type { History } from "./History.ts"
-import { kindOf, receiptsMatch } from "./receipts.ts"
+import { receiptsMatch } from "./receipts.ts"
 import { claimsStayWithinCaps, pausesHold, wishesAreAnsweredTruly } from "./wishInvariants.ts"
 import { deathsAreRepairedSoon, nothingIsLateWithoutCause } from "./timeInvariants.ts"
 import type { Outcome } from "./World.ts"
 
-export type Broken = { readonly id: string; readonly taskId: string | null; readonly message: string }
-
-export type Check = (outcome: Outcome, history: History) => Iterable<Broken>
+type Check = (outcome: Outcome, history: History) => Iterable<Broken>
 
 type WorldInvariant = {
   readonly id: string
@@ -164,6 +162,3 @@ export const invariants: ReadonlyArray<WorldInvariant> = [
 
 export const brokenIn = (outcome: Outcome, history: History): ReadonlyArray<Broken> =>
   invariants.flatMap(({ check }) => [...check(outcome, history)])
-
-export const streamsById = (streams: ReadonlyArray<StoredStream>) =>
-  new Map(streams.map((stream) => [stream.taskId, stream]))

@@ -1,14 +1,8 @@
 /** The effect of a transaction: the receipt that `pay` schedules in `attempt.commit`. */
 import { Predicate } from "effect"
-import type { StoredStream } from "../../src/store/TaskStore.ts"
+import { type Broken, kindOf } from "./Broken.ts"
 import { kinds, receipt } from "./handlers.ts"
-import type { Broken } from "./invariants.ts"
 import type { Outcome } from "./World.ts"
-
-export const kindOf = ({ events }: StoredStream): string | null => {
-  const born = events[0]
-  return born?._tag === "TaskScheduled" ? born.kind : null
-}
 
 export function* receiptsMatch({ streams }: Outcome): Iterable<Broken> {
   const attemptsOf = new Map<unknown, Array<unknown>>()

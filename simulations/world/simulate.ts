@@ -2,7 +2,8 @@
 import * as fc from "fast-check"
 import { type Breakage, unbroken } from "./Breakage.ts"
 import { faultTags, type History, histories, historyOf } from "./History.ts"
-import { type Broken, brokenIn } from "./invariants.ts"
+import type { Broken } from "./Broken.ts"
+import { brokenIn } from "./invariants.ts"
 import { type Outcome, runHistory } from "./World.ts"
 
 export type Failure = {

@@ -4,7 +4,7 @@ import type { TaskState } from "../../src/core/TaskState.ts"
 import { leaseMsDefault } from "../../src/store/Session.ts"
 import { kinds } from "./handlers.ts"
 import type { History } from "./History.ts"
-import type { Broken } from "./invariants.ts"
+import type { Broken } from "./Broken.ts"
 import { epochMs } from "./Kernel.ts"
 import type { Outcome } from "./World.ts"
 

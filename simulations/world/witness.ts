@@ -6,7 +6,7 @@ import { priorities, rankOf } from "../../src/core/Priority.ts"
 import type { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import type { Claimed, ClaimRequest, Finished } from "../../src/store/TaskStore.ts"
 import { secret } from "./handlers.ts"
-import type { Broken } from "./invariants.ts"
+import type { Broken } from "./Broken.ts"
 
 export class Witness {
   readonly broken: Array<Broken> = []
