@@ -51,7 +51,9 @@ export type Fault =
 export type FaultTag = Fault["_tag"]
 
 /** Requests that carry their own event ids and so may arrive twice. */
-export const repeatableOperations = ["schedule", "release", "start", "finish", "act"] as const
+export const repeatableOperations = ["schedule", "release", "start", "finish", "finishWith", "act"] as const
+/** Those that begin and end an attempt. */
+export const attemptOperations = ["start", "finish", "finishWith"] as const
 export const operations = [
   ...repeatableOperations,
   "claim",
@@ -61,7 +63,6 @@ export const operations = [
   "takeParked",
   "reconcile",
   "serve",
-  "finishWith",
   "expireTasks"
 ] as const
 export type RepeatableOperation = (typeof repeatableOperations)[number]

@@ -57,6 +57,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
   const database = new MemoryDatabase(clockOf(kernel, world, trueClock), leaseMsDefault)
   const witness = new Witness(database)
   damage.database?.(database, kernel)
+  witness.watch()
   const ledger: Array<Call> = []
   const notes: Notes = { acknowledged: [], told: [], paused: [] }
   const { acknowledged } = notes

@@ -21,6 +21,8 @@ export type Call = {
   readonly isLeaseOver: boolean
   /** The handler came to its end, whatever was recorded of it. */
   isDone: boolean
+  /** What `attempt.commit` answered; null: it was not called, or nobody knows. */
+  commit: "committed" | "lost" | null
 }
 
 /** Stands in every payload and nowhere else: it must not be seen in a log, a dispatch or a letter. */
@@ -53,7 +55,16 @@ const hangMs = 30_000
 export const handlersOf = (kernel: Kernel, node: string, ledger: Array<Call>, isLeaseOver: () => boolean) => {
   const called = ({ fence, number, taskId }: Attempt): Call => {
     const atMs = kernel.nowMs
-    const call: Call = { taskId, attempt: number, fence, node, atMs, isLeaseOver: isLeaseOver(), isDone: false }
+    const call: Call = {
+      taskId,
+      attempt: number,
+      fence,
+      node,
+      atMs,
+      isLeaseOver: isLeaseOver(),
+      isDone: false,
+      commit: null
+    }
     ledger.push(call)
     kernel.note(`${node} calls ${taskId} ${number}`)
     return call
@@ -76,7 +87,16 @@ export const handlersOf = (kernel: Kernel, node: string, ledger: Array<Call>, is
     const call = called(attempt)
     const duetime = yield* Duetime
     yield* work(plan, attempt)
-    yield* attempt.commit(() => duetime.schedule(receipt, { of: attempt.taskId, attempt: attempt.number }))
+    yield* attempt
+      .commit(() => duetime.schedule(receipt, { of: attempt.taskId, attempt: attempt.number }))
+      .pipe(
+        Effect.tapErrorTag("LeaseLost", () =>
+          Effect.sync(() => {
+            call.commit = "lost"
+          })
+        )
+      )
+    call.commit = "committed"
     call.isDone = true
     return null
   })

@@ -5,7 +5,7 @@ import { isEnded } from "../../src/core/TaskState.ts"
 import { type Broken, kindOf, streamsById } from "./Broken.ts"
 import { kinds, receipt } from "./handlers.ts"
 import type { History } from "./History.ts"
-import { receiptsMatch } from "./receipts.ts"
+import { commitsAreAnsweredTruly, parkedIsAskedAbout, receiptsMatch } from "./receipts.ts"
 import { claimsStayWithinCaps, pausesHold, wishesAreAnsweredTruly } from "./wishInvariants.ts"
 import { deathsAreRepairedSoon, nothingIsLateWithoutCause } from "./timeInvariants.ts"
 import type { Outcome } from "./World.ts"
@@ -136,6 +136,12 @@ export const invariants: ReadonlyArray<WorldInvariant> = [
     sentence: "A transaction's effect is there once if its attempt succeeded, and never else",
     check: receiptsMatch
   },
+  {
+    id: "S8",
+    sentence: "Nothing that may have called the outside is tried again before it was asked",
+    check: parkedIsAskedAbout
+  },
+  { id: "S18", sentence: "What a commit was told is what was recorded", check: commitsAreAnsweredTruly },
   { id: "S9", sentence: "The outside never sees a fence after a greater one", check: fencesGrow },
   { id: "S14", sentence: "What was told to be cancelled stays so and is not called again", check: cancellationsHold },
   { id: "S15", sentence: "One key has one task, however often it was scheduled", check: oneTaskPerKey },

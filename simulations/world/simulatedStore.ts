@@ -46,7 +46,11 @@ export const storeBehindLegs = (
     claimedBy: (sessionId, dueBeforeMs, limit) => timed("claimedBy", store.claimedBy(sessionId, dueBeforeMs, limit)),
     pull: (request) => call("pull", store.pull(request)),
     release: (batch) => call("release", store.release(batch)),
-    start: (sessionId, batch) => call("start", store.start(sessionId, batch)),
+    start: (sessionId, batch) =>
+      call(
+        "start",
+        Effect.tap(store.start(sessionId, batch), (answers) => Effect.sync(() => witness.started(batch, answers)))
+      ),
     finish: (batch) =>
       call(
         "finish",
