@@ -13,6 +13,15 @@ export type Fault =
     }
   /** SIGSTOP and SIGCONT: nothing of the node runs, time goes on. */
   | { readonly _tag: "Pause"; readonly node: number; readonly atMs: number; readonly forMs: number }
+  /** The same exactly at a leg of a call: after its request was sent, or before its reply is taken. */
+  | {
+      readonly _tag: "PauseAtLeg"
+      readonly node: number
+      readonly operation: Operation
+      readonly leg: "request" | "reply"
+      readonly nth: number
+      readonly forMs: number
+    }
   /** A call whose request or reply is lost; either way the caller cannot know. */
   | {
       readonly _tag: "Lose"

@@ -62,7 +62,7 @@ const wish: fc.Arbitrary<PlannedWish> = fc.record({
 })
 
 const task: fc.Arbitrary<PlannedTask> = fc.record({
-  kind: fc.constantFrom(...kindNames),
+  kind: fc.constantFrom(...kindNames, "pay"),
   atMs: fc.integer({ min: 0, max: 6_000 }),
   dueInMs: fc.integer({ min: 0, max: 5_000 }),
   workMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 1_500 }), fc.integer({ min: 1, max: 3_500 })),
@@ -91,7 +91,8 @@ const task: fc.Arbitrary<PlannedTask> = fc.record({
 const node = fc.integer({ min: 0, max: nodesMax - 1 })
 const caller = fc.integer({ min: 0, max: clientNode })
 const atMs = fc.integer({ min: 0, max: chaosMs })
-const forMs = fc.integer({ min: 10, max: 8_000 })
+// Half of them beyond a lease, an attempt's deadline, or both.
+const forMs = fc.oneof(fc.integer({ min: 10, max: 8_000 }), fc.integer({ min: 5_000, max: 9_000 }))
 const nth = fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 8 }))
 // Those on which most depends, as often as all together.
 const operation = fc.oneof(fc.constantFrom(...operations), fc.constantFrom(...attemptOperations))
@@ -101,6 +102,7 @@ const faultOf: { readonly [Tag in FaultTag]: fc.Arbitrary<Fault> } = {
   Crash: fc.record({ _tag: fc.constant("Crash"), node, atMs, downMs: forMs }),
   CrashAtLeg: fc.record({ _tag: fc.constant("CrashAtLeg"), node, operation, leg, nth, downMs: forMs }),
   Pause: fc.record({ _tag: fc.constant("Pause"), node, atMs, forMs }),
+  PauseAtLeg: fc.record({ _tag: fc.constant("PauseAtLeg"), node, operation, leg, nth, forMs }),
   Lose: fc.record({ _tag: fc.constant("Lose"), node: caller, operation, leg, nth }),
   Delay: fc.record({ _tag: fc.constant("Delay"), node: caller, operation, leg, nth, forMs }),
   Duplicate: fc.record({

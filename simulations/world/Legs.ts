@@ -62,6 +62,12 @@ export class Legs {
         return false
       }
 
+      const pauses = (leg: "request" | "reply") => {
+        for (const fault of met) {
+          if (fault._tag === "PauseAtLeg" && fault.leg === leg) owner.pausedUntilMs = kernel.nowMs + fault.forMs
+        }
+      }
+
       const arrive = () => {
         // Even of a node that has died meanwhile: what was sent may arrive.
         if (met.some(({ _tag }) => _tag === "Refuse")) return fails(legMs("reply"), false, "serialization failure")
@@ -69,6 +75,7 @@ export class Legs {
         const exit = applied(apply)
         kernel.note(`${owner.name} ${operation} ${nth} ${exit._tag}`)
         if (cuts("reply")) return
+        pauses("reply")
         if (has("Lose", "reply")) return fails(lostAfterMs, true, "the reply was lost")
         kernel.after(owner, legMs("reply"), () => {
           if (this.#isIn("CutOff")) return fails(lostAfterMs, true, "the connection broke")
@@ -86,6 +93,7 @@ export class Legs {
         fails(lostAfterMs, true, "the request was lost")
         return
       }
+      pauses("request")
       kernel.after(world, this.#poolWaitMs() + legMs("request"), arrive)
     })
   }

@@ -34,7 +34,7 @@ const timeout = "4 seconds"
 export const capsOfPaced = { concurrency: 2, perSecond: 4 }
 
 export const kinds = {
-  post: Task.define("sim.post", { payload, retry, timeout, deathsMax: 2 }),
+  post: Task.define("sim.post", { payload, retry, timeout, deathsMax: 1 }),
   mail: Task.define("sim.mail", { payload, retry, timeout, onInterrupted: "park" }),
   alert: Task.define("sim.alert", { payload, retry, timeout, priority: "critical", deathsMax: 1_000 }),
   pay: Task.define("sim.pay", { payload, retry, timeout, priority: "high", deathsMax: 1_000 }),

@@ -4,6 +4,7 @@ import { type Breakage, unbroken } from "./Breakage.ts"
 import { faultTags, type History, histories, historyOf } from "./History.ts"
 import type { Broken } from "./Broken.ts"
 import { brokenIn } from "./invariants.ts"
+import { windows, windowsOf } from "./windows.ts"
 import { type Outcome, runHistory } from "./World.ts"
 
 export type Failure = {
@@ -24,11 +25,15 @@ export class Tally {
   simulatedMs = 0
   /** Faults that had an effect, by `tag@step`. */
   readonly fired = new Map<string, number>()
+  /** Histories in which each window of the protocol was met. */
+  readonly windows = new Map<number, number>()
   /** Events by their tag. */
   readonly events = new Map<string, number>()
   readonly #hashes = new Set<number>()
 
-  add({ fired, simulatedMs, stepsCount, streams, traceHash }: Outcome): void {
+  add(outcome: Outcome, history: History): void {
+    const { fired, simulatedMs, stepsCount, streams, traceHash } = outcome
+    for (const number of windowsOf(outcome, history)) this.windows.set(number, (this.windows.get(number) ?? 0) + 1)
     this.historiesCount++
     this.tasksCount += streams.length
     this.stepsCount += stepsCount
@@ -56,7 +61,12 @@ export class Tally {
     }
     if (this.historiesCount < coverageFromHistories) return null
     const missing = faultTags.filter((tag) => !this.firedTags().has(tag))
-    return missing.length === 0 ? null : `these faults never struck: ${missing.join(", ")}`
+    if (missing.length > 0) return `these faults never struck: ${missing.join(", ")}`
+    if (this.historiesCount < windowsFromHistories) return null
+    const unmet = windows.filter(([number]) => (this.windows.get(number) ?? 0) < windowsMetMin)
+    return unmet.length === 0
+      ? null
+      : `these windows were met less than ${windowsMetMin} times: ${unmet.map(([number, what]) => `${number} (${what})`).join(", ")}`
   }
 }
 
@@ -64,6 +74,9 @@ export class Tally {
 const succeededShareMin = 0.3
 /** In fewer histories some kind of fault may be missing by chance. */
 export const coverageFromHistories = 100
+/** As the reliability study asks of a night's run, which has many more histories. */
+const windowsMetMin = 100
+const windowsFromHistories = 20_000
 /** Of a failing history: so long is a smaller one looked for. */
 const shrinkMsMax = 20_000
 
@@ -75,7 +88,7 @@ export const simulateOne = (
   const { breakage = unbroken, path } = options
   const history = path === undefined ? historyOf(seed) : shrunkHistoryOf(seed, path)
   const outcome = runHistory(history, breakage)
-  options.tally?.add(outcome)
+  options.tally?.add(outcome, history)
   return judged(seed, history, outcome, path)
 }
 

@@ -54,8 +54,9 @@ export class Witness {
     }
     const saysLost = "reason" in body && (body.reason === "session-lost" || body.reason === "quarantined")
     const isRepair = body._tag !== "AttemptReleased" && saysLost
-    if (isRepair && before?.sessionId != null && this.#isAlive(before.sessionId, atMs)) {
-      const message = `${body._tag}: session ${before.sessionId} is said to be lost and has its lease`
+    const sessionId = before?.sessionId ?? null
+    if (isRepair && sessionId !== null && this.#isAlive(sessionId, atMs)) {
+      const message = `${body._tag}: session ${sessionId} is said to be lost and has its lease`
       this.broken.push({ id: "S5", taskId, message })
     }
   }
