@@ -164,23 +164,6 @@ export const startMutants: ReadonlyArray<Mutant> = [
     })
   },
   {
-    name: "claim-without-lease",
-    what: "a claim does not look whether the session still has its lease",
-    breakage: () => ({
-      database: (database) => {
-        const { sessions } = database
-        const isAlive = sessions.isAlive.bind(sessions)
-        const claim = database.claim.bind(database)
-        database.claim = (request, eventId) => {
-          sessions.isAlive = () => true
-          const claimed = claim(request, eventId)
-          sessions.isAlive = isAlive
-          return claimed
-        }
-      }
-    })
-  },
-  {
     name: "claim-least-urgent-first",
     what: "the order of priorities is upside down",
     breakage: () => ({

@@ -13,7 +13,7 @@ export type Fault =
     }
   /** SIGSTOP and SIGCONT: nothing of the node runs, time goes on. */
   | { readonly _tag: "Pause"; readonly node: number; readonly atMs: number; readonly forMs: number }
-  /** The same exactly at a leg of a call: after its request was sent, or before its reply is taken. */
+  /** The same exactly at a leg of a call: while its request is sent, which then arrives late, or before its reply is taken. */
   | {
       readonly _tag: "PauseAtLeg"
       readonly node: number

@@ -62,10 +62,14 @@ export class Legs {
         return false
       }
 
-      const pauses = (leg: "request" | "reply") => {
+      /** @returns how long the frozen node's network holds what was sent */
+      const pauses = (leg: "request" | "reply"): number => {
         for (const fault of met) {
-          if (fault._tag === "PauseAtLeg" && fault.leg === leg) owner.pausedUntilMs = kernel.nowMs + fault.forMs
+          if (fault._tag !== "PauseAtLeg" || fault.leg !== leg) continue
+          owner.pausedUntilMs = kernel.nowMs + fault.forMs
+          return kernel.chance.between(`held ${this.#node} ${operation}`, 0, fault.forMs)
         }
+        return 0
       }
 
       const arrive = () => {
@@ -93,8 +97,7 @@ export class Legs {
         fails(lostAfterMs, true, "the request was lost")
         return
       }
-      pauses("request")
-      kernel.after(world, this.#poolWaitMs() + legMs("request"), arrive)
+      kernel.after(world, pauses("request") + this.#poolWaitMs() + legMs("request"), arrive)
     })
   }
 

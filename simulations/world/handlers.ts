@@ -36,7 +36,14 @@ export const capsOfPaced = { concurrency: 2, perSecond: 4 }
 export const kinds = {
   post: Task.define("sim.post", { payload, retry, timeout, deathsMax: 1 }),
   mail: Task.define("sim.mail", { payload, retry, timeout, onInterrupted: "park" }),
-  alert: Task.define("sim.alert", { payload, retry, timeout, priority: "critical", deathsMax: 1_000 }),
+  // Longer than a lease, which otherwise would never be what ends an attempt first.
+  alert: Task.define("sim.alert", {
+    payload,
+    retry,
+    timeout: "10 seconds",
+    priority: "critical",
+    deathsMax: 1_000
+  }),
   pay: Task.define("sim.pay", { payload, retry, timeout, priority: "high", deathsMax: 1_000 }),
   paced: Task.define("sim.paced", { payload, retry, timeout, priority: "low", deathsMax: 1_000, caps: capsOfPaced })
 } satisfies Record<KindName, unknown>

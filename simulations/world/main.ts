@@ -15,6 +15,7 @@ const usage = `duetime simulate: the real engine, worker and client in a simulat
   --runs N      histories, 1 to 10000000 (200)
   --seed N      of the first history; the next ones follow it (1)
   --path P      the shrunk history that a failure names; only with --runs 1
+  --twice       runs each history twice and asks for the same steps
   --mutant NAME with one rule of the protocol broken (npm run simulate:mutants); it should fail
   --seeds FILE  where seeds that have failed are read and kept (simulations/world/seeds.json)
   --json        one JSON document on stdout, everything else on stderr
@@ -30,6 +31,7 @@ const readOptions = Effect.try({
         runs: { type: "string", default: "200" },
         seed: { type: "string", default: "1" },
         path: { type: "string" },
+        twice: { type: "boolean", default: false },
         mutant: { type: "string" },
         seeds: { type: "string", default: seedsFileDefault },
         json: { type: "boolean", default: false },
@@ -48,7 +50,7 @@ const readOptions = Effect.try({
 })
 
 const program = Effect.gen(function* () {
-  const { help, json, mutant, path, runs, seed: firstSeed, seeds: seedsFile } = yield* readOptions
+  const { help, json, mutant, path, runs, seed: firstSeed, seeds: seedsFile, twice: isTwice } = yield* readOptions
   if (help) return void process.stdout.write(`${usage}\n`)
   const clock = yield* Clock.Clock
   const tell = yield* makeTell("simulate")
@@ -65,7 +67,7 @@ const program = Effect.gen(function* () {
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt)
   for (let index = 0; index < allCount && failure === null && !stop.signal.aborted; index++) {
     const seed = kept[index] ?? firstSeed + index - kept.length
-    failure = simulateOne(seed, { tally, path, breakage })
+    failure = simulateOne(seed, { tally, path, breakage, isTwice })
     if (index % lookEvery !== 0) continue
     // The world never meets the event loop: this lets a signal come through.
     yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
@@ -92,7 +94,7 @@ const program = Effect.gen(function* () {
   else if (isInterrupted) out.write(`Stopped after ${tally.historiesCount} of ${allCount} histories, nothing broken.\n`)
   else out.write(voidReason === null ? "All of it holds.\n" : `The run is void: ${voidReason}.\n`)
   if (json) {
-    const range = { seedsKept: kept, seedFirst: firstSeed, runs }
+    const range = { seedsKept: kept, seedFirst: firstSeed, runs, isTwice }
     const figures = figuresOf(tally, simulatedS, failure, mutant?.name)
     process.stdout.write(
       `${JSON.stringify({ ok: isWhole, isInterrupted, ...range, ...figures, voidReason }, null, 2)}\n`

@@ -83,12 +83,25 @@ const shrinkMsMax = 20_000
 /** Runs the history of a number; with a path the shrunk one. Null: all held. */
 export const simulateOne = (
   seed: number,
-  options: { readonly tally?: Tally; readonly path?: string | undefined; readonly breakage?: Breakage } = {}
+  options: {
+    readonly tally?: Tally
+    readonly path?: string | undefined
+    readonly breakage?: Breakage
+    /** Runs it once more and asks for the same steps. */
+    readonly isTwice?: boolean
+  } = {}
 ): Failure | null => {
   const { breakage = unbroken, path } = options
   const history = path === undefined ? historyOf(seed) : shrunkHistoryOf(seed, path)
   const outcome = runHistory(history, breakage)
   options.tally?.add(outcome, history)
+  if (options.isTwice === true) {
+    const { stepsCount, traceHash } = runHistory(history, breakage)
+    if (stepsCount !== outcome.stepsCount || traceHash !== outcome.traceHash) {
+      const message = `took ${outcome.stepsCount} steps (trace ${outcome.traceHash}), and then ${stepsCount} (trace ${traceHash})`
+      return { seed, path: path ?? "", history, outcome, broken: [{ id: "same-twice", taskId: null, message }] }
+    }
+  }
   return judged(seed, history, outcome, path)
 }
 
