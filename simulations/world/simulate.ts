@@ -38,7 +38,8 @@ export class Tally {
     this.tasksCount += streams.length
     this.stepsCount += stepsCount
     this.simulatedMs += simulatedMs
-    this.#hashes.add(traceHash)
+    // 32 bits alone would take a few of 200,000 histories for each other.
+    this.#hashes.add(traceHash * 2 ** 20 + (stepsCount % 2 ** 20))
     for (const [name, count] of fired) this.fired.set(name, (this.fired.get(name) ?? 0) + count)
     for (const { events } of streams) {
       if (events.at(-1)?._tag === "AttemptSucceeded") this.succeededCount++
