@@ -13,6 +13,15 @@ export type Fault =
     }
   /** SIGSTOP and SIGCONT: nothing of the node runs, time goes on. */
   | { readonly _tag: "Pause"; readonly node: number; readonly atMs: number; readonly forMs: number }
+  /** The same exactly at a leg of a call: while its request is sent, which then arrives late, or before its reply is taken. */
+  | {
+      readonly _tag: "PauseAtLeg"
+      readonly node: number
+      readonly operation: Operation
+      readonly leg: "request" | "reply"
+      readonly nth: number
+      readonly forMs: number
+    }
   /** A call whose request or reply is lost; either way the caller cannot know. */
   | {
       readonly _tag: "Lose"
@@ -51,7 +60,9 @@ export type Fault =
 export type FaultTag = Fault["_tag"]
 
 /** Requests that carry their own event ids and so may arrive twice. */
-export const repeatableOperations = ["schedule", "release", "start", "finish", "act"] as const
+export const repeatableOperations = ["schedule", "release", "start", "finish", "finishWith", "act"] as const
+/** Those that begin and end an attempt. */
+export const attemptOperations = ["start", "finish", "finishWith"] as const
 export const operations = [
   ...repeatableOperations,
   "claim",
@@ -60,7 +71,8 @@ export const operations = [
   "expire",
   "takeParked",
   "reconcile",
-  "serve"
+  "serve",
+  "expireTasks"
 ] as const
 export type RepeatableOperation = (typeof repeatableOperations)[number]
 export type Operation = (typeof operations)[number]

@@ -4,20 +4,37 @@
  */
 import * as fc from "fast-check"
 import type { Fault, FaultTag } from "./Fault.ts"
-import { operations, repeatableOperations } from "./Fault.ts"
+import { attemptOperations, operations, repeatableOperations } from "./Fault.ts"
 import type { NodeClock } from "./Incarnation.ts"
 
+export const kindNames = ["post", "mail", "alert", "pay", "paced"] as const
+export type KindName = (typeof kindNames)[number]
+
 export type PlannedTask = {
-  readonly kind: "post" | "mail" | "alert"
+  readonly kind: KindName
   /** When the client schedules it. */
   readonly atMs: number
   readonly dueInMs: number
   readonly workMs: number
-  /** Attempts that fail before one succeeds. */
+  /** Attempts that fail, the first ones; a kind allows six. */
   readonly failures: number
-  /** After it was scheduled; null: never. */
-  readonly cancelInMs: number | null
+  /** Attempts after those that run past their timeout. */
+  readonly hangs: number
+  /** From its due time on; null: never too late. */
+  readonly expiresInMs: number | null
+  /** Scheduled by two fibers at once under the same key. */
+  readonly isTwice: boolean
+  readonly wishes: ReadonlyArray<PlannedWish>
 }
+
+/** What the client asks of a task after it was scheduled. */
+export type PlannedWish = {
+  readonly wish: "cancel" | "reschedule" | "reprioritise" | "runNow" | "redrive"
+  readonly inMs: number
+}
+
+/** The client pauses a kind and lets it go on. */
+export type PlannedPause = { readonly kind: KindName; readonly atMs: number; readonly forMs: number }
 
 export type History = {
   /** Decides interleavings, ways and fates. */
@@ -26,6 +43,9 @@ export type History = {
   readonly preemption: number
   readonly clocks: ReadonlyArray<NodeClock>
   readonly concurrency: number
+  /** Tasks that an engine may hold claimed and not started (`EngineConfig.windowTasksMin`). */
+  readonly windowTasks: number
+  readonly pauses: ReadonlyArray<PlannedPause>
   readonly tasks: ReadonlyArray<PlannedTask>
   readonly faults: ReadonlyArray<Fault>
 }
@@ -36,27 +56,53 @@ export const nodesMax = 3
 /** The client is the node after the last, and never crashes. */
 export const clientNode = nodesMax
 
+const wish: fc.Arbitrary<PlannedWish> = fc.record({
+  wish: fc.constantFrom("cancel", "cancel", "reschedule", "reprioritise", "runNow", "redrive", "redrive"),
+  inMs: fc.integer({ min: 0, max: 8_000 })
+})
+
 const task: fc.Arbitrary<PlannedTask> = fc.record({
-  kind: fc.constantFrom("post", "mail", "alert"),
+  kind: fc.constantFrom(...kindNames, "pay"),
   atMs: fc.integer({ min: 0, max: 6_000 }),
   dueInMs: fc.integer({ min: 0, max: 5_000 }),
-  workMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 1_500 }), fc.constant(5_000)),
-  failures: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.integer({ min: 1, max: 4 })),
-  cancelInMs: fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, fc.integer({ min: 0, max: 6_000 }))
+  workMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 1_500 }), fc.integer({ min: 1, max: 3_500 })),
+  failures: fc.oneof(
+    { weight: 12, arbitrary: fc.constant(0) },
+    { weight: 4, arbitrary: fc.integer({ min: 1, max: 4 }) },
+    { weight: 1, arbitrary: fc.constant(7) }
+  ),
+  // One that hangs in all its attempts takes a minute, in which nothing else happens: seldom.
+  hangs: fc.oneof(
+    { weight: 40, arbitrary: fc.constant(0) },
+    { weight: 4, arbitrary: fc.constant(1) },
+    { weight: 1, arbitrary: fc.constantFrom(2, 6) }
+  ),
+  expiresInMs: fc.oneof(
+    { weight: 5, arbitrary: fc.constant(null) },
+    { weight: 1, arbitrary: fc.integer({ min: 1, max: 6_000 }) }
+  ),
+  isTwice: fc.oneof({ weight: 6, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+  wishes: fc.oneof(
+    { weight: 3, arbitrary: fc.constant([]) },
+    { weight: 1, arbitrary: fc.array(wish, { minLength: 1, maxLength: 3 }) }
+  )
 })
 
 const node = fc.integer({ min: 0, max: nodesMax - 1 })
 const caller = fc.integer({ min: 0, max: clientNode })
 const atMs = fc.integer({ min: 0, max: chaosMs })
-const forMs = fc.integer({ min: 10, max: 8_000 })
-const nth = fc.integer({ min: 1, max: 8 })
-const operation = fc.constantFrom(...operations)
+// Half of them beyond a lease, an attempt's deadline, or both.
+const forMs = fc.oneof(fc.integer({ min: 10, max: 8_000 }), fc.integer({ min: 5_000, max: 9_000 }))
+const nth = fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 8 }))
+// Those on which most depends, as often as all together.
+const operation = fc.oneof(fc.constantFrom(...operations), fc.constantFrom(...attemptOperations))
 const leg = fc.constantFrom<Array<"request" | "reply">>("request", "reply")
 
 const faultOf: { readonly [Tag in FaultTag]: fc.Arbitrary<Fault> } = {
   Crash: fc.record({ _tag: fc.constant("Crash"), node, atMs, downMs: forMs }),
   CrashAtLeg: fc.record({ _tag: fc.constant("CrashAtLeg"), node, operation, leg, nth, downMs: forMs }),
   Pause: fc.record({ _tag: fc.constant("Pause"), node, atMs, forMs }),
+  PauseAtLeg: fc.record({ _tag: fc.constant("PauseAtLeg"), node, operation, leg, nth, forMs }),
   Lose: fc.record({ _tag: fc.constant("Lose"), node: caller, operation, leg, nth }),
   Delay: fc.record({ _tag: fc.constant("Delay"), node: caller, operation, leg, nth, forMs }),
   Duplicate: fc.record({
@@ -84,6 +130,8 @@ const faults: fc.Arbitrary<ReadonlyArray<Fault>> = fc
   .subarray([...faultTags], { minLength: 1 })
   .chain((tags) => fc.array(fc.oneof(...tags.map((tag) => faultOf[tag])), { maxLength: 16, size: "max" }))
 
+const pause: fc.Arbitrary<PlannedPause> = fc.record({ kind: fc.constantFrom(...kindNames), atMs, forMs })
+
 const clock: fc.Arbitrary<NodeClock> = fc.record({
   offsetMs: fc.oneof(fc.constant(0), fc.integer({ min: -60_000, max: 60_000 })),
   // What NTP lets pass, and a good deal more.
@@ -97,8 +145,10 @@ const clock: fc.Arbitrary<NodeClock> = fc.record({
 export const histories: fc.Arbitrary<History> = fc.record({
   faults,
   tasks: fc.array(task, { minLength: 1, maxLength: 20, size: "max" }),
+  pauses: fc.array(pause, { maxLength: 1 }),
   clocks: fc.array(clock, { minLength: 1, maxLength: nodesMax, size: "max" }),
   concurrency: fc.integer({ min: 1, max: 8 }),
+  windowTasks: fc.constantFrom(1, 3, 100),
   preemption: fc.constantFrom(0, 0.01, 0.1),
   seed: fc.noShrink(fc.integer({ min: 0, max: 2 ** 31 - 1 }))
 })

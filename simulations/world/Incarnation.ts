@@ -3,7 +3,7 @@
  * incarnation with new layers; nothing but the database and the broker outlives the old one.
  */
 import { Clock, Context, Duration, Effect, Random, Scheduler } from "effect"
-import { CurrentLoggers } from "effect/Logger"
+import { CurrentLoggers, type Logger } from "effect/Logger"
 import { Ids } from "../../src/store/Ids.ts"
 import { epochMs, type Kernel, type Owner } from "./Kernel.ts"
 
@@ -22,14 +22,14 @@ export class Incarnation implements Owner {
   pausedUntilMs = 0
   readonly context: Context.Context<never>
 
-  constructor(kernel: Kernel, name: string, clock: NodeClock, preemption: number) {
+  constructor(kernel: Kernel, name: string, clock: NodeClock, preemption: number, logger: Logger<unknown, void>) {
     this.name = name
     this.context = Context.empty().pipe(
       Context.add(Clock.Clock, clockOf(kernel, this, clock)),
       Context.add(Scheduler.Scheduler, schedulerOf(kernel, this, preemption)),
       Context.add(Random.Random, randomOf(kernel, name)),
       Context.add(Ids, idsOf(kernel, name)),
-      Context.add(CurrentLoggers, new Set())
+      Context.add(CurrentLoggers, new Set([logger]))
     )
   }
 }
@@ -46,9 +46,10 @@ export const clockOf = (kernel: Kernel, owner: Owner, { offsetMs, rate }: NodeCl
     monotonicTimeNanosUnsafe: () => nanosOf(monotonicMs()),
     monotonicTimeNanos: Effect.sync(() => nanosOf(monotonicMs())),
     sleep: (duration) => {
-      const ms = Duration.toMillis(duration)
-      if (ms <= 0) return Effect.yieldNow
-      if (!Number.isFinite(ms)) return Effect.never
+      const askedMs = Duration.toMillis(duration)
+      if (!Number.isFinite(askedMs)) return Effect.never
+      // As a timer of Node, or a turn of its loop. Without, whoever waits for a rounding error to pass would wait for ever.
+      const ms = askedMs <= 0 ? 0.001 : Math.max(1, askedMs)
       return Effect.callback<void>((resume) => {
         const disarm = kernel.after(owner, ms / rate, () => resume(Effect.void))
         return Effect.sync(disarm)
@@ -60,9 +61,19 @@ export const clockOf = (kernel: Kernel, owner: Owner, { offsetMs, rate }: NodeCl
 /** One queue for all fibers of all nodes; a fiber may lose its turn before any operation. */
 const schedulerOf = (kernel: Kernel, owner: Owner, preemption: number): Scheduler.Scheduler => {
   const draw = kernel.chance.drawsOf(`preempt ${owner.name}`)
+  // The same chance at every operation, drawn once for all operations up to the next loss: geometrically distributed.
+  const operationsUntilLoss = () =>
+    preemption === 0 ? Number.POSITIVE_INFINITY : 1 + Math.floor(Math.log(1 - draw()) / Math.log(1 - preemption))
+  let leftCount = operationsUntilLoss()
   return {
     executionMode: "async",
-    shouldYield: (fiber) => fiber.currentOpCount >= opsPerTurnMax || (preemption > 0 && draw() < preemption),
+    shouldYield: (fiber) => {
+      if (--leftCount <= 0) {
+        leftCount = operationsUntilLoss()
+        return true
+      }
+      return fiber.currentOpCount >= opsPerTurnMax
+    },
     makeDispatcher: () => ({ scheduleTask: (run) => kernel.schedule(owner, run), flush: () => {} })
   }
 }
@@ -70,14 +81,15 @@ const schedulerOf = (kernel: Kernel, owner: Owner, preemption: number): Schedule
 /** As Effect's own scheduler. */
 const opsPerTurnMax = 2_048
 
-const randomOf = (kernel: Kernel, name: string): Context.Service.Shape<typeof Random.Random> => ({
-  nextIntUnsafe: () => kernel.chance.bits(`random ${name}`),
-  nextDoubleUnsafe: () => kernel.chance.next(`random ${name}`)
-})
+const randomOf = (kernel: Kernel, name: string): Context.Service.Shape<typeof Random.Random> => {
+  const draw = kernel.chance.drawsOf(`random ${name}`)
+  return { nextIntUnsafe: () => draw() * 2 ** 32, nextDoubleUnsafe: draw }
+}
 
 const idsOf = (kernel: Kernel, name: string): typeof Ids.Service => {
   const bytes = new Uint8Array(8)
-  const draw = () => kernel.chance.bits(`id ${name}`)
+  const next = kernel.chance.drawsOf(`id ${name}`)
+  const draw = () => next() * 2 ** 32
   const hex = (bits: number) => bits.toString(16).padStart(8, "0")
   return {
     eventId: () => {

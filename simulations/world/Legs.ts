@@ -4,6 +4,7 @@
  */
 import { Effect, Exit } from "effect"
 import { StoreUnavailable } from "../../src/store/StoreError.ts"
+import { applied } from "./applied.ts"
 import type { Fault } from "./Fault.ts"
 import type { Kernel, Owner } from "./Kernel.ts"
 import { world } from "./Kernel.ts"
@@ -15,7 +16,7 @@ export class Legs {
   readonly #faults: ReadonlyArray<Fault>
   readonly #crash: (downMs: number) => void
   readonly #fired: (fault: Fault, step: string) => void
-  readonly #counts = new Map<string, number>()
+  readonly #ways = new Map<string, Way>()
 
   constructor(parts: {
     readonly kernel: Kernel
@@ -36,10 +37,10 @@ export class Legs {
   call<A, E>(owner: Owner, operation: string, apply: Effect.Effect<A, E>): Effect.Effect<A, E | StoreUnavailable> {
     const kernel = this.#kernel
     return Effect.callback<A, E | StoreUnavailable>((resume) => {
-      const nth = (this.#counts.get(operation) ?? 0) + 1
-      this.#counts.set(operation, nth)
-      const met = this.#faults.filter((fault) => "nth" in fault && fault.operation === operation && fault.nth === nth)
-      for (const fault of met) this.#fired(fault, operation)
+      const way = this.#wayOf(operation)
+      const nth = ++way.callsCount
+      const met = way.faults.length === 0 ? noFaults : way.faults.filter((fault) => fault.nth === nth)
+      for (const fault of met) this.#fired(fault, "leg" in fault ? `${operation}.${fault.leg}` : operation)
       const fails = (ms: number, commitUnknown: boolean, reason: string) =>
         kernel.after(owner, ms, () => {
           kernel.note(`${owner.name} ${operation} ${nth} fails: ${reason}`)
@@ -50,7 +51,7 @@ export class Legs {
       const legMs = (leg: "request" | "reply") =>
         met.reduce(
           (sum, fault) => sum + (fault._tag === "Delay" && fault.leg === leg ? fault.forMs : 0),
-          kernel.chance.between(`${leg} ${this.#node} ${operation}`, legMsMin, legMsMax)
+          legMsMin + way[leg]() * (legMsMax - legMsMin)
         )
       const cuts = (leg: "request" | "reply"): boolean => {
         for (const fault of met) {
@@ -61,13 +62,24 @@ export class Legs {
         return false
       }
 
+      /** @returns how long the frozen node's network holds what was sent */
+      const pauses = (leg: "request" | "reply"): number => {
+        for (const fault of met) {
+          if (fault._tag !== "PauseAtLeg" || fault.leg !== leg) continue
+          owner.pausedUntilMs = kernel.nowMs + fault.forMs
+          return kernel.chance.between(`held ${this.#node} ${operation}`, 0, fault.forMs)
+        }
+        return 0
+      }
+
       const arrive = () => {
         // Even of a node that has died meanwhile: what was sent may arrive.
         if (met.some(({ _tag }) => _tag === "Refuse")) return fails(legMs("reply"), false, "serialization failure")
-        if (met.some(({ _tag }) => _tag === "Duplicate")) Effect.runSyncExit(apply)
-        const exit = Effect.runSyncExit(apply)
+        if (met.some(({ _tag }) => _tag === "Duplicate")) applied(apply)
+        const exit = applied(apply)
         kernel.note(`${owner.name} ${operation} ${nth} ${exit._tag}`)
         if (cuts("reply")) return
+        pauses("reply")
         if (has("Lose", "reply")) return fails(lostAfterMs, true, "the reply was lost")
         kernel.after(owner, legMs("reply"), () => {
           if (this.#isIn("CutOff")) return fails(lostAfterMs, true, "the connection broke")
@@ -85,8 +97,21 @@ export class Legs {
         fails(lostAfterMs, true, "the request was lost")
         return
       }
-      kernel.after(world, this.#poolWaitMs() + legMs("request"), arrive)
+      kernel.after(world, pauses("request") + this.#poolWaitMs() + legMs("request"), arrive)
     })
+  }
+
+  #wayOf(operation: string): Way {
+    const known = this.#ways.get(operation)
+    if (known !== undefined) return known
+    const way: Way = {
+      callsCount: 0,
+      request: this.#kernel.chance.drawsOf(`request ${this.#node} ${operation}`),
+      reply: this.#kernel.chance.drawsOf(`reply ${this.#node} ${operation}`),
+      faults: this.#faults.flatMap((fault) => ("nth" in fault && fault.operation === operation ? [fault] : []))
+    }
+    this.#ways.set(operation, way)
+    return way
   }
 
   /** Ms until a connection is free. */
@@ -114,6 +139,17 @@ export class Legs {
     return this.#kernel.nowMs >= atMs && this.#kernel.nowMs < atMs + forMs
   }
 }
+
+/** One operation of the node. */
+type Way = {
+  callsCount: number
+  /** Draws of how long a leg takes. */
+  readonly request: () => number
+  readonly reply: () => number
+  readonly faults: ReadonlyArray<Extract<Fault, { readonly nth: number }>>
+}
+
+const noFaults: Way["faults"] = []
 
 /** Of a healthy network and database in one place. */
 const legMsMin = 0.05

@@ -10,16 +10,26 @@ import { priorities, type Priority } from "../../src/core/Priority.ts"
 import type { EventId } from "../../src/core/TaskId.ts"
 import type { Fault } from "./Fault.ts"
 import { type Kernel, type Owner, world } from "./Kernel.ts"
+import type { Witness } from "./witness.ts"
 
 export class SimulatedBroker {
   readonly announced: Array<DeadLetter> = []
   readonly #kernel: Kernel
   readonly #faults: ReadonlyArray<Fault>
   readonly #fired: (fault: Fault, step: string) => void
+  readonly #witness: Witness
   readonly #groups = new Map<string, Group>()
+  /** Draws of how long each step takes. */
+  readonly #ways = new Map<string, () => number>()
   readonly #hints = new Set<{ readonly owner: Owner; readonly queue: Queue.Queue<ReadonlyArray<EventId>> }>()
 
-  constructor(kernel: Kernel, faults: ReadonlyArray<Fault>, fired: (fault: Fault, step: string) => void) {
+  constructor(
+    kernel: Kernel,
+    faults: ReadonlyArray<Fault>,
+    fired: (fault: Fault, step: string) => void,
+    witness: Witness
+  ) {
+    this.#witness = witness
     this.#kernel = kernel
     this.#faults = faults
     this.#fired = fired
@@ -39,7 +49,10 @@ export class SimulatedBroker {
       offerDue: () => false,
       publish: (batch) =>
         this.#call(owner, "publish", () => {
-          for (const dispatch of batch) this.#publish(dispatch)
+          for (const dispatch of batch) {
+            this.#witness.leaves("a dispatch", dispatch)
+            this.#publish(dispatch)
+          }
           return batch.map(() => "Published" as const)
         }),
       consume: (queue) =>
@@ -62,6 +75,7 @@ export class SimulatedBroker {
       ),
       announceDead: (letters) =>
         this.#call(owner, "announceDead", () => {
+          this.#witness.leaves("a letter", letters)
           this.announced.push(...letters)
         })
     }
@@ -102,6 +116,7 @@ export class SimulatedBroker {
     const group = this.#groupOf(dispatch.queue)
     const unreliable = this.#lasting("Unreliable", "publish")
     const how = unreliable?._tag === "Unreliable" && this.#kernel.chance.next("fate") < 0.5 ? unreliable.how : undefined
+    if (unreliable !== undefined && how !== undefined) this.#fired(unreliable, `publish.${how}`)
     if (how === "lost") return
     this.#kernel.after(world, how === "late" ? this.#kernel.chance.between("late", 0, lateMsMax) : 0, () =>
       this.#deliver(group, dispatch)
@@ -161,7 +176,9 @@ export class SimulatedBroker {
   }
 
   #wayMs(step: string): number {
-    return this.#kernel.chance.between(`broker ${step}`, 0.1, 3)
+    let draw = this.#ways.get(step)
+    if (draw === undefined) this.#ways.set(step, (draw = this.#kernel.chance.drawsOf(`broker ${step}`)))
+    return wayMsMin + draw() * (wayMsMax - wayMsMin)
   }
 }
 
@@ -240,6 +257,9 @@ class Member {
   })
 }
 
+/** Of a healthy broker. */
+const wayMsMin = 0.1
+const wayMsMax = 3
 /** Batches of hints that wait for one engine. */
 const hintsMax = 64
 const downAfterMs = 50

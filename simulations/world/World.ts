@@ -2,39 +2,46 @@
  * One history, run: nodes with the real engine and worker, a client with the real `Duetime`, one simulated database and broker.
  * First chaos, then healing, then time until everything has ended.
  */
-import { Clock, Context, Effect, Exit, Layer, Schedule } from "effect"
+import { Clock, Context, Effect, Exit, Layer } from "effect"
 import { Broker } from "../../src/broker/Broker.ts"
 import { Duetime } from "../../src/Duetime.ts"
 import { Engine } from "../../src/engine/Engine.ts"
+import { defaults, EngineConfig } from "../../src/engine/EngineConfig.ts"
 import { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
 import { RecurrenceStore } from "../../src/store/RecurrenceStore.ts"
 import { leaseMsDefault, Session } from "../../src/store/Session.ts"
 import { type StoredStream, TaskStore } from "../../src/store/TaskStore.ts"
 import { Worker } from "../../src/worker/Worker.ts"
+import { type Breakage, unbroken } from "./Breakage.ts"
+import { type Acknowledged, client, type Notes, type Paused, type Told } from "./client.ts"
 import type { Fault } from "./Fault.ts"
-import { type Call, handlersOf, kinds } from "./handlers.ts"
-import { chaosMs, clientNode, type History, type PlannedTask } from "./History.ts"
+import { type Call, commitSql, handlersOf } from "./handlers.ts"
+import { chaosMs, clientNode, type History } from "./History.ts"
 import { clockOf, Incarnation, type NodeClock, trueClock } from "./Incarnation.ts"
+import type { Broken } from "./Broken.ts"
 import { Kernel, world } from "./Kernel.ts"
 import { Legs } from "./Legs.ts"
 import { SimulatedBroker } from "./SimulatedBroker.ts"
 import { sessionBehindLegs, storeBehindLegs } from "./simulatedStore.ts"
+import { Witness } from "./witness.ts"
 
-/** What the client was told of one task. */
-export type Acknowledged = {
-  readonly index: number
-  readonly task: PlannedTask
-  readonly id: string
-  /** What it was told of its wish to cancel, if it has an answer. */
-  cancelled: "cancelled" | "asked" | "refused" | null
-}
+/** A session whose process was killed. */
+export type Died = { readonly sessionId: number; readonly atMs: number }
 
 export type Outcome = {
   readonly streams: ReadonlyArray<StoredStream>
   readonly ledger: ReadonlyArray<Call>
   readonly acknowledged: ReadonlyArray<Acknowledged>
+  readonly told: ReadonlyArray<Told>
+  readonly paused: ReadonlyArray<Paused>
+  readonly died: ReadonlyArray<Died>
   readonly announced: ReadonlyArray<string>
+  /** What was seen to be wrong on the way. */
+  readonly witnessed: ReadonlyArray<Broken>
+  readonly lostOutcomesCount: number
+  /** From then on no fault has had any effect. */
+  readonly healedAtMs: number
   /** Programs that ended though nobody killed them, with their causes. */
   readonly fallen: ReadonlyArray<string>
   /** `tag@step`, with how often. */
@@ -44,27 +51,27 @@ export type Outcome = {
   readonly simulatedMs: number
 }
 
-/**
- * A store that does not keep its promises, made anew for each history: what the simulation must find. All nodes of the history
- * share it.
- */
-export type Breakage = () => (store: TaskStore["Service"]) => TaskStore["Service"]
-
-export const unbroken: Breakage = () => (store) => store
-
 export const runHistory = (history: History, breakage: Breakage = unbroken): Outcome => {
-  const broken = breakage()
+  const damage = breakage()
   const kernel = new Kernel(history.seed)
   const database = new MemoryDatabase(clockOf(kernel, world, trueClock), leaseMsDefault)
+  const witness = new Witness(database)
+  damage.database?.(database, kernel)
+  witness.watch()
   const ledger: Array<Call> = []
-  const acknowledged: Array<Acknowledged> = []
+  const notes: Notes = { acknowledged: [], told: [], paused: [] }
+  const { acknowledged } = notes
+  const died: Array<Died> = []
   const fallen: Array<string> = []
   const fired = new Map<string, number>()
+  let healedAtMs = 0
   const onFired = (fault: Fault, step: string) => {
     const name = `${fault._tag}@${step}`
     fired.set(name, (fired.get(name) ?? 0) + 1)
+    const lastsMs = "forMs" in fault ? fault.forMs : "downMs" in fault ? fault.downMs : 0
+    healedAtMs = Math.max(healedAtMs, kernel.nowMs + lastsMs)
   }
-  const broker = new SimulatedBroker(kernel, history.faults, onFired)
+  const broker = new SimulatedBroker(kernel, history.faults, onFired, witness)
 
   const start = (
     name: string,
@@ -72,21 +79,36 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     legs: Legs,
     program: Effect.Effect<unknown, unknown, TaskStore | RecurrenceStore | Session | Broker>
   ) => {
-    const incarnation = new Incarnation(kernel, name, clock, history.preemption)
+    const incarnation = new Incarnation(kernel, name, clock, history.preemption, witness.logger)
     let control: MemoryStore.MemoryControl["Service"] | null = null
+    let session: Session["Service"] | null = null
+    // A clock that is two in a hundred slow believes in its lease so much longer.
+    const isLeaseOver = () =>
+      session !== null && !database.sessions.isAlive(session.id(), database.now() - leaseSlackMs)
     const whole = Effect.scoped(
       Effect.gen(function* () {
         const ports = yield* Layer.build(Layer.fresh(MemoryStore.layerOn(database)))
         control = Context.get(ports, MemoryStore.MemoryControl)
         const ownClock = yield* Clock.Clock
         const localMs = () => Number(ownClock.currentTimeNanosUnsafe()) / 1e6
-        const store = storeBehindLegs(broken(Context.get(ports, TaskStore)), kernel, incarnation, legs, localMs)
+        session = Context.get(ports, Session)
+        const bare = Context.get(ports, TaskStore)
+        const behindLegs = storeBehindLegs(damage.store?.(bare, database) ?? bare, {
+          kernel,
+          owner: incarnation,
+          legs,
+          witness,
+          localMs
+        })
+        const ownSession = sessionBehindLegs(session, incarnation, legs)
+        const ownBroker = broker.serviceFor(incarnation)
         return yield* program.pipe(
           Effect.provideContext(
-            Context.make(TaskStore, store).pipe(
-              Context.add(Session, sessionBehindLegs(Context.get(ports, Session), incarnation, legs)),
+            Context.make(TaskStore, damage.ownStore?.(behindLegs, database) ?? behindLegs).pipe(
+              Context.add(Session, damage.session?.(ownSession) ?? ownSession),
               Context.add(RecurrenceStore, Context.get(ports, RecurrenceStore)),
-              Context.add(Broker, broker.serviceFor(incarnation))
+              Context.add(Broker, damage.broker?.(ownBroker) ?? ownBroker),
+              Context.add(EngineConfig, { ...defaults, windowTasksMin: history.windowTasks })
             )
           )
         )
@@ -100,10 +122,12 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     })
     return {
       incarnation,
+      isLeaseOver,
       cutOff: (isCutOff: boolean) => control !== null && Effect.runSync(control.cutOff(isCutOff)),
       kill: () => {
         kernel.note(`${name} dies`)
         incarnation.isAlive = false
+        if (session !== null) died.push({ sessionId: session.id(), atMs: database.now() })
         broker.died(incarnation)
         // What it has sent arrives before the database learns of its death.
         kernel.after(world, deathNoticedMs, () => control !== null && Effect.runSync(control.crash))
@@ -124,8 +148,10 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
       if (current !== null) return
       const name = `n${index}.${++lives}`
       const node = Engine.layer.pipe(
-        Layer.provideMerge(handlersOf(kernel, name, ledger)),
-        Layer.provideMerge(Worker.layer({ concurrency: history.concurrency }))
+        Layer.provideMerge(handlersOf(kernel, name, ledger, () => current?.isLeaseOver() ?? false)),
+        Layer.provideMerge(Duetime.layer),
+        Layer.provideMerge(Worker.layer({ concurrency: history.concurrency })),
+        Layer.provide(commitSql)
       )
       current = start(name, clock, legs, Layer.launch(Layer.fresh(node)))
     }
@@ -151,16 +177,18 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
   }
 
   const clientLegs = new Legs({ kernel, node: clientNode, faults: history.faults, crash: () => {}, fired: onFired })
-  start("client", trueClock, clientLegs, client(history.tasks, acknowledged))
+  start("client", trueClock, clientLegs, client(history, kernel, notes))
 
-  /** Also of what an end has scheduled. */
-  const stages = () =>
-    database.streams.page(null, Number.MAX_SAFE_INTEGER).map(({ taskId }) => database.streams.stateOf(taskId)?.stage)
+  const wishesCount = history.tasks.reduce((sum, { wishes }) => sum + wishes.length, 0)
   const isOver = () =>
     kernel.nowMs > chaosMs &&
     acknowledged.length === history.tasks.length &&
-    stages().every((stage) => stage !== undefined && ended.has(stage)) &&
-    database.streams.unannounced.size === 0
+    notes.told.length === wishesCount &&
+    notes.paused.length === history.pauses.length &&
+    database.streams.unannounced.size === 0 &&
+    Array.from(database.streams.kinds()).every((kind) =>
+      open.every((stage) => database.streams.count(kind, stage) === 0)
+    )
   kernel.runUntil(chaosMs + healMsMax, isOver)
   const streams = database.streams.page(null, Number.MAX_SAFE_INTEGER)
   for (const { events } of streams) {
@@ -170,6 +198,12 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     streams,
     ledger,
     acknowledged,
+    told: notes.told,
+    paused: notes.paused,
+    died,
+    witnessed: witness.broken,
+    lostOutcomesCount: witness.lostOutcomesCount,
+    healedAtMs,
     announced: broker.announced.map(({ taskId }) => taskId),
     fallen,
     fired,
@@ -179,42 +213,8 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
   }
 }
 
-/** Schedules what is planned until it is acknowledged, under a key, and cancels what is to be cancelled. */
-const client = (tasks: ReadonlyArray<PlannedTask>, acknowledged: Array<Acknowledged>) =>
-  Effect.forEach(tasks, (task, index) => clientTask(task, index, acknowledged), {
-    concurrency: "unbounded",
-    discard: true
-  }).pipe(Effect.andThen(Effect.never), Effect.provide(Layer.fresh(Duetime.layer)))
-
-const clientTask = Effect.fnUntraced(function* (task: PlannedTask, index: number, acknowledged: Array<Acknowledged>) {
-  const duetime = yield* Duetime
-  const { cancelInMs, dueInMs, failures, workMs } = task
-  yield* Effect.sleep(task.atMs)
-  const options = { in: dueInMs, key: `task-${index}`, ...followUpsAt(index) }
-  const receipt = yield* duetime.schedule(kinds[task.kind], { workMs, failures }, options).pipe(Effect.retry(again))
-  const told: Acknowledged = { index, task, id: receipt.id, cancelled: null }
-  acknowledged.push(told)
-  if (cancelInMs === null) return
-  yield* Effect.sleep(cancelInMs)
-  told.cancelled = yield* duetime.cancel(receipt.id).pipe(
-    Effect.retry({ while: ({ _tag }) => _tag === "StoreUnavailable", ...again }),
-    Effect.map(({ stage }): Acknowledged["cancelled"] => (stage === "cancelled" ? "cancelled" : "asked")),
-    Effect.catchTag("InvalidTransition", () => Effect.succeed<Acknowledged["cancelled"]>("refused"))
-  )
-})
-
-/** Every third task is followed whatever its end, after its success by one that is followed itself. */
-const followUpsAt = (index: number) => {
-  if (index % 3 !== 0) return {}
-  const work = { workMs: 20, failures: 0 }
-  return {
-    onSuccess: kinds.mail.follow(work, { onSuccess: kinds.post.follow(work, { in: 500 }) }),
-    onDead: kinds.alert.follow(work)
-  }
-}
-
-const again = { schedule: Schedule.spaced("300 millis") }
 const deathNoticedMs = 40
+export const leaseSlackMs = 150
 /** Beyond the longest outage, lease, retry and question to the outside. */
 const healMsMax = 600_000
-export const ended: ReadonlySet<string> = new Set(["succeeded", "cancelled", "dead"])
+const open = ["pending", "claimed", "running", "parked"] as const

@@ -15,7 +15,7 @@ export class Chance {
     return drawnAt(this.#siteOf(site))
   }
 
-  /** The draws of one site in [0, 1), for whoever draws at every step. */
+  /** The draws of one site in [0, 1), for whoever draws often: no text is made and looked up at each of them. */
   drawsOf(site: string): () => number {
     const found = this.#siteOf(site)
     return () => drawnAt(found) / 2 ** 32
@@ -48,6 +48,15 @@ export class Chance {
 type Site = { readonly hash: number; count: number }
 
 const drawnAt = (site: Site): number => mixed(site.hash ^ Math.imul(++site.count, 0x9e3779b1))
+
+const double = new Float64Array(1)
+const halves = new Uint32Array(double.buffer)
+
+/** All bits of a number, without the text of it. */
+export const hashOfNumber = (value: number, from: number): number => {
+  double[0] = value
+  return mixed(Math.imul(from ^ (halves[0] ?? 0), 0x01000193) ^ (halves[1] ?? 0))
+}
 
 /** FNV-1a over the characters of a text, for sites and for the trace. */
 export const hashOf = (text: string, from = 0x811c9dc5): number => {

@@ -1,20 +1,24 @@
 /** What no history may break, each with the sentence it holds. The events themselves are judged by the auditor of `src/core`. */
 import { audit } from "../../src/core/audit.ts"
 import { fold } from "../../src/core/evolve.ts"
-import type { StoredStream } from "../../src/store/TaskStore.ts"
-import { kinds } from "./handlers.ts"
+import { isEnded } from "../../src/core/TaskState.ts"
+import { type Broken, kindOf, streamsById } from "./Broken.ts"
+import { kinds, receipt } from "./handlers.ts"
 import type { History } from "./History.ts"
-import { ended, type Outcome } from "./World.ts"
+import { commitsAreAnsweredTruly, parkedIsAskedAbout, receiptsMatch } from "./receipts.ts"
+import { claimsStayWithinCaps, pausesHold, wishesAreAnsweredTruly } from "./wishInvariants.ts"
+import { deathsAreRepairedSoon, nothingIsLateWithoutCause } from "./timeInvariants.ts"
+import type { Outcome } from "./World.ts"
 
-export type Broken = { readonly id: string; readonly taskId: string | null; readonly message: string }
+type Check = (outcome: Outcome, history: History) => Iterable<Broken>
 
 type WorldInvariant = {
   readonly id: string
   readonly sentence: string
-  readonly check: (outcome: Outcome, history: History) => Iterable<Broken>
+  readonly check: Check
 }
 
-const policies = new Map(Object.values(kinds).map(({ kind, policy }) => [kind, policy]))
+const policies = new Map([...Object.values(kinds), receipt].map(({ kind, policy }) => [kind, policy]))
 
 function* auditorFindsNothing({ streams }: Outcome): Iterable<Broken> {
   for (const { invariant, message, taskId, version } of audit(streams, { policyOf: (kind) => policies.get(kind) })) {
@@ -25,7 +29,8 @@ function* auditorFindsNothing({ streams }: Outcome): Iterable<Broken> {
 function* callsAreWonStarts({ ledger, streams }: Outcome): Iterable<Broken> {
   const byId = streamsById(streams)
   const seen = new Set<string>()
-  for (const { attempt, fence, node, taskId } of ledger) {
+  for (const { attempt, fence, isLeaseOver, node, taskId } of ledger) {
+    if (isLeaseOver) yield { id: "S5", taskId, message: `${node} calls attempt ${attempt} after its lease has ended` }
     const start = byId.get(taskId)?.events.find(({ version }) => version === fence)
     const isWon = start?._tag === "AttemptStarted" && start.attempt === attempt
     if (!isWon)
@@ -45,10 +50,10 @@ function* fencesGrow({ ledger }: Outcome): Iterable<Broken> {
   }
 }
 
-function* cancellationsHold({ acknowledged, ledger, streams }: Outcome): Iterable<Broken> {
+function* cancellationsHold({ ledger, streams, told }: Outcome): Iterable<Broken> {
   const byId = streamsById(streams)
-  for (const { cancelled, id } of acknowledged) {
-    if (cancelled !== "cancelled") continue
+  for (const { id, stage: toldStage } of told) {
+    if (toldStage !== "cancelled") continue
     const events = byId.get(id)?.events ?? []
     const stage = fold(events)?.stage
     if (stage !== "cancelled") yield { id: "S14", taskId: id, message: `told to be cancelled, and is ${stage}` }
@@ -61,13 +66,18 @@ function* cancellationsHold({ acknowledged, ledger, streams }: Outcome): Iterabl
 
 function* oneTaskPerKey({ acknowledged, streams }: Outcome, { tasks }: History): Iterable<Broken> {
   const keyedCount = streams.filter(
-    ({ events }) => events[0]?._tag === "TaskScheduled" && events[0].key !== null
+    (stream) =>
+      stream.events[0]?._tag === "TaskScheduled" && stream.events[0].key !== null && kindOf(stream) !== receipt.kind
   ).length
   if (keyedCount > tasks.length) {
     yield { id: "S15", taskId: null, message: `${keyedCount} tasks of ${tasks.length} keys` }
   }
   const ids = new Set(acknowledged.map(({ id }) => id))
   if (ids.size < acknowledged.length) yield { id: "S15", taskId: null, message: "two keys have one task" }
+  for (const { id, twinId } of acknowledged) {
+    if (twinId !== null && twinId !== id)
+      yield { id: "S15", taskId: id, message: `one key has this task and ${twinId}` }
+  }
 }
 
 function* acknowledgedIsPresent({ acknowledged, streams }: Outcome): Iterable<Broken> {
@@ -80,13 +90,18 @@ function* nothingFalls({ fallen }: Outcome): Iterable<Broken> {
   for (const message of fallen) yield { id: "S21", taskId: null, message }
 }
 
-function* everythingEnds({ acknowledged, streams }: Outcome, { tasks }: History): Iterable<Broken> {
+function* everythingEnds({ acknowledged, streams, told }: Outcome, { tasks }: History): Iterable<Broken> {
+  const wishesCount = tasks.reduce((sum, { wishes }) => sum + wishes.length, 0)
+  if (told.length < wishesCount) {
+    yield { id: "L1", taskId: null, message: `${wishesCount - told.length} wishes were never answered` }
+  }
   if (acknowledged.length < tasks.length) {
     yield { id: "L1", taskId: null, message: `${tasks.length - acknowledged.length} tasks were never acknowledged` }
   }
   for (const { events, taskId } of streams) {
-    const stage = fold(events)?.stage ?? "unborn"
-    if (!ended.has(stage)) yield { id: "L1", taskId, message: `is ${stage} long after everything has healed` }
+    const stage = fold(events)?.stage
+    if (stage === undefined || !isEnded(stage))
+      yield { id: "L1", taskId, message: `is ${stage} long after everything has healed` }
   }
 }
 
@@ -94,6 +109,10 @@ function* workPerTaskIsBounded({ streams }: Outcome): Iterable<Broken> {
   for (const { events, taskId } of streams) {
     if (events.length > eventsPerTaskMax) yield { id: "L3", taskId, message: `has ${events.length} events` }
   }
+}
+
+function* witnessSawNothing({ witnessed }: Outcome): Iterable<Broken> {
+  yield* witnessed
 }
 
 function* deathsAreAnnounced({ announced, streams }: Outcome): Iterable<Broken> {
@@ -106,7 +125,7 @@ function* deathsAreAnnounced({ announced, streams }: Outcome): Iterable<Broken> 
 }
 
 /** A task of these histories meets at most some ten crashes, each of which costs it at most three events. */
-const eventsPerTaskMax = 120
+const eventsPerTaskMax = 200
 
 export const invariants: ReadonlyArray<WorldInvariant> = [
   {
@@ -119,17 +138,40 @@ export const invariants: ReadonlyArray<WorldInvariant> = [
     sentence: "A handler is called once for each start that was won, and never without",
     check: callsAreWonStarts
   },
+  {
+    id: "S7",
+    sentence: "A transaction's effect is there once if its attempt succeeded, and never else",
+    check: receiptsMatch
+  },
+  {
+    id: "S8",
+    sentence: "Nothing that may have called the outside is tried again before it was asked",
+    check: parkedIsAskedAbout
+  },
+  { id: "S18", sentence: "What a commit was told is what was recorded", check: commitsAreAnsweredTruly },
   { id: "S9", sentence: "The outside never sees a fence after a greater one", check: fencesGrow },
   { id: "S14", sentence: "What was told to be cancelled stays so and is not called again", check: cancellationsHold },
   { id: "S15", sentence: "One key has one task, however often it was scheduled", check: oneTaskPerKey },
   { id: "S17", sentence: "What was acknowledged is there", check: acknowledgedIsPresent },
+  { id: "S18", sentence: "Every answer to a wish was true while it was on its way", check: wishesAreAnsweredTruly },
+  {
+    id: "S20, L5",
+    sentence: "No secret leaves the store, no claim leaves more urgent tasks behind",
+    check: witnessSawNothing
+  },
+  { id: "S22", sentence: "Nothing of a paused kind is claimed or started", check: pausesHold },
+  { id: "S23", sentence: "The caps of a kind hold over all engines", check: claimsStayWithinCaps },
   { id: "S21", sentence: "No program ends unless it is killed", check: nothingFalls },
   { id: "L1", sentence: "After healing every task ends", check: everythingEnds },
   { id: "L1", sentence: "Every dead letter is announced", check: deathsAreAnnounced },
+  {
+    id: "L2",
+    sentence: "What a killed process held is moved within its lease and two ticks",
+    check: deathsAreRepairedSoon
+  },
+  { id: "L4", sentence: "Without faults no start is late while a slot is free", check: nothingIsLateWithoutCause },
   { id: "L3", sentence: "No task is moved without end", check: workPerTaskIsBounded }
 ]
 
 export const brokenIn = (outcome: Outcome, history: History): ReadonlyArray<Broken> =>
   invariants.flatMap(({ check }) => [...check(outcome, history)])
-
-const streamsById = (streams: ReadonlyArray<StoredStream>) => new Map(streams.map((stream) => [stream.taskId, stream]))

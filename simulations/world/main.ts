@@ -1,10 +1,11 @@
 /** `npm run simulate -- --runs N --seed S [--json]`: what it does stands in simulations/README.md. */
 import { Clock, Effect } from "effect"
-import * as fs from "node:fs"
-import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
-import { failureText, commandOf, tallyText } from "./report.ts"
+import { mutants } from "../mutants/mutants.ts"
+import { unbroken } from "./Breakage.ts"
+import { failureText, figuresOf, tallyText } from "./report.ts"
+import { keepSeed, readSeeds, seedsFileDefault } from "./seeds.ts"
 import { type Failure, shrink, simulateOne, Tally } from "./simulate.ts"
 
 const usage = `duetime simulate: the real engine, worker and client in a simulated world with every fault, from a seed
@@ -14,10 +15,14 @@ const usage = `duetime simulate: the real engine, worker and client in a simulat
   --runs N      histories, 1 to 10000000 (200)
   --seed N      of the first history; the next ones follow it (1)
   --path P      the shrunk history that a failure names; only with --runs 1
+  --twice       runs each history twice and asks for the same steps
+  --mutant NAME with one rule of the protocol broken (npm run simulate:mutants); it should fail
+  --seeds FILE  where seeds that have failed are read and kept (simulations/world/seeds.json)
   --json        one JSON document on stdout, everything else on stderr
   --help        this
 
-Seeds that have ever failed (simulations/world/seeds.json) run first. It stops at the first failure, shrinks it and exits with 1.`
+Seeds that have ever failed run first. It stops at the first failure, shrinks it and exits with 1; so it does when it is interrupted,
+with what it has until then.`
 
 const readOptions = Effect.try({
   try: () => {
@@ -26,74 +31,81 @@ const readOptions = Effect.try({
         runs: { type: "string", default: "200" },
         seed: { type: "string", default: "1" },
         path: { type: "string" },
+        twice: { type: "boolean", default: false },
+        mutant: { type: "string" },
+        seeds: { type: "string", default: seedsFileDefault },
         json: { type: "boolean", default: false },
         help: { type: "boolean", default: false }
       }
     })
     const runs = numberOf("runs", values.runs, 1, 10_000_000)
     if (values.path !== undefined && runs !== 1) throw new Error("--path is of one history: give --runs 1.")
-    return { ...values, runs, seed: numberOf("seed", values.seed, 0, 2 ** 31 - 1) }
+    const mutant = mutants.find(({ name }) => name === values.mutant)
+    if (values.mutant !== undefined && mutant === undefined) {
+      throw new Error(`--mutant ${values.mutant}: give one of ${mutants.map(({ name }) => name).join(", ")}.`)
+    }
+    return { ...values, mutant, runs, seed: numberOf("seed", values.seed, 0, 2 ** 31 - 1) }
   },
   catch: usageInvalid("simulate")
 })
 
-const seedsFile = fileURLToPath(new URL("./seeds.json", import.meta.url))
-const readSeeds = (): ReadonlyArray<number> => {
-  const { seeds }: { seeds: ReadonlyArray<number> } = JSON.parse(fs.readFileSync(seedsFile, "utf8"))
-  return seeds
-}
-const keepSeed = (seed: number) => {
-  const seeds = new Set([...readSeeds(), seed])
-  fs.writeFileSync(seedsFile, `{ "seeds": [${[...seeds].join(", ")}] }\n`)
-}
-
 const program = Effect.gen(function* () {
-  const { help, json, path, runs, seed: firstSeed } = yield* readOptions
+  const { help, json, mutant, path, runs, seed: firstSeed, seeds: seedsFile, twice: isTwice } = yield* readOptions
   if (help) return void process.stdout.write(`${usage}\n`)
   const clock = yield* Clock.Clock
   const tell = yield* makeTell("simulate")
   const beganAtMs = clock.currentTimeMillisUnsafe()
   const secondsSoFar = () => Math.max(0.001, (clock.currentTimeMillisUnsafe() - beganAtMs) / 1_000)
-  const kept = runs === 1 ? [] : readSeeds()
+  const kept = runs === 1 ? [] : readSeeds(seedsFile)
+  const allCount = kept.length + runs
   const tally = new Tally()
+  const breakage = mutant?.breakage ?? unbroken
   let failure: Failure | null = null
   let toldAtS = 0
-  for (let index = 0; index < kept.length + runs && failure === null; index++) {
+  const stop = new AbortController()
+  const interrupt = () => stop.abort()
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt)
+  for (let index = 0; index < allCount && failure === null && !stop.signal.aborted; index++) {
     const seed = kept[index] ?? firstSeed + index - kept.length
-    failure = simulateOne(seed, { tally, path })
+    failure = simulateOne(seed, { tally, path, breakage, isTwice })
+    if (index % lookEvery !== 0) continue
+    // The world never meets the event loop: this lets a signal come through.
+    yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
     if (secondsSoFar() - toldAtS < tellEveryS) continue
     toldAtS = secondsSoFar()
     const rate = (tally.historiesCount / toldAtS).toFixed(1)
-    tell(
-      `${tally.historiesCount}/${kept.length + runs} histories, ${rate} a second, ${tally.firedTags().size} kinds of faults`
-    )
-    // Lets an interruption come through.
-    yield* Effect.yieldNow
+    tell(`${tally.historiesCount}/${allCount} histories, ${rate} a second, ${tally.windows.size} windows met`)
   }
+  process.off("SIGINT", interrupt).off("SIGTERM", interrupt)
+  const simulatedS = secondsSoFar()
+  const isInterrupted = stop.signal.aborted
   if (failure !== null) {
     tell(`seed ${failure.seed} fails`)
     if (path === undefined) {
-      keepSeed(failure.seed)
-      failure = shrink(failure)
+      keepSeed(seedsFile, failure.seed)
+      failure = shrink(failure, breakage)
     }
   }
-  const seconds = secondsSoFar()
-  const voidReason = failure === null && runs > 1 ? tally.voidReason() : null
+  const voidReason = failure === null && runs > 1 && !isInterrupted ? tally.voidReason() : null
+  const isWhole = failure === null && !isInterrupted && voidReason === null
   const out = json ? process.stderr : process.stdout
-  out.write(tallyText(tally, seconds))
-  if (failure !== null) out.write(failureText(failure))
+  out.write(tallyText(tally, simulatedS))
+  if (failure !== null) out.write(failureText(failure, mutant?.name))
+  else if (isInterrupted) out.write(`Stopped after ${tally.historiesCount} of ${allCount} histories, nothing broken.\n`)
   else out.write(voidReason === null ? "All of it holds.\n" : `The run is void: ${voidReason}.\n`)
   if (json) {
-    const { distinctCount, historiesCount, succeededCount, tasksCount } = tally
-    const fired = Object.fromEntries(tally.fired)
-    const events = Object.fromEntries(tally.events)
-    const found = failure && { ...failure, outcome: undefined, command: commandOf(failure) }
-    const figures = { historiesCount, distinctCount, tasksCount, succeededCount, seconds, fired, events }
-    process.stdout.write(`${JSON.stringify({ ...figures, voidReason, failure: found }, null, 2)}\n`)
+    const range = { seedsKept: kept, seedFirst: firstSeed, runs, isTwice }
+    const figures = figuresOf(tally, simulatedS, failure, mutant?.name)
+    process.stdout.write(
+      `${JSON.stringify({ ok: isWhole, isInterrupted, ...range, ...figures, voidReason }, null, 2)}\n`
+    )
   }
-  if (failure !== null || voidReason !== null) return yield* new PromiseBroken()
+  if (!isWhole) return yield* new PromiseBroken()
 })
 
+/** Histories between two looks at the signals and the clock: at most half a second. */
+const lookEvery = 10
 const tellEveryS = 2
 
-runMain(program)
+// An interruption ends the loop; what was found until then is still told.
+runMain(Effect.uninterruptible(program))

@@ -1,13 +1,14 @@
 /** What a run of simulated histories says to people. */
 import type { TaskEvent } from "../../src/core/TaskEvent.ts"
 import { epochMs } from "./Kernel.ts"
+import { windows } from "./windows.ts"
 import type { Failure, Tally } from "./simulate.ts"
 
-export const commandOf = ({ path, seed }: Failure): string =>
-  `npm run simulate -- --runs 1 --seed ${seed}${path === "" ? "" : ` --path ${path}`}`
+export const commandOf = ({ path, seed }: Failure, mutant?: string): string =>
+  `npm run simulate -- --runs 1 --seed ${seed}${path === "" ? "" : ` --path ${path}`}${mutant === undefined ? "" : ` --mutant ${mutant}`}`
 
 /** Seed, what broke, the faults that are left, what happened to each task concerned, and how to see it again. */
-export const failureText = (failure: Failure): string => {
+export const failureText = (failure: Failure, mutant?: string): string => {
   const { broken, history, outcome, seed } = failure
   const concerned = [...new Set(broken.flatMap(({ taskId }) => taskId ?? []))].slice(0, timelinesMax)
   return [
@@ -16,7 +17,7 @@ export const failureText = (failure: Failure): string => {
     `Faults left of it (${history.faults.length}), with ${history.clocks.length} nodes and ${history.tasks.length} tasks:`,
     ...history.faults.map((fault) => `  ${JSON.stringify(fault)}`),
     ...concerned.flatMap((taskId) => [`Task ${taskId}:`, ...timelineOf(failure, taskId)]),
-    `Again: ${commandOf(failure)}`,
+    `Again: ${commandOf(failure, mutant)}`,
     ""
   ].join("\n")
 }
@@ -54,8 +55,41 @@ export const tallyText = (tally: Tally, seconds: number): string => {
     `${(simulatedMs / 3_600_000).toFixed(2)} simulated hours, ${stepsCount} steps, ${succeededCount} of ${tasksCount} tasks succeeded`,
     `faults that struck: ${list(tally.fired)}`,
     `events: ${list(tally.events)}`,
+    "histories that were in each window of the protocol:",
+    ...windows.map(([number, what]) => `  ${String(number).padStart(2)} ${what}: ${tally.windows.get(number) ?? 0}`),
     ""
   ].join("\n")
+}
+
+/** The same for programs. */
+export const figuresOf = (tally: Tally, seconds: number, failure: Failure | null, mutant?: string) => {
+  const { distinctCount, historiesCount, simulatedMs, stepsCount, succeededCount, tasksCount } = tally
+  return {
+    historiesCount,
+    distinctCount,
+    historiesPerSecond: historiesCount / seconds,
+    seconds,
+    simulatedMs,
+    stepsCount,
+    tasksCount,
+    succeededCount,
+    windows: windows.map(([number, what]) => ({ number, what, historiesCount: tally.windows.get(number) ?? 0 })),
+    fired: Object.fromEntries(tally.fired),
+    events: Object.fromEntries(tally.events),
+    violations:
+      failure === null
+        ? []
+        : [
+            {
+              seed: failure.seed,
+              path: failure.path,
+              command: commandOf(failure, mutant),
+              traceHash: failure.outcome.traceHash,
+              broken: failure.broken,
+              history: failure.history
+            }
+          ]
+  }
 }
 
 const brokenMax = 20

@@ -1,8 +1,11 @@
 /** Many histories, one after the other: what held, what was met on the way, and the least history that breaks a sentence. */
 import * as fc from "fast-check"
+import { type Breakage, unbroken } from "./Breakage.ts"
 import { faultTags, type History, histories, historyOf } from "./History.ts"
-import { type Broken, brokenIn } from "./invariants.ts"
-import { type Breakage, type Outcome, runHistory, unbroken } from "./World.ts"
+import type { Broken } from "./Broken.ts"
+import { brokenIn } from "./invariants.ts"
+import { windows, windowsOf } from "./windows.ts"
+import { type Outcome, runHistory } from "./World.ts"
 
 export type Failure = {
   readonly seed: number
@@ -22,16 +25,21 @@ export class Tally {
   simulatedMs = 0
   /** Faults that had an effect, by `tag@step`. */
   readonly fired = new Map<string, number>()
+  /** Histories in which each window of the protocol was met. */
+  readonly windows = new Map<number, number>()
   /** Events by their tag. */
   readonly events = new Map<string, number>()
   readonly #hashes = new Set<number>()
 
-  add({ fired, simulatedMs, stepsCount, streams, traceHash }: Outcome): void {
+  add(outcome: Outcome, history: History): void {
+    const { fired, simulatedMs, stepsCount, streams, traceHash } = outcome
+    for (const number of windowsOf(outcome, history)) this.windows.set(number, (this.windows.get(number) ?? 0) + 1)
     this.historiesCount++
     this.tasksCount += streams.length
     this.stepsCount += stepsCount
     this.simulatedMs += simulatedMs
-    this.#hashes.add(traceHash)
+    // 32 bits alone would take a few of 200,000 histories for each other.
+    this.#hashes.add(traceHash * 2 ** 20 + (stepsCount % 2 ** 20))
     for (const [name, count] of fired) this.fired.set(name, (this.fired.get(name) ?? 0) + count)
     for (const { events } of streams) {
       if (events.at(-1)?._tag === "AttemptSucceeded") this.succeededCount++
@@ -54,7 +62,12 @@ export class Tally {
     }
     if (this.historiesCount < coverageFromHistories) return null
     const missing = faultTags.filter((tag) => !this.firedTags().has(tag))
-    return missing.length === 0 ? null : `these faults never struck: ${missing.join(", ")}`
+    if (missing.length > 0) return `these faults never struck: ${missing.join(", ")}`
+    if (this.historiesCount < windowsFromHistories) return null
+    const unmet = windows.filter(([number]) => (this.windows.get(number) ?? 0) < windowsMetMin)
+    return unmet.length === 0
+      ? null
+      : `these windows were met less than ${windowsMetMin} times: ${unmet.map(([number, what]) => `${number} (${what})`).join(", ")}`
   }
 }
 
@@ -62,18 +75,34 @@ export class Tally {
 const succeededShareMin = 0.3
 /** In fewer histories some kind of fault may be missing by chance. */
 export const coverageFromHistories = 100
+/** As the reliability study asks of a night's run, which has many more histories. */
+const windowsMetMin = 100
+const windowsFromHistories = 20_000
 /** Of a failing history: so long is a smaller one looked for. */
 const shrinkMsMax = 20_000
 
 /** Runs the history of a number; with a path the shrunk one. Null: all held. */
 export const simulateOne = (
   seed: number,
-  options: { readonly tally?: Tally; readonly path?: string | undefined; readonly breakage?: Breakage } = {}
+  options: {
+    readonly tally?: Tally
+    readonly path?: string | undefined
+    readonly breakage?: Breakage
+    /** Runs it once more and asks for the same steps. */
+    readonly isTwice?: boolean
+  } = {}
 ): Failure | null => {
   const { breakage = unbroken, path } = options
   const history = path === undefined ? historyOf(seed) : shrunkHistoryOf(seed, path)
   const outcome = runHistory(history, breakage)
-  options.tally?.add(outcome)
+  options.tally?.add(outcome, history)
+  if (options.isTwice === true) {
+    const { stepsCount, traceHash } = runHistory(history, breakage)
+    if (stepsCount !== outcome.stepsCount || traceHash !== outcome.traceHash) {
+      const message = `took ${outcome.stepsCount} steps (trace ${outcome.traceHash}), and then ${stepsCount} (trace ${traceHash})`
+      return { seed, path: path ?? "", history, outcome, broken: [{ id: "same-twice", taskId: null, message }] }
+    }
+  }
   return judged(seed, history, outcome, path)
 }
 

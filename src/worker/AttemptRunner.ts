@@ -14,7 +14,7 @@ import { AttemptInterrupted, AttemptTimedOut } from "./AttemptFailure.ts"
 import { AttemptObserver } from "./AttemptObserver.ts"
 import { makeAttemptMetrics } from "./attemptMetrics.ts"
 import { CommitSql } from "./CommitSql.ts"
-import { makeDeadlines } from "./Deadlines.ts"
+import { makeDeadlines, monotonicMsOf } from "./Deadlines.ts"
 import type { Handler } from "./Handlers.ts"
 import { retryWaitMsMax, retryWaitMsMin } from "./Outage.ts"
 import { outcomeOf, outcomeOfFailure } from "./Outcome.ts"
@@ -88,8 +88,10 @@ export const makeAttemptRunner: (
     const deadlines = yield* makeDeadlines<Running>((attempt) => overdue(attempt))
 
     const run: AttemptRunner["run"] = (started, { handler, task }, sessionId, sentAtMs) => {
-      // Without the lease somebody else may have the task by now; if nobody has, it is given back, since no handler was called.
-      if (!session.isAlive() || session.id() !== sessionId) {
+      // Without the lease, or past its deadline, somebody else may have the task by now; if nobody has, it is given back, since no
+      // handler was called.
+      const isOver = sentAtMs + handler.policy.timeoutMs <= monotonicMsOf(clock)
+      if (isOver || !session.isAlive() || session.id() !== sessionId) {
         const request = { started, eventId: eventId(), outcome: unbegun, policy: handler.policy }
         return recorder.record(request, () => slots.give([task]))
       }

@@ -164,6 +164,32 @@ describe("starting", () => {
     }).pipe(Effect.scoped, Effect.andThen(audited), Effect.provide(worker))
   )
 
+  itRuns("an attempt whose start is answered after its deadline is given back, at no cost and not called", () => {
+    const answered = Deferred.makeUnsafe<void>()
+    const Short = Task.define("short", { payload: {}, timeout: "1 second" })
+    const calls: Array<number> = []
+    return {
+      handlers: Short.handle((_, attempt) => Effect.sync(() => void calls.push(attempt.number))),
+      options: {
+        store: (real) => ({
+          ...real,
+          start: (sessionId, batch) => Effect.tap(real.start(sessionId, batch), () => Deferred.await(answered))
+        })
+      },
+      test: Effect.gen(function* () {
+        const session = yield* Session
+        const { id: taskId } = yield* Short.schedule({})
+        yield* passMs(2_500)
+        assert.isTrue(session.isAlive())
+        Deferred.doneUnsafe(answered, Exit.void)
+        yield* passMs(1_000)
+        // The second attempt is the first one that is called.
+        assert.deepStrictEqual(calls, [2])
+        assert.include(yield* tagsOf(taskId), "AttemptReleased")
+      })
+    }
+  })
+
   itRuns(
     "an attempt whose start is answered after the end of the lease is given back, at no cost and not called",
     () => {

@@ -1,0 +1,6 @@
+import type { Mutant } from "./Mutant.ts"
+import { otherMutants } from "./otherMutants.ts"
+import { outcomeMutants } from "./outcomeMutants.ts"
+import { startMutants } from "./startMutants.ts"
+
+export const mutants: ReadonlyArray<Mutant> = [...startMutants, ...outcomeMutants, ...otherMutants]

@@ -1,0 +1,12 @@
+import type { StoredStream } from "../../src/store/TaskStore.ts"
+
+/** A sentence that a history breaks, by the ids of the reliability study (`docs/explain/proof.md`). */
+export type Broken = { readonly id: string; readonly taskId: string | null; readonly message: string }
+
+export const streamsById = (streams: ReadonlyArray<StoredStream>): ReadonlyMap<string, StoredStream> =>
+  new Map(streams.map((stream) => [stream.taskId, stream]))
+
+export const kindOf = ({ events }: StoredStream): string | null => {
+  const born = events[0]
+  return born?._tag === "TaskScheduled" ? born.kind : null
+}

@@ -1,0 +1,119 @@
+/** The simulated application's client: schedules what is planned until it is acknowledged, and asks things of its tasks. */
+import { Effect, Layer, Schedule } from "effect"
+import { Duetime } from "../../src/Duetime.ts"
+import type { Stage } from "../../src/core/TaskState.ts"
+import { kinds, secret } from "./handlers.ts"
+import type { History, PlannedPause, PlannedTask, PlannedWish } from "./History.ts"
+import type { Kernel } from "./Kernel.ts"
+
+/** What the client was told of one task. */
+export type Acknowledged = {
+  readonly index: number
+  readonly task: PlannedTask
+  readonly id: string
+  /** What the other fiber that scheduled it was told; null: there was none, or it has no answer. */
+  twinId: string | null
+}
+
+/** An answer to a wish, with the instants between which it was decided. */
+export type Told = {
+  readonly id: string
+  readonly wish: PlannedWish["wish"]
+  readonly askedAtMs: number
+  readonly toldAtMs: number
+  /** The stage that the task was said to be in; null: it was said not to be possible. */
+  readonly stage: Stage | null
+}
+
+/** A kind that surely was paused between two instants. */
+export type Paused = { readonly kind: string; readonly fromMs: number; untilMs: number }
+
+export type Notes = {
+  readonly acknowledged: Array<Acknowledged>
+  readonly told: Array<Told>
+  readonly paused: Array<Paused>
+}
+
+export const client = ({ pauses, tasks }: History, kernel: Kernel, notes: Notes) =>
+  Effect.all(
+    [
+      ...tasks.map((task, index) => clientTask(task, index, kernel, notes)),
+      ...pauses.map((pause) => clientPause(pause, kernel, notes))
+    ],
+    { concurrency: "unbounded", discard: true }
+  ).pipe(Effect.andThen(Effect.never), Effect.provide(Layer.fresh(Duetime.layer)))
+
+const clientTask = Effect.fnUntraced(function* (task: PlannedTask, index: number, kernel: Kernel, notes: Notes) {
+  const duetime = yield* Duetime
+  const { dueInMs, expiresInMs, failures, hangs, workMs } = task
+  yield* Effect.sleep(task.atMs)
+  const options = {
+    in: dueInMs,
+    key: `task-${index}`,
+    ...followUpsAt(index),
+    ...(expiresInMs === null ? {} : { expiresIn: expiresInMs })
+  }
+  const schedule = duetime
+    .schedule(kinds[task.kind], { workMs, failures, hangs, secret }, options)
+    .pipe(Effect.retry(again))
+  const [receipt, twin] = yield* Effect.all([schedule, task.isTwice ? schedule : Effect.succeed(null)], {
+    concurrency: "unbounded"
+  })
+  notes.acknowledged.push({ index, task, id: receipt.id, twinId: twin?.id ?? null })
+  yield* Effect.forEach(task.wishes, (planned) => clientWish(receipt.id, planned, kernel, notes), {
+    concurrency: "unbounded",
+    discard: true
+  })
+})
+
+/** Every third task is followed whatever its end, after its success by one that is followed itself. */
+const followUpsAt = (index: number) => {
+  if (index % 3 !== 0) return {}
+  const work = { workMs: 20, failures: 0, hangs: 0, secret }
+  return {
+    onSuccess: kinds.mail.follow(work, { onSuccess: kinds.post.follow(work, { in: 500 }) }),
+    onDead: kinds.alert.follow(work)
+  }
+}
+
+const clientWish = Effect.fnUntraced(function* (
+  id: string,
+  { inMs, wish }: PlannedWish,
+  kernel: Kernel,
+  { told }: Notes
+) {
+  const duetime = yield* Duetime
+  const asked = {
+    cancel: duetime.cancel(id),
+    reschedule: duetime.reschedule(id, { in: 2_000 }),
+    reprioritise: duetime.reprioritise(id, "critical"),
+    runNow: duetime.runNow(id),
+    redrive: duetime.redrive(id)
+  }[wish]
+  yield* Effect.sleep(inMs)
+  const askedAtMs = kernel.nowMs
+  const stage = yield* asked.pipe(
+    Effect.retry({ while: ({ _tag }) => _tag === "StoreUnavailable", ...again }),
+    Effect.map((summary): Stage | null => summary.stage),
+    Effect.catchTags({
+      InvalidTransition: () => Effect.succeed(null),
+      // Too late for a task that expires.
+      OptionsRejected: () => Effect.succeed(null)
+    })
+  )
+  told.push({ id, wish, askedAtMs, toldAtMs: kernel.nowMs, stage })
+})
+
+const clientPause = Effect.fnUntraced(function* ({ atMs, forMs, kind }: PlannedPause, kernel: Kernel, notes: Notes) {
+  const duetime = yield* Duetime
+  const target = { kind: kinds[kind].kind }
+  yield* Effect.sleep(atMs)
+  yield* duetime.pause(target).pipe(Effect.retry(again))
+  const paused: Paused = { kind: target.kind, fromMs: kernel.nowMs, untilMs: Number.POSITIVE_INFINITY }
+  notes.paused.push(paused)
+  yield* Effect.sleep(forMs)
+  paused.untilMs = kernel.nowMs
+  yield* duetime.resume(target).pipe(Effect.retry(again))
+})
+
+const again = { schedule: Schedule.spaced("300 millis") }

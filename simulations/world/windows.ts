@@ -1,0 +1,91 @@
+/**
+ * The windows of the protocol (`docs/explain/proof.md`) that a history was in: where a fault between two steps could lose or repeat
+ * something. Those not here are not in this world: 17 and 18 (a failover or a backup that loses commits), 20 to 22 (recurrences).
+ */
+import { kindOf } from "./Broken.ts"
+import { kinds } from "./handlers.ts"
+import type { History } from "./History.ts"
+import type { Outcome } from "./World.ts"
+
+export const windows: ReadonlyArray<readonly [number: number, what: string]> = [
+  [1, "the answer to a schedule lost"],
+  [2, "a schedule in a transaction that is rolled back"],
+  [3, "two engines claim"],
+  [4, "a crash after a claim, before its start"],
+  [5, "a dispatch taken by the broker and lost"],
+  [6, "a dispatch or a start sent twice"],
+  [7, "a dispatch late, behind others"],
+  [8, "an acknowledgement lost"],
+  [9, "a worker dies at a start"],
+  [10, "a worker dies at a commit"],
+  [11, "a worker dies after its effect outside, before the outcome"],
+  [12, "an outcome after the lease has ended"],
+  [13, "the answer to an outcome lost"],
+  [14, "an outcome sent twice"],
+  [15, "a dead letter while the broker is down"],
+  [16, "a node whose clock is wrong"],
+  [19, "a cancel refused, or of a running task"],
+  [23, "rows held against events"],
+  [24, "many expire at once"]
+]
+
+/** Expiries in one instant that make a storm here, where a history has some ten tasks. */
+const stormCount = 4
+
+export const windowsOf = (outcome: Outcome, { clocks }: History): ReadonlySet<number> => {
+  const { fired, ledger, lostOutcomesCount, streams, told } = outcome
+  const met = new Set<number>()
+  const when = (number: number, isMet: boolean) => isMet && met.add(number)
+  const has = (...names: ReadonlyArray<string>) => names.some((name) => fired.has(name))
+  const claimers = new Set<number>()
+  const repairedAt = new Map<number, number>()
+  for (const { events } of streams) {
+    for (const event of events) {
+      if (event._tag === "TaskClaimed") claimers.add(event.sessionId)
+      const isRepair = event._tag === "AttemptExpired" || event._tag === "ClaimReleased" || event._tag === "TaskParked"
+      if (isRepair) repairedAt.set(event.atMs, (repairedAt.get(event.atMs) ?? 0) + 1)
+      when(4, event._tag === "ClaimReleased" && event.reason === "session-lost")
+    }
+  }
+  const ended = new Map(streams.map(({ events, taskId }) => [taskId, events]))
+  const isUntold = ({ attempt, isDone, taskId }: Outcome["ledger"][number]) =>
+    isDone &&
+    ended
+      .get(taskId)
+      ?.some(
+        (event) => (event._tag === "AttemptExpired" || event._tag === "TaskParked") && event.attempt === attempt
+      ) === true
+  when(1, has("Lose@schedule.reply"))
+  when(
+    2,
+    ledger.some(({ commit }) => commit === "lost") ||
+      (has("Lose@finishWith.request", "Refuse@finishWith", "CrashAtLeg@finishWith.request") &&
+        streams.some((stream) => kindOf(stream) === kinds.pay.kind))
+  )
+  when(3, claimers.size > 1)
+  when(5, has("Unreliable@publish.lost", "BrokerEmptied@broker"))
+  when(6, has("Unreliable@publish.repeated", "Duplicate@start"))
+  when(7, has("Unreliable@publish.late"))
+  when(8, has("BrokerDown@acknowledge"))
+  when(9, has("CrashAtLeg@start.request", "CrashAtLeg@start.reply"))
+  when(10, has("CrashAtLeg@finishWith.request", "CrashAtLeg@finishWith.reply"))
+  when(11, ledger.some(isUntold))
+  when(12, lostOutcomesCount > 0)
+  when(13, has("Lose@finish.reply", "Lose@finishWith.reply"))
+  when(14, has("Duplicate@finish", "Duplicate@finishWith"))
+  when(15, has("BrokerDown@announceDead"))
+  when(
+    16,
+    clocks.some(({ offsetMs, rate }) => offsetMs !== 0 || rate !== 1)
+  )
+  when(
+    19,
+    told.some(({ stage, wish }) => wish === "cancel" && stage !== "cancelled")
+  )
+  when(23, streams.length > 0)
+  when(
+    24,
+    [...repairedAt.values()].some((count) => count >= stormCount)
+  )
+  return met
+}
