@@ -19,6 +19,7 @@ export type Breakage = {
 }
 
 const statements = "src/store/postgres/statements.ts"
+const settleStatement = "src/store/postgres/settleStatement.ts"
 const settle = "src/store/postgres/settle.ts"
 
 export const breakages: ReadonlyArray<Breakage> = [
@@ -27,7 +28,7 @@ export const breakages: ReadonlyArray<Breakage> = [
     says: "an outcome is recorded for whatever attempt is running, whoever brings it",
     replacements: [
       {
-        file: statements,
+        file: settleStatement,
         text: `WHERE p.task_id = w.task_id AND p.fence_id = w.fence_id AND p.fence_version = w.fence_version
       AND (p.status = 1) = (w.type = \${ClaimReleased})`,
         by: `WHERE p.task_id = w.task_id
@@ -75,7 +76,7 @@ export const breakages: ReadonlyArray<Breakage> = [
         by: "attempt = p.attempt + 1,"
       },
       {
-        file: statements,
+        file: settleStatement,
         text: "THEN greatest(charged - 1, 0) ELSE charged END",
         by: "THEN charged WHEN type = ${AttemptFailed} THEN charged + 1 ELSE charged END"
       }
