@@ -82,8 +82,8 @@ export const claimInMs = (loads: Iterable<QueueLoad>, times: ClaimTimes, config:
     hasLoads = true
     for (const way of waysOf(load, times, config)) inMs = Math.min(inMs, Math.max(0, way.atOnceInMs))
   }
-  // Without any, whether a worker of this process serves something now is asked of nobody else.
-  return hasLoads ? inMs : config.idlePollMs
+  // Without any, whether a worker serves something by now is told by nobody; a task that was told of meanwhile would wait for it.
+  return hasLoads ? inMs : Math.min(config.idlePollMs, unservedPollMsMax)
 }
 
 /** Whether work that is known to be due within the look-ahead waits only for room. */
@@ -182,6 +182,8 @@ export const quietClaims = 8
 export const quietPolls = 4
 /** Between two claims of the critical lane while new tasks keep coming and the window is full: 50 statements a second at most. */
 const criticalPaceMs = 20
+/** Between two looks for a first worker. */
+const unservedPollMsMax = 250
 /** Of the window, for each lower lane: twice what it is owed, as the window is twice what starts between two refills. */
 const floorWindowShare = 1 / 5
 /** Between two claims of what lower lanes are owed. */

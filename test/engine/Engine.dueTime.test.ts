@@ -70,6 +70,23 @@ describe("An engine and the due time", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "claims for a worker that announces itself late, a quarter of a second later at most, however seldom it polls",
+    () =>
+      Effect.gen(function* () {
+        const process = yield* startProcess(yield* MemoryDatabase.make(), {
+          policies: [],
+          config: { idlePollMs: 60_000 }
+        })
+        const seen = yield* startWorker(process)
+        yield* scheduleAt(process.store, [0])
+        yield* TestClock.adjust("1 second")
+        yield* Effect.orDie(process.session.serve([emailPolicy]))
+        yield* TestClock.adjust(250)
+        assert.strictEqual(seen.started.length, 1)
+      }).pipe(Effect.scoped)
+  )
+
   it.effect("finds work it was not woken for at the next idle poll, and after a quiet time at the fourth", () =>
     Effect.gen(function* () {
       const database = yield* MemoryDatabase.make()
