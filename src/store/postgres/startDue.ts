@@ -13,7 +13,7 @@ import { float8s, instant, int2s, int4, int4s, msOf, uuid, uuids } from "./param
 import { isNotPaused } from "./pause.ts"
 import { isSqlError, isUndefinedTable, orUnavailable } from "./sqlErrors.ts"
 import { type StartedRow, startedOf } from "./start.ts"
-import { columnOf, type DueTables, goneFrom, isInTime, now, sessionLives } from "./statements.ts"
+import { columnOf, type DueTables, goneFrom, isInTime, lockedPlace, now, sessionLives } from "./statements.ts"
 
 const { AttemptStarted, TaskClaimed } = eventCodes
 
@@ -42,13 +42,7 @@ export const startDueSql = (
     LIMIT $10::int4 * 2
   ), locked AS MATERIALIZED (
     SELECT w.*, c.timeout_ms
-    FROM candidate c CROSS JOIN LATERAL (
-      SELECT d.tableoid AS in_table, d.ctid AS at_place, d.version FROM duetime.due d
-      WHERE d.kind_id = c.kind_id AND d.priority = c.priority AND d.due_at = c.due_at AND d.task_id = c.task_id
-        AND d.due_at >= $4::timestamptz AND d.due_at <= $5::timestamptz
-      LIMIT 1
-      FOR UPDATE SKIP LOCKED
-    ) w
+    FROM candidate c ${lockedPlace({ from: "$4", to: "$5" })}
     LIMIT $10::int4
   ), picked AS MATERIALIZED (
     SELECT *, gen_random_uuid() AS claim_id, ($7::uuid[])[row_number() OVER ()] AS start_id FROM locked

@@ -125,6 +125,18 @@ export const nextDueSql = nextDue("$3", "$4")
 export type DueTables = ReadonlyArray<string>
 export const wholeDue: DueTables = ["duetime.due"]
 
+/** The bounds of due_at: parameters. */
+type DueBounds = { readonly from: string; readonly to: string }
+
+/** Locks the row of each `candidate c`, unless somebody else has, and finds its place as `w`. */
+export const lockedPlace = ({ from, to }: DueBounds): string => `CROSS JOIN LATERAL (
+      SELECT d.tableoid AS in_table, d.ctid AS at_place, d.version FROM duetime.due d
+      WHERE d.kind_id = c.kind_id AND d.priority = c.priority AND d.due_at = c.due_at AND d.task_id = c.task_id
+        AND d.due_at >= ${from}::timestamptz AND d.due_at <= ${to}::timestamptz
+      LIMIT 1
+      FOR UPDATE SKIP LOCKED
+    ) w`
+
 /**
  * One lane per kind and priority: the oldest of each lane by its index, then the most urgent and oldest of all. Rows
  * that another engine is claiming are skipped, so the candidates are twice the limit. Only what is claimed gets locked,
@@ -152,13 +164,7 @@ export const claimSql = (dueTables: DueTables): string => `WITH candidate AS MAT
     LIMIT $5::int4 * 2
   ), picked AS MATERIALIZED (
     SELECT w.*, gen_random_uuid() AS event_id
-    FROM candidate c CROSS JOIN LATERAL (
-      SELECT d.tableoid AS in_table, d.ctid AS at_place, d.version FROM duetime.due d
-      WHERE d.kind_id = c.kind_id AND d.priority = c.priority AND d.due_at = c.due_at AND d.task_id = c.task_id
-        AND d.due_at >= $3::timestamptz AND d.due_at <= $4::timestamptz
-      LIMIT 1
-      FOR UPDATE SKIP LOCKED
-    ) w
+    FROM candidate c ${lockedPlace({ from: "$3", to: "$4" })}
     LIMIT $5::int4
   ), ${goneFrom(dueTables, "p.event_id", { from: "$3", to: "$4" })}, moved AS (
     INSERT INTO duetime.in_progress
@@ -173,21 +179,12 @@ export const claimSql = (dueTables: DueTables): string => `WITH candidate AS MAT
   ORDER BY priority, due_at, task_id`
 
 /** What was picked (`picked`, with in_table, at_place, version) is deleted from its tables; the rows keep these columns of it. */
-export const goneFrom = (
-  dueTables: DueTables,
-  columns: string,
-  bounds: { readonly from: string; readonly to: string }
-): string =>
+export const goneFrom = (dueTables: DueTables, columns: string, bounds: DueBounds): string =>
   `${dueTables.map((table, index) => goneOf(table, index, columns, bounds)).join(", ")}, gone AS (
     ${dueTables.map((_, index) => `SELECT * FROM gone_${index}`).join(" UNION ALL ")}
   )`
 
-const goneOf = (
-  table: string,
-  index: number,
-  columns: string,
-  { from, to }: { readonly from: string; readonly to: string }
-): string => `gone_${index} AS (
+const goneOf = (table: string, index: number, columns: string, { from, to }: DueBounds): string => `gone_${index} AS (
     DELETE FROM ${table} d USING picked p
     WHERE d.ctid = p.at_place AND d.version = p.version AND ${
       table === "duetime.due"
