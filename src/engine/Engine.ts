@@ -24,8 +24,9 @@
  *   a task dispatched nevertheless cannot be started.
  * - At the end it stops claiming and gives its claims back, so that others need not wait for the lease to end.
  *
- * Drift of a task known 1.5 s ahead: timer + publish + start. Of one scheduled due at once: wake-up + claim + that; of one
- * scheduled where no wake-up comes from: the idle poll on top, 250 ms, and up to 1 s in a quiet queue.
+ * Drift of a task known 1.5 s ahead: timer + publish + start. Of one scheduled due at once: wake-up + claim + that, or in the process of
+ * an idle worker wake-up + start (ADR 6); of one scheduled where no wake-up comes from: the idle poll on top, 250 ms, and up to 1 s in
+ * a quiet queue.
  */
 import { Context, Effect, Fiber, Layer, Queue, type Scope } from "effect"
 import { Broker } from "../broker/Broker.ts"

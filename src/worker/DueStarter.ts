@@ -28,6 +28,8 @@ export const startDueMax = 32
  */
 const lookForMs = 35_000
 const lookEveryMs = 1_000
+/** Lost answers whose starts are looked for at the same time; while there are so many, what is due is dispatched. */
+export const lookedForMax = 20
 
 type Request = {
   readonly sessionId: number
@@ -48,6 +50,7 @@ export const makeDueStarter: (
     const { eventId } = yield* Ids
     const scope = yield* Effect.scope
     const underWay = new Set<ReadonlyArray<Handler>>()
+    let lookedForCount = 0
 
     const run = (started: ReadonlyArray<Started>, { handlerOf, sentAtMs, sessionId }: Request) => {
       for (const one of started) {
@@ -94,7 +97,7 @@ export const makeDueStarter: (
 
     const startDue = Effect.fnUntraced(function* (handlers: ReadonlyArray<Handler>) {
       const count = Math.min(slots.open(), startDueMax)
-      if (count <= 0 || handlers.length === 0 || !session.isAlive()) return
+      if (count <= 0 || handlers.length === 0 || !session.isAlive() || lookedForCount >= lookedForMax) return
       const request: Request = {
         sessionId: session.id(),
         eventIds: Array.from({ length: count }, eventId),
@@ -105,7 +108,11 @@ export const makeDueStarter: (
       underWay.add(handlers)
       const { mayBeMade, started: answered } = yield* send(request)
       const started = mayBeMade ? Option.getOrElse(yield* lookFor(request), () => []) : answered
-      if (mayBeMade) yield* Effect.forkIn(lookOn(request, started), scope)
+      if (mayBeMade) {
+        lookedForCount++
+        const stopped = Effect.sync(() => void lookedForCount--)
+        yield* Effect.forkIn(Effect.ensuring(lookOn(request, started), stopped), scope)
+      }
       run(started, request)
       underWay.delete(handlers)
       slots.give(request.eventIds.slice(started.length).map(() => trusted))

@@ -34,6 +34,7 @@ import { makeStarter } from "./Starter.ts"
  *
  * Beside it a reconciler asks the outside about parked tasks of kinds that can be asked about.
  *
+ * In the process of an engine it also starts by itself what the engine offers it (`DueStarter.ts`).
  * With a broker of the fleet it also pulls from the store what no dispatch has brought in time, and tells engines what it
  * has started.
  *

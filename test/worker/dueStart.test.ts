@@ -8,7 +8,7 @@ import { Clock, Effect, Layer, Schema } from "effect"
 import { Duetime, Task } from "../../src/index.ts"
 import { StoreUnavailable } from "../../src/store/StoreError.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
-import { startDueMax } from "../../src/worker/DueStarter.ts"
+import { lookedForMax, startDueMax } from "../../src/worker/DueStarter.ts"
 import { Worker } from "../../src/worker/Worker.ts"
 import { itRuns, passMs, settled } from "./process.ts"
 
@@ -112,6 +112,30 @@ describe("A task due now, in the process of a worker", () => {
         yield* passMs(1_000)
         assert.strictEqual((yield* (yield* Duetime).get(id)).stage, "succeeded")
         assert.strictEqual((yield* Worker).status().inFlight, 0)
+      })
+    }
+  })
+
+  itRuns("is dispatched while the starts of many lost answers are looked for", () => {
+    const store = watched()
+    const losing = (own: TaskStore["Service"]): TaskStore["Service"] => {
+      const real = store.wrap(own)
+      const lost = new StoreUnavailable({ operation: "startDue", commitUnknown: true, reason: "lost by the test" })
+      return { ...real, startDue: (request) => Effect.andThen(real.startDue(request), Effect.fail(lost)) }
+    }
+    return {
+      handlers: call,
+      options: { store: losing },
+      test: Effect.gen(function* () {
+        yield* passMs(1_000)
+        for (let n = 0; n < lookedForMax + 5; n++) {
+          yield* Work.schedule({ n })
+          yield* passMs(20)
+        }
+        assert.strictEqual(store.asked.filter((operation) => operation === "startDue").length, lookedForMax)
+        const { tasks } = yield* (yield* Duetime).find({ stage: "succeeded", limit: 1_000 })
+        assert.strictEqual(tasks.length, lookedForMax + 5)
+        for (const { id } of tasks) assert.strictEqual(yield* startsOf(id), 1)
       })
     }
   })
