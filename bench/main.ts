@@ -17,8 +17,8 @@
  * that do well below 4,000 tasks/s, `--limit-seconds N` of one drain, `--drained-per-second N` to compare a spike with.
  * A peer that is not installed, or no redis-server, ends the command with 2 and the way out.
  *
- * `--save` keeps the report in bench/results and writes docs/benchmarks.md and its plots anew from all of them; `docs` does only the
- * latter. Both need what `npm run bench:install` brings.
+ * `--save` keeps the report in bench/results (as `drift-1000` with `--rate 1000`, as `idle-deep` with `--deep`) and writes
+ * docs/benchmarks.md and its plots anew from all of them; `docs` does only the latter. Both need what `npm run bench:install` brings.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Logger } from "effect"
@@ -180,7 +180,13 @@ const beside = (run: PeersRun) => () =>
 const name = positionals[0] ?? ""
 const peersRun = peersRunOf(name, flags.peers, flags.modes)
 const scenario = peersRun === undefined ? scenarios[name] : typeof peersRun === "string" ? undefined : beside(peersRun)
-const reportName = flags.peers === undefined ? name : `peers-${name}`
+/** What another rate or ten times the tasks have shown does not replace what the usual run has. */
+const reportName = [
+  ...(flags.peers === undefined ? [] : ["peers"]),
+  name,
+  ...(flags.deep ? ["deep"] : []),
+  ...(flags.rate === undefined ? [] : [flags.rate])
+].join("-")
 
 const writePage = Effect.promise(writeDocument)
 

@@ -29,6 +29,7 @@ export const page = (read: (name: string) => string | undefined = readResult, na
       "",
       ...section(read("peers-throughput"), throughput, plots.get("throughput.svg")),
       ...section(read("peers-drift"), drift, plots.get("drift.svg")),
+      ...section(read("peers-drift-1000"), drift, plots.get("drift-1000.svg")),
       ...section(read("peers-spike"), spike, plots.get("spike.svg")),
       "## What was promised, and what came out",
       "",
@@ -156,7 +157,7 @@ const throughput = ({ figures, settings }: ReportOf<ThroughputFigures>): Readonl
 ]
 
 const drift = ({ figures, settings }: ReportOf<DriftFigures>): ReadonlyArray<string> => [
-  "### Drift",
+  `### Drift at ${number(settings["ratePerSecond"])}/s`,
   "",
   `${number(settings["ratePerSecond"])} tasks/s for ${number(settings["seconds"])} s, each due at its own instant and scheduled 5 to 20 s ahead by another process; ms from the due time until the handler is called.`,
   "",

@@ -19,7 +19,13 @@ export type Plot = {
 
 export const plotsOf = (read: (name: string) => string | undefined): ReadonlyArray<Plot> => [
   ...plotOf(read("peers-throughput"), "throughput.svg", "Tasks drained per second by each contestant", throughput),
-  ...plotOf(read("peers-drift"), "drift.svg", "Quantiles of the drift of each contestant", drift),
+  ...plotOf(read("peers-drift"), "drift.svg", "Quantiles of the drift of each contestant, 200 tasks/s", drift),
+  ...plotOf(
+    read("peers-drift-1000"),
+    "drift-1000.svg",
+    "Quantiles of the drift of each contestant, 1,000 tasks/s",
+    drift
+  ),
   ...plotOf(read("peers-spike"), "spike.svg", "First and last start of each contestant in a spike", spike)
 ]
 
