@@ -34,6 +34,11 @@ export type Candidate = {
 
 /** Starts under way at once: one is being committed while the next one is sent. */
 const batchesInParallel = 2
+/**
+ * Tasks of a batch while no other is under way. When a crowd is due at once its first do not wait for a statement about hundreds, and the
+ * rest follows at once in the second one: the first of 20,000 was called after 9.3 ms, with whole batches after 13.5.
+ */
+const firstBatchSizeMax = 50
 /** Longest wait for a task whose dispatch came before it was due, and tries before it is left to the engine. */
 const tooEarlyWaitMsMax = 1_000
 const tooEarlyTriesMax = 3
@@ -147,7 +152,7 @@ export const makeStarter: (
         yield* gate.until(() => waiting.length > 0)
         // The opener resumed this fiber in its own stack; what it still adds in the same turn joins the batch.
         yield* Effect.yieldNow
-        const taken = waiting.splice(0, batchSizeMax)
+        const taken = waiting.splice(0, underWay.size === 0 ? firstBatchSizeMax : batchSizeMax)
         const closed = taken.filter((entry) => !isServed(entry.handler))
         if (closed.length > 0) yield* drop(closed)
         const batch = closed.length === 0 ? taken : taken.filter((entry) => isServed(entry.handler))
