@@ -30,6 +30,7 @@ import { keepAliveMs } from "./store/postgres/keepAlive.ts"
 import * as Migrations from "./store/postgres/Migrations.ts"
 import { retentionDaysDefault, retentionDaysMax } from "./store/postgres/partitionPlan.ts"
 import * as PgProjections from "./store/postgres/PgProjections.ts"
+import * as PgVitals from "./store/postgres/PgVitals.ts"
 import * as PgTaskStore from "./store/postgres/PgTaskStore.ts"
 import { unavailable } from "./store/postgres/sqlErrors.ts"
 import type { Projections } from "./store/Projections.ts"
@@ -45,6 +46,7 @@ import type {
   UnsafeDurability
 } from "./store/StoreError.ts"
 import type { TaskStore } from "./store/TaskStore.ts"
+import type { Vitals } from "./store/Vitals.ts"
 import { CommitSql } from "./worker/CommitSql.ts"
 
 /** What engines, workers and clients stand on. */
@@ -258,6 +260,20 @@ export const layerClient: Layer.Layer<
 export const layerProjections: Layer.Layer<Projections, StoreFailure | ConfigInvalid> = Layer.unwrap(
   Effect.map(settings, ({ url }) => PgProjections.layer.pipe(Layer.provide(client(url, 1))))
 )
+
+/** For the doctor and those who look after the database: it asks for no tables, nor for durability, since it looks for what is missing. */
+export const layerVitals: Layer.Layer<Vitals, StoreUnavailable | ConfigInvalid> = Layer.unwrap(
+  Effect.map(settings, ({ options, url }) =>
+    PgVitals.layer(options.retentionDays ?? retentionDaysDefault).pipe(Layer.provide(client(url, 1)))
+  )
+)
+
+/**
+ * For looking at handlers without running them: what their layers schedule or declare goes to a store in memory, and reaches nobody. The
+ * SQL client that they may ask for is the real one.
+ */
+export const layerRehearsal: Layer.Layer<Ground | PgClient.PgClient | SqlClient, StoreUnavailable | ConfigInvalid> =
+  Layer.merge(layerMemory, Layer.unwrap(Effect.map(settings, ({ url }) => client(url, 1))))
 
 /** None: dispatch stays in the process. */
 export const kafkaFromEnv = KafkaSettings.config.pipe(Effect.catchTag("ConfigError", configInvalid))

@@ -11,6 +11,8 @@ import { type Paint, paintFor } from "./render/paint.ts"
  */
 export type Answer<E = never> = {
   readonly document: unknown
+  /** Of a listing: what `--jsonl` writes, one a line. Without, it writes the document on one line. */
+  readonly rows?: ReadonlyArray<unknown>
   /** For stdout; nothing is written for an empty text. */
   readonly text: (paint: Paint) => string
   /** For stderr: what happened, what to do next. Left out with `--json`. */
@@ -27,6 +29,14 @@ export const Json = GlobalFlag.Setting("json")({
   )
 })
 
+export const JsonLines = GlobalFlag.Setting("jsonl")({
+  flag: Flag.Boolean("jsonl").pipe(
+    Flag.withDescription("JSON Lines on stdout: each row of a listing on a line of its own"),
+    Flag.withDefault(false),
+    Flag.withoutNegation
+  )
+})
+
 /** Makes a command's handler from an effect that answers. */
 export const answering =
   <Input, E, R, Failure>(handler: (input: Input) => Effect.Effect<Answer<Failure>, E, R>) =>
@@ -35,8 +45,13 @@ export const answering =
 
 const write = Effect.fnUntraced(function* <E>(answer: Answer<E>) {
   const asJson = yield* Json
+  const asLines = yield* JsonLines
   const { canColor } = yield* TerminalCapabilities
-  const text = asJson ? JSON.stringify(answer.document, null, 2) : answer.text(paintFor(canColor))
+  const text = asLines
+    ? (answer.rows ?? [answer.document]).map((row) => JSON.stringify(row)).join("\n")
+    : asJson
+      ? JSON.stringify(answer.document, null, 2)
+      : answer.text(paintFor(canColor))
   if (text !== "") yield* Console.log(text)
   if (!asJson) for (const note of answer.notes ?? []) yield* Console.error(note)
   if (answer.failure !== undefined) return yield* Effect.fail(answer.failure)

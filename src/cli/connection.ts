@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type { Duetime } from "../Duetime.ts"
 import type { Projections } from "../store/Projections.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
+import type { Vitals } from "../store/Vitals.ts"
 
 export type Client = {
   /** What an application may ask. */
@@ -32,4 +33,14 @@ export const withProjections = Effect.fnUntraced(function* <A, E, R>(
     Promise.all([import("../layers.ts"), import("../store/Projections.ts")])
   )
   return yield* Effect.provide(Effect.flatMap(Projections, use), layerProjections)
+})
+
+/** As above, for what is measured of the system; the database may be in any state. */
+export const withVitals = Effect.fnUntraced(function* <A, E, R>(
+  use: (vitals: Vitals["Service"]) => Effect.Effect<A, E, R>
+) {
+  const [{ layerVitals }, { Vitals }] = yield* Effect.promise(() =>
+    Promise.all([import("../layers.ts"), import("../store/Vitals.ts")])
+  )
+  return yield* Effect.provide(Effect.flatMap(Vitals, use), layerVitals)
 })

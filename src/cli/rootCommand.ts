@@ -1,12 +1,14 @@
 import * as Command from "effect/cli/Command"
-import { Json } from "./Answer.ts"
+import { Json, JsonLines } from "./Answer.ts"
 import { audit } from "./commands/audit.ts"
 import { backlog } from "./commands/backlog.ts"
 import { cancel } from "./commands/cancel.ts"
 import { dead } from "./commands/dead.ts"
+import { doctor } from "./commands/doctor.ts"
 import { engine } from "./commands/engine.ts"
 import { kinds } from "./commands/kinds.ts"
 import { migrate } from "./commands/migrate.ts"
+import { partitions } from "./commands/partitions.ts"
 import { pause } from "./commands/pause.ts"
 import { projections } from "./commands/projections.ts"
 import { recur } from "./commands/recur.ts"
@@ -46,13 +48,15 @@ export const rootCommand = Command.make("duetime").pipe(
     kinds,
     pause,
     resume,
+    doctor,
     audit,
     projections,
+    partitions,
     migrate,
     topics,
     engine,
     worker,
     run
   ]),
-  Command.withGlobalFlags([Json])
+  Command.withGlobalFlags([Json, JsonLines])
 )

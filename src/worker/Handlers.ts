@@ -29,6 +29,8 @@ export class Handlers extends Context.Service<
 /** A handler with its types sealed in. */
 export type Handler = {
   readonly policy: KindPolicy
+  /** Why the kind's schema cannot read a payload; null: it can. */
+  readonly unfitness: (payload: Json) => string | null
   /** Calls user code, in a fiber of its own; never throws. The exit is the encoded result. */
   readonly begin: (grant: AttemptGrant) => Fiber.Fiber<Json, unknown>
   /** Asks user code what became of an interrupted attempt; the answer is null if it does not know. Null: nobody can be asked. */
@@ -90,6 +92,10 @@ export const makeHandler = <Payload, Output, E, R>(
 
   return {
     policy: codec.policy,
+    unfitness: (payload) => {
+      const decoded = codec.decodePayload(payload)
+      return Result.isFailure(decoded) ? decoded.failure.message : null
+    },
     begin: (grant) =>
       fork(call(grant.started, (payload) => Effect.map(perform(payload, makeAttempt(grant, resultOf)), resultOf))),
     reconcile:

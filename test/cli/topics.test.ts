@@ -15,6 +15,8 @@ type Topic = {
   readonly lag: number | null
 }
 
+type Finding = { readonly check: string; readonly commands: ReadonlyArray<{ readonly command: string }> }
+
 it.live("duetime topics needs Kafka's address, and a Kafka that answers", () =>
   Effect.gen(function* () {
     const unset = yield* runCli(["topics", "list", "--queue", "email"])
@@ -100,6 +102,17 @@ onKafka("duetime topics", ({ brokers }) => {
         const text = yield* runCli(["topics", "list"], env)
         assert.match(text.stdout, /\.email\.critical\.v1 +missing/)
         assert.match(text.stderr, /missing or too narrow: "duetime topics ensure"/)
+        const doctor = Effect.map(runCli(["doctor", "--json"], env), ({ stdout }) => {
+          const { findings } = JSON.parse(stdout) as { findings: ReadonlyArray<Finding> }
+          return findings.filter(({ check }) => check === "topics")
+        })
+        const found = yield* doctor
+        assert.deepStrictEqual(
+          found.flatMap(({ commands }) => commands.map(({ command }) => command)),
+          ["duetime topics ensure --queue email"]
+        )
+        yield* runCli(["topics", "ensure", "--queue", "email"], env)
+        assert.deepStrictEqual(yield* doctor, [])
       })
     )
   })

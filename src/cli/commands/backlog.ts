@@ -16,6 +16,7 @@ export const backlog = Command.make(
         const nowMs = (yield* Clock.currentTimeMillis) + store.clockOffsetMs()
         return {
           document: rows,
+          rows,
           text: (paint) =>
             rows.length === 0
               ? ""

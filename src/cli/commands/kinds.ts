@@ -20,6 +20,7 @@ export const kinds = Command.make(
     withClient(({ store }) =>
       Effect.map(store.kinds, (kinds) => ({
         document: kinds,
+        rows: kinds,
         text: (paint) =>
           kinds.length === 0
             ? ""

@@ -13,6 +13,7 @@ export const recurList = Command.make(
     withRecurrences(({ recurrences }) =>
       Effect.map(recurrences.list({ limit, after: Option.getOrUndefined(after) }), (views) => ({
         document: views,
+        rows: views,
         text: (paint) =>
           views.length === 0
             ? ""

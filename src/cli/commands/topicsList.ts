@@ -26,6 +26,7 @@ export const topicsList = Command.make(
       const missing = rows.filter(({ partitions, partitionsWanted }) => partitions < partitionsWanted).length
       return {
         document: rows,
+        rows,
         text: (paint) =>
           rows.length === 0
             ? ""

@@ -17,6 +17,10 @@ export class HandlerHold {
       this.#held.push({ handler, scope })
     })
 
+  get handlers(): ReadonlyArray<Handler> {
+    return this.#held.map(({ handler }) => handler)
+  }
+
   get kinds(): ReadonlyArray<string> {
     return this.#held.map(({ handler }) => handler.policy.kind)
   }

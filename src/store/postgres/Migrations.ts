@@ -52,6 +52,12 @@ export const pending = Effect.gen(function* () {
   return (yield* all).filter((migration) => migration.id > found)
 }).pipe(orUnavailable("migrate"))
 
+/** Numbers of the last migration that is applied, 0 for none, and of the last one that this code knows. */
+export const standing = Effect.gen(function* () {
+  const applied = yield* latestApplied
+  return { applied, known: (yield* all).at(-1)?.id ?? 0 }
+})
+
 /** Fails unless the server is new enough and the database exactly as this code knows it. */
 export const check = Effect.gen(function* () {
   yield* checkVersion(yield* SqlClient)

@@ -2,10 +2,19 @@ import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { eventCodes } from "../../core/TaskEvent.ts"
-import { lowerBoundAt, nominalDueAtMsOf } from "../../core/TaskId.ts"
+import { lowerBoundAt } from "../../core/TaskId.ts"
 import type { Maintained } from "../TaskStore.ts"
 import { msOf } from "./parameters.ts"
-import { daysBetween, type Partition, plan, planDays, rangeOf } from "./partitionPlan.ts"
+import {
+  attached,
+  missingOf,
+  nextStep,
+  type PartitionedTable as Table,
+  partitionedTables as tables,
+  type Step,
+  wantedAt
+} from "./partitionSteps.ts"
+import { daysBetween, type Partition } from "./partitionPlan.ts"
 import { isSqlError, orUnavailable } from "./sqlErrors.ts"
 import { type DueTables, wholeDue } from "./statements.ts"
 
@@ -21,11 +30,6 @@ import { type DueTables, wholeDue } from "./statements.ts"
 const lockTimeoutMs = 1_000
 /** Any number that no other program of the database uses for its advisory locks. */
 const advisoryLock = 0x64756574
-/**
- * Days before today whose waiting tasks keep a partition of their own. Every claim sweep looks into each of them; what still
- * waits later, of a kind that nobody serves, say, is carried into one.
- */
-const dueDaysKept = 1
 /** A sweep at midnight: kept, the day before, today and the next; two more if nobody has retired yet. */
 const dueTablesMax = 6
 /** Steps per round, so that one call is bounded; the next round goes on. */
@@ -34,9 +38,6 @@ const stepsMax = 200
 /** A start waits at most 30 s for another process that makes the first partitions. */
 const readyTriesMax = 300
 const readyPauseMs = 100
-
-type Table = "event" | "due" | "occurrence"
-const tables: ReadonlyArray<Table> = ["event", "due", "occurrence"]
 
 export const make = (sql: SqlClient, retentionDays: number) => {
   let horizonMs = 0
@@ -49,16 +50,16 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     (rows) => rows[0]?.now_ms ?? 0
   )
 
-  const wantedAt = (table: Table, nowMs: number) => {
-    switch (table) {
-      case "event":
-        return plan(nowMs, retentionDays)
-      case "due":
-        return plan(nowMs, dueDaysKept)
-      case "occurrence":
-        return planDays(nowMs, retentionDays)
-    }
-  }
+  /** What there is, for the statements that name partitions. */
+  const look = Effect.fnUntraced(function* (nowMs: number) {
+    const events = wantedAt("event", nowMs, retentionDays)
+    eventDays = new Set(
+      (yield* attached(sql, "event")).flatMap(({ fromMs, name }) => (name.startsWith("d") ? [fromMs] : []))
+    )
+    dueParts = yield* attached(sql, "due")
+    horizonMs = events.at(-1)?.toMs ?? 0
+    ledgerFromMs = events[0]?.fromMs ?? 0
+  })
 
   /** What `maintain` does at an instant. */
   const maintainAt = Effect.fnUntraced(function* (nowMs: number) {
@@ -66,62 +67,41 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     const dropped: Array<string> = []
     for (const table of tables) {
       for (let step = 0; step < stepsMax; step++) {
-        const next = nextStep(yield* attached(table), wantedAt(table, nowMs))
+        const next = nextStep(yield* attached(sql, table), wantedAt(table, nowMs, retentionDays))
         if (next === null || !(yield* exclusively(perform(table, next)))) break
         if (next.kind !== "retire") for (const partition of next.make) made.push(`${table}_${partition.name}`)
         if (next.kind !== "make") dropped.push(`${table}_${next.drop.name}`)
       }
     }
-    const events = wantedAt("event", nowMs)
-    yield* forget(events)
-    eventDays = new Set(
-      (yield* attached("event")).flatMap(({ fromMs, name }) => (name.startsWith("d") ? [fromMs] : []))
-    )
-    dueParts = yield* attached("due")
-    horizonMs = events.at(-1)?.toMs ?? 0
-    ledgerFromMs = events[0]?.fromMs ?? 0
+    yield* forget(wantedAt("event", nowMs, retentionDays))
+    yield* look(nowMs)
     return { made, dropped } satisfies Maintained
   })
 
   const maintain = Effect.flatMap(databaseNowMs, maintainAt).pipe(orUnavailable("maintain"))
 
-  /** Maintains until there is a place for every task, by this process or by another one that is at it. */
+  const isMissing = Effect.fnUntraced(function* (nowMs: number) {
+    for (const table of tables) {
+      const found = yield* attached(sql, table)
+      // Without the kept one nothing has been made yet.
+      const isNew = found.every(({ name }) => name !== "kept")
+      if (isNew || missingOf(found, wantedAt(table, nowMs, retentionDays)).length > 0) return true
+    }
+    return false
+  })
+
+  /**
+   * Maintains until there is a place for every task, by this process or by another one that is at it. Where there is one already, nothing
+   * is done: splitting and retiring, which may take seconds, are an engine's, and a look at a task must not wait for them.
+   */
   const ready = Effect.gen(function* () {
     for (let tries = 0; tries < readyTriesMax; tries++) {
-      yield* maintain
       const nowMs = yield* databaseNowMs
-      const missing = yield* Effect.forEach(tables, (table) =>
-        Effect.map(attached(table), (found) => nextStep(found, wantedAt(table, nowMs))?.kind === "make")
-      )
-      if (!missing.includes(true)) return
-      yield* Effect.sleep(readyPauseMs)
+      if (!(yield* isMissing(nowMs))) return yield* look(nowMs)
+      yield* maintainAt(nowMs)
+      if (yield* isMissing(nowMs)) yield* Effect.sleep(readyPauseMs)
     }
   }).pipe(orUnavailable("maintain"))
-
-  /** Partitions attached now, the kept one with its edge as its end. */
-  const attached = Effect.fnUntraced(function* (table: Table) {
-    const rows = yield* sql<{ readonly name: string; readonly edge: string | null }>`
-      SELECT c.relname::text AS name, substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \\(''([^'']+)''\\)') AS edge
-      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-      WHERE i.inhparent = ${`duetime.${table}`}::text::regclass ORDER BY 1`
-    const partitions: Array<Partition> = []
-    for (const { edge, name } of rows) {
-      const short = name.slice(table.length + 1)
-      partitions.push(rangeOf(short) ?? { name: short, fromMs: -Infinity, toMs: yield* edgeMsOf(table, edge) })
-    }
-    return partitions
-  })
-
-  /** The server reads its own text form of an instant, whatever time zone this session shows it in. */
-  const edgeMsOf = Effect.fnUntraced(function* (table: Table, edge: string | null) {
-    if (edge === null) return -Infinity
-    if (table === "event") return nominalDueAtMsOf(edge)
-    const [row] = yield* sql.unsafe<{ readonly edge_ms: number }>(
-      `SELECT ${msOf("$1::text::timestamptz")} AS edge_ms`,
-      [edge]
-    )
-    return row?.edge_ms ?? -Infinity
-  })
 
   const perform = (table: Table, step: Step) => {
     switch (step.kind) {
@@ -268,35 +248,6 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     horizonMs: () => horizonMs,
     ledgerFromMs: () => ledgerFromMs
   }
-}
-
-type Step =
-  | { readonly kind: "make"; readonly make: ReadonlyArray<Partition> }
-  | { readonly kind: "split"; readonly make: ReadonlyArray<Partition>; readonly drop: Partition }
-  | { readonly kind: "retire"; readonly drop: Partition }
-
-/** The next thing to do, or null when all is as wanted. */
-export const nextStep = (attached: ReadonlyArray<Partition>, wanted: ReadonlyArray<Partition>): Step | null => {
-  const first = wanted[0]
-  if (first === undefined) return null
-  const kept = attached.find((partition) => partition.name === "kept")
-  if (kept === undefined) {
-    return { kind: "make", make: [{ name: "kept", fromMs: -Infinity, toMs: first.fromMs }] }
-  }
-  for (const partition of attached) {
-    if (partition.name === "kept") continue
-    if (partition.fromMs >= first.fromMs && wanted.some((other) => other.name === partition.name)) continue
-    // Retire oldest first: the kept partition grows day by day, without a gap.
-    if (partition.toMs <= first.fromMs && partition.fromMs <= kept.toMs) return { kind: "retire", drop: partition }
-    const parts = wanted.filter((other) => other.fromMs < partition.toMs && other.toMs > partition.fromMs)
-    // After a long stop the edge may have passed into a coarse partition: its days before the edge are made, then retired.
-    const before = daysBetween(partition.fromMs, Math.min(partition.toMs, first.fromMs))
-    if (parts.length > 0) return { kind: "split", make: [...before, ...parts], drop: partition }
-  }
-  const covered = (partition: Partition) =>
-    attached.some((other) => other.fromMs <= partition.fromMs && other.toMs >= partition.toMs)
-  const missing = wanted.filter((partition) => !covered(partition))
-  return missing.length === 0 ? null : { kind: "make", make: missing }
 }
 
 const { AttemptSucceeded, TaskCancelled, TaskExpired, TaskReconciled } = eventCodes

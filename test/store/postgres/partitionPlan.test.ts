@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { nextStep } from "../../../src/store/postgres/Partitions.ts"
+import { nextStep } from "../../../src/store/postgres/partitionSteps.ts"
 import {
   daysAhead,
   horizonYears,
