@@ -5,7 +5,9 @@ import { backlog } from "./commands/backlog.ts"
 import { cancel } from "./commands/cancel.ts"
 import { dead } from "./commands/dead.ts"
 import { doctor } from "./commands/doctor.ts"
+import { drift } from "./commands/drift.ts"
 import { engine } from "./commands/engine.ts"
+import { importTasks } from "./commands/import.ts"
 import { kinds } from "./commands/kinds.ts"
 import { migrate } from "./commands/migrate.ts"
 import { partitions } from "./commands/partitions.ts"
@@ -20,6 +22,7 @@ import { runNow } from "./commands/runNow.ts"
 import { schedule } from "./commands/schedule.ts"
 import { task } from "./commands/task.ts"
 import { tasks } from "./commands/tasks.ts"
+import { top } from "./commands/top.ts"
 import { topics } from "./commands/topics.ts"
 import { wait } from "./commands/wait.ts"
 import { worker } from "./commands/worker.ts"
@@ -35,6 +38,7 @@ export const rootCommand = Command.make("duetime").pipe(
   ]),
   Command.withSubcommands([
     schedule,
+    importTasks,
     task,
     wait,
     tasks,
@@ -45,6 +49,8 @@ export const rootCommand = Command.make("duetime").pipe(
     recur,
     dead,
     backlog,
+    drift,
+    top,
     kinds,
     pause,
     resume,

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Option } from "effect"
 import type { EventBody, TaskEvent } from "../../src/core/TaskEvent.ts"
 import { attemptsOf } from "../../src/cli/attempts.ts"
+import { lateMsMin, latenessOf } from "../../src/cli/lateness.ts"
 import { paintFor } from "../../src/cli/render/paint.ts"
 import { oneLine } from "../../src/cli/render/text.ts"
 import { fromNow, offset, span } from "../../src/cli/render/time.ts"
@@ -69,6 +70,46 @@ describe("a task's timeline", () => {
 
   7 events, version 7`
     )
+  })
+
+  it("says of a late start which part of it was the longest, and what that means", () => {
+    const scheduled = (dueAfterMs: number): EventBody => ({
+      _tag: "TaskScheduled",
+      kind: "charge",
+      priority: "high",
+      dueAtMs: dueAtMs + dueAfterMs,
+      key: null,
+      payload: null
+    })
+    const claimed: EventBody = { _tag: "TaskClaimed", sessionId: 2 }
+    const released: EventBody = { _tag: "ClaimReleased", reason: "drained" }
+    const lateOf = (...steps: ReadonlyArray<readonly [afterDueMs: number, body: EventBody]>) => {
+      const events = historyOf(...steps)
+      return attemptsOf(events).map((attempt) => latenessOf(events, attempt))
+    }
+    const [none] = lateOf([-10, scheduled(0)], [1, claimed], [lateMsMin - 1, started(1, 5)])
+    assert.isNull(none)
+    const lates = [
+      lateOf([5_000, scheduled(0)], [5_001, claimed], [5_002, started(1, 5_001)]),
+      lateOf([-10, scheduled(0)], [4_000, claimed], [4_005, started(1, 4_001)]),
+      lateOf([-10, scheduled(0)], [1, claimed], [900, released], [2_000, claimed], [2_005, started(1, 2_001)]),
+      lateOf([-10, scheduled(0)], [1, claimed], [3_000, started(1, 2_990)]),
+      lateOf([-10, scheduled(0)], [1, claimed], [3_000, started(1, 10)]),
+      lateOf([-10, scheduled(0)], [1, claimed], [700, started(1, null)])
+    ].flat()
+    assert.deepStrictEqual(
+      lates.map((late) => [late?.part, late?.partMs]),
+      [
+        ["asked", 5_000],
+        ["claim", 4_000],
+        ["claim", 2_000],
+        ["dispatch", 2_989],
+        ["delivery", 2_990],
+        ["delivery", 699]
+      ]
+    )
+    assert.match(lates[2]?.sentence ?? "", /given back before \(drained\)/)
+    assert.match(lates[5]?.sentence ?? "", /until one pulled it/)
   })
 
   it("says what follows a task, and what it follows", () => {

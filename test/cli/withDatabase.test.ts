@@ -173,6 +173,13 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
       const second = yield* cli(...next.split(" "), "--limit", "2")
       assert.strictEqual(second.stderr, "")
       assert.match(second.stdout, /\bpending\b.*\bcount\b.*\bin 3 h\n$/)
+      const lines = yield* cli("tasks", "--kind", "count", "--limit", "2", "--jsonl")
+      const rows = lines.stdout.trimEnd().split("\n")
+      assert.deepStrictEqual(
+        rows.map((row) => Object(JSON.parse(row)).kind),
+        ["count", "count"]
+      )
+      assert.strictEqual(lines.stderr, first.stderr, "and the next page")
       const none = yield* cli("tasks", "--kind", "never-seen")
       assert.deepStrictEqual(none, { status: 0, stdout: "", stderr: "No pending tasks of kind never-seen.\n" })
     })
@@ -190,7 +197,7 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
       const [id = ""] = /^[0-9a-f-]{36}/m.exec(list.stdout) ?? []
       assert.match(
         normalised((yield* cli("task", id)).stdout),
-        /DEAD after 1 attempt, not-retryable\n[^]*\n  started  \+<span>  #1  session <n>; drift <span> = claim <span> \+ pull <span>\n  dead  \+<span>  #1  took <span>; not-retryable; CardError: card refused/
+        /DEAD after 1 attempt, not-retryable\n[^]*\n  started  \+<span>  #1  session <n>; drift <span> = claim <span> \+ pull <span>(\n  late: .*)?\n  dead  \+<span>  #1  took <span>; not-retryable; CardError: card refused/
       )
 
       const one = yield* cli("dead", "redrive", id, "019ab1d6-9c00-7a1b-8c2d-0123456789ab")
@@ -206,6 +213,30 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
       assert.deepStrictEqual(yield* json(...all, "--dry-run"), { ...none, dryRun: true })
       assert.deepStrictEqual(yield* json(...all, "--yes"), { ...none, dryRun: false, redriven: 2 })
       assert.strictEqual((yield* cli("dead", "list")).stderr, "No dead letters.\n")
+    })
+  )
+
+  it.effect("wishes the same of all tasks of a kind, only when told twice", () =>
+    Effect.gen(function* () {
+      for (const hours of ["1h", "2h", "3h"]) yield* cli("schedule", "bulk", "--in", hours)
+      const all = ["--all", "--kind", "bulk"]
+      const unsure = yield* cli("cancel", ...all)
+      assert.strictEqual(unsure.status, 2)
+      assert.match(unsure.stderr, /^This is about 3 pending tasks of kind bulk: add --yes/)
+      const found = { found: 3, done: 0, skipped: 0 }
+      assert.deepStrictEqual(yield* json("cancel", ...all, "--dry-run"), { ...found, dryRun: true })
+      for (const verb of [
+        ["reschedule", "--in", "2h"],
+        ["reprioritise", "--priority", "high"],
+        ["run-now"],
+        ["cancel"]
+      ]) {
+        assert.deepStrictEqual(yield* json(...verb, ...all, "--yes"), { ...found, dryRun: false, done: 3 })
+      }
+      assert.match((yield* cli("tasks", "--kind", "bulk")).stderr, /^No pending tasks of kind bulk/)
+      for (const wrong of [["--all"], ["--kind", "bulk"], []]) {
+        assert.strictEqual((yield* cli("cancel", ...wrong)).status, 2, wrong.join(" "))
+      }
     })
   )
 

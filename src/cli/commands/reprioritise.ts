@@ -1,12 +1,16 @@
 import * as Command from "effect/cli/Command"
-import { acting } from "../acting.ts"
-import { id, priority } from "../parameters.ts"
+import type { Priority } from "../../core/Priority.ts"
+import { acting, checkOnTasks, onTasks, type OnTasks } from "../acting.ts"
+import { priority } from "../parameters.ts"
 
 export const reprioritise = Command.make(
   "reprioritise",
-  { id, priority },
-  acting(({ duetime }, { id, priority }) => duetime.reprioritise(id, priority))
+  { ...onTasks(["pending", "claimed", "running", "parked"]), priority },
+  acting("reprioritise", "pending", ({ duetime }, id, { priority }: OnTasks & { readonly priority: Priority }) =>
+    duetime.reprioritise(id, priority)
+  )
 ).pipe(
+  Command.validate((input) => checkOnTasks(input)),
   Command.withDescription("Change the priority of a task that has not ended"),
   Command.withExamples([
     {

@@ -1,12 +1,15 @@
 import * as Command from "effect/cli/Command"
-import { acting } from "../acting.ts"
-import { dueAt, dueIn, id, whenOf } from "../parameters.ts"
+import { acting, checkOnTasks, onTasks, type OnTasks } from "../acting.ts"
+import { dueAt, dueIn, whenOf } from "../parameters.ts"
 
 export const reschedule = Command.make(
   "reschedule",
-  { id, in: dueIn, at: dueAt },
-  acting(({ duetime }, input) => duetime.reschedule(input.id, whenOf(input)))
+  { ...onTasks(["pending"]), in: dueIn, at: dueAt },
+  acting("reschedule", "pending", ({ duetime }, id, input: OnTasks & Parameters<typeof whenOf>[0]) =>
+    duetime.reschedule(id, whenOf(input))
+  )
 ).pipe(
+  Command.validate((input) => checkOnTasks(input)),
   Command.withDescription("Move the due time of a waiting task"),
   Command.withExamples([
     {

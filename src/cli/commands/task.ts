@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { answering } from "../Answer.ts"
 import { attemptsOf } from "../attempts.ts"
 import { withClient } from "../connection.ts"
+import { latenessOf } from "../lateness.ts"
 import { id } from "../parameters.ts"
 import { timeline } from "../render/timeline.ts"
 
@@ -14,8 +15,9 @@ export const task = Command.make(
       Effect.gen(function* () {
         const view = yield* duetime.get(id)
         const events = yield* duetime.history(id)
+        const attempts = attemptsOf(events).map((attempt) => ({ ...attempt, late: latenessOf(events, attempt) }))
         return {
-          document: { task: view, attempts: attemptsOf(events), events },
+          document: { task: view, attempts, events },
           text: (paint) => timeline(view, events, paint)
         }
       })
@@ -24,6 +26,9 @@ export const task = Command.make(
 ).pipe(
   Command.withDescription("Show one task: what was asked for, and all that happened to it"),
   Command.withExamples([
-    { command: "duetime task 019ab1d6-9c00-7a1b-8c2d-0123456789ab", description: "Where its time went" }
+    {
+      command: "duetime task 019ab1d6-9c00-7a1b-8c2d-0123456789ab",
+      description: "Where its time went, and why it was late"
+    }
   ])
 )

@@ -27,11 +27,18 @@ export const tasks = Command.make(
         const nowMs = (yield* Clock.currentTimeMillis) + store.clockOffsetMs()
         return {
           document: found,
+          rows: found.tasks,
           text: (paint) => foundText(found, nowMs, paint),
-          notes:
-            found.tasks.length === 0
-              ? [`No ${stage} tasks${Option.match(kind, { onNone: () => "", onSome: (name) => ` of kind ${name}` })}.`]
-              : nextPage(found, ["tasks", "--stage", stage], filter.kind)
+          notes: [
+            ...(found.tasks.length > 0
+              ? []
+              : [
+                  `No ${stage} tasks${Option.match(kind, { onNone: () => "", onSome: (name) => ` of kind ${name}` })}${
+                    found.next === null ? "" : " in the part of the history that was looked through"
+                  }.`
+                ]),
+            ...nextPage(found, ["tasks", "--stage", stage], filter.kind)
+          ]
         }
       })
     )

@@ -2,6 +2,7 @@ import { followUpOf } from "../../core/followUps.ts"
 import type { TaskEvent } from "../../core/TaskEvent.ts"
 import type { TaskView } from "../../TaskView.ts"
 import { attemptsOf, type AttemptRecord } from "../attempts.ts"
+import { latenessOf } from "../lateness.ts"
 import { followUpText } from "./followUp.ts"
 import { type Paint, paintStage } from "./paint.ts"
 import { counted } from "./table.ts"
@@ -18,9 +19,13 @@ export const timeline = (view: TaskView, history: ReadonlyArray<TaskEvent>, pain
   const attempts = attemptsOf(history)
   const lines = history.flatMap((event): ReadonlyArray<Line> => {
     const place = offset(event.atMs - dueAtMs)
+    const attempt =
+      event._tag === "AttemptStarted" ? attempts.find(({ number }) => number === event.attempt) : undefined
+    const late = attempt === undefined ? null : latenessOf(history, attempt)
     const followUp = first?._tag === "TaskScheduled" ? followUpOf(first, event) : null
     return [
       { ...lineOf(event, attempts), offset: place },
+      ...(late === null ? [] : [{ label: "", offset: "", note: `late: ${late.sentence}` }]),
       ...(followUp === null
         ? []
         : [{ label: "followed", offset: place, note: `by ${followUp.taskId}, ${followUp.kind}` }])
