@@ -30,6 +30,7 @@ export type FindFilter = {
   readonly limit: number
 }
 
+/** A page of ended tasks may have fewer than asked for, or none, and still a next one. Null: there is nothing behind it. */
 export type FindPage = { readonly tasks: ReadonlyArray<TaskState>; readonly next: string | null }
 
 export type StoredStream = {

@@ -4,7 +4,7 @@ import { fold } from "../../core/evolve.ts"
 import { priorities, priorityOf } from "../../core/Priority.ts"
 import { eventCodes, type TaskEvent } from "../../core/TaskEvent.ts"
 import { lowerBoundAt, nominalDueAtMsOf, type TaskId } from "../../core/TaskId.ts"
-import { stages, type TaskState } from "../../core/TaskState.ts"
+import { type Stage, stages, type TaskState } from "../../core/TaskState.ts"
 import { TaskNotFound } from "../StoreError.ts"
 import type { BacklogRow, FindFilter, FindPage, KindRecord, Projection, StoredStream } from "../TaskStore.ts"
 import { byDay, dayMs, dayOf } from "./byDay.ts"
@@ -16,6 +16,8 @@ import { orUnavailable } from "./sqlErrors.ts"
 
 export type Reads = ReturnType<typeof make>
 
+/** Events that a page of ended tasks looks through: half a second of reading, if none of them is in memory. */
+const lookedThroughMax = 200_000
 /** Rows counted per lane before a backlog is called "this many or more". */
 const backlogCountMax = 10_000
 
@@ -47,26 +49,37 @@ export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: 
   const find = (filter: FindFilter) =>
     orUnavailable("find")(
       Effect.gen(function* () {
-        const ids = yield* pageOfIds(filter)
+        const { lookedThroughTo, rows: ids } = yield* pageOf(filter)
         const streams = yield* eventsOf(ids.map((row) => row.task_id))
         const tasks = ids.flatMap((row) => stateOf(streams.get(row.task_id)))
         const last = ids.at(-1)
-        const next = ids.length < filter.limit || last === undefined ? null : (last.cursor ?? last.task_id)
+        const next = ids.length < filter.limit || last === undefined ? lookedThroughTo : (last.cursor ?? last.task_id)
         return { tasks, next } satisfies FindPage
       })
     )
 
   type IdRow = { readonly task_id: TaskId; readonly cursor?: string }
 
-  const pageOfIds = Effect.fnUntraced(function* (filter: FindFilter) {
-    const kindIds = filter.kind === undefined ? null : yield* kinds.knownIdsOf([filter.kind])
+  const pageOf = Effect.fnUntraced(function* (filter: FindFilter) {
     switch (filter.stage) {
+      case "succeeded":
+      case "cancelled":
+      case "expired":
+        return yield* pageOfEnded(filter, endCodes[filter.stage])
+      default:
+        return { rows: yield* pageOfRows(filter, filter.stage), lookedThroughTo: null }
+    }
+  })
+
+  const pageOfRows = Effect.fnUntraced(function* (filter: FindFilter, stage: Exclude<Stage, keyof typeof endCodes>) {
+    const kindIds = filter.kind === undefined ? null : yield* kinds.knownIdsOf([filter.kind])
+    switch (stage) {
       case "pending":
         return yield* pageOfDue(filter, kindIds)
       case "claimed":
       case "running":
         return yield* sql<IdRow>`SELECT task_id FROM duetime.in_progress
-          WHERE status = ${filter.stage === "claimed" ? 1 : 2}::int2 AND task_id > ${after(filter)}::uuid ${ofKind(kindIds)}
+          WHERE status = ${stage === "claimed" ? 1 : 2}::int2 AND task_id > ${after(filter)}::uuid ${ofKind(kindIds)}
           ORDER BY task_id LIMIT ${filter.limit}`
       case "parked":
         return yield* sql<IdRow>`SELECT task_id FROM duetime.parked WHERE task_id > ${after(filter)}::uuid ${ofKind(kindIds)}
@@ -74,16 +87,24 @@ export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: 
       case "dead":
         return yield* sql<IdRow>`SELECT task_id FROM duetime.dead_letter WHERE task_id > ${after(filter)}::uuid ${ofKind(kindIds)}
           ORDER BY task_id LIMIT ${filter.limit}`
-      case "succeeded":
-      case "cancelled":
-      case "expired":
-        // No row is kept for what has ended well: the history answers, in the order of its primary key.
-        return yield* sql<IdRow>`SELECT e.task_id FROM duetime.event e
-          WHERE e.type = ANY(${int2s(endCodes[filter.stage])})
-            AND e.task_id > ${after(filter)}::uuid
-            ${kindIds === null ? sql.literal("") : sql`AND EXISTS (SELECT 1 FROM duetime.event s WHERE s.task_id = e.task_id AND s.version = 1 AND s.kind_id = ANY(${int4s(kindIds)}))`}
-          ORDER BY e.task_id LIMIT ${filter.limit}`
     }
+  })
+
+  /**
+   * No row is kept for what has ended well: the history answers, in the order of its primary key. It is looked through piece by piece,
+   * since those that ended otherwise may be few among very many: a page may come without a task, and with a cursor to go on from.
+   */
+  const pageOfEnded = Effect.fnUntraced(function* (filter: FindFilter, codes: ReadonlyArray<number>) {
+    const kindIds = filter.kind === undefined ? null : yield* kinds.knownIdsOf([filter.kind])
+    const [edge] = yield* sql<IdRow>`SELECT task_id FROM duetime.event WHERE task_id > ${after(filter)}::uuid
+      ORDER BY task_id OFFSET ${lookedThroughMax} LIMIT 1`
+    const rows = yield* sql<IdRow>`SELECT e.task_id FROM duetime.event e
+      WHERE e.type = ANY(${int2s(codes)})
+        AND e.task_id > ${after(filter)}::uuid
+        ${edge === undefined ? sql.literal("") : sql`AND e.task_id <= ${edge.task_id}::uuid`}
+        ${kindIds === null ? sql.literal("") : sql`AND EXISTS (SELECT 1 FROM duetime.event s WHERE s.task_id = e.task_id AND s.version = 1 AND s.kind_id = ANY(${int4s(kindIds)}))`}
+      ORDER BY e.task_id LIMIT ${filter.limit}`
+    return { rows, lookedThroughTo: edge?.task_id ?? null }
   })
 
   /** Pending tasks by due time: the oldest of every lane behind the cursor, merged. */
