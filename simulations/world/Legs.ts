@@ -28,7 +28,7 @@ export class Legs {
   }) {
     this.#kernel = parts.kernel
     this.#node = parts.node
-    this.#faults = parts.faults.filter((fault) => "node" in fault && fault.node === parts.node)
+    this.#faults = parts.faults.filter((fault) => ("node" in fault ? fault.node === parts.node : isOutage(fault)))
     this.#crash = parts.crash
     this.#fired = parts.fired
   }
@@ -74,6 +74,7 @@ export class Legs {
 
       const arrive = () => {
         // Even of a node that has died meanwhile: what was sent may arrive.
+        if (this.#isAway(isOutage)) return fails(lostAfterMs, true, "the server is gone")
         if (met.some(({ _tag }) => _tag === "Refuse")) return fails(legMs("reply"), false, "serialization failure")
         if (met.some(({ _tag }) => _tag === "Duplicate")) applied(apply)
         const exit = applied(apply)
@@ -82,13 +83,13 @@ export class Legs {
         pauses("reply")
         if (has("Lose", "reply")) return fails(lostAfterMs, true, "the reply was lost")
         kernel.after(owner, legMs("reply"), () => {
-          if (this.#isIn("CutOff")) return fails(lostAfterMs, true, "the connection broke")
+          if (this.#isAway()) return fails(lostAfterMs, true, "the connection broke")
           return resume(Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.failCause(exit.cause))
         })
         return
       }
 
-      if (this.#isIn("CutOff")) {
+      if (this.#isAway()) {
         fails(legMs("request"), false, "the database cannot be reached")
         return
       }
@@ -126,9 +127,10 @@ export class Legs {
     return waitMs
   }
 
-  #isIn(tag: "CutOff"): boolean {
+  /** The node cannot reach the database, or there is none. */
+  #isAway(is: (fault: Fault) => boolean = (fault) => fault._tag === "CutOff" || isOutage(fault)): boolean {
     for (const fault of this.#faults) {
-      if (fault._tag !== tag || !this.#lasts(fault)) continue
+      if (!("forMs" in fault && "atMs" in fault) || !is(fault) || !this.#lasts(fault)) continue
       this.#fired(fault, "call")
       return true
     }
@@ -148,6 +150,8 @@ type Way = {
   readonly reply: () => number
   readonly faults: ReadonlyArray<Extract<Fault, { readonly nth: number }>>
 }
+
+const isOutage = ({ _tag }: Fault): boolean => _tag === "Failover" || _tag === "Restore"
 
 const noFaults: Way["faults"] = []
 
