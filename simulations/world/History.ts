@@ -102,7 +102,7 @@ const atMs = fc.integer({ min: 0, max: chaosMs })
 const forMs = fc.oneof(fc.integer({ min: 10, max: 8_000 }), fc.integer({ min: 5_000, max: 9_000 }))
 const nth = fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 8 }))
 // Those on which most depends, as often as all together.
-const operation = fc.oneof(fc.constantFrom(...operations), fc.constantFrom(...attemptOperations))
+const operation = fc.oneof(fc.constantFrom(...operations), fc.constantFrom(...attemptOperations, "settle"))
 const leg = fc.constantFrom<Array<"request" | "reply">>("request", "reply")
 
 const dayMs = 86_400_000
@@ -114,7 +114,31 @@ const faultOf: { readonly [Tag in FaultTag]: fc.Arbitrary<Fault> } = {
   CrashAtLeg: fc.record({ _tag: fc.constant("CrashAtLeg"), node, operation, leg, nth, downMs: forMs }),
   Pause: fc.record({ _tag: fc.constant("Pause"), node, atMs, forMs }),
   PauseAtLeg: fc.record({ _tag: fc.constant("PauseAtLeg"), node, operation, leg, nth, forMs }),
-  Lose: fc.record({ _tag: fc.constant("Lose"), node: caller, operation, leg, nth }),
+  Lose: fc.oneof(
+    { weight: 6, arbitrary: fc.record({ _tag: fc.constant("Lose"), node: caller, operation, leg, nth }) },
+    // A client alone schedules: else its lost answers would be one in some hundred.
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        _tag: fc.constant("Lose"),
+        node: fc.constant(clientNode),
+        operation: fc.constant("schedule"),
+        leg: fc.constant("reply"),
+        nth: fc.integer({ min: 1, max: 8 })
+      })
+    },
+    // Direct starts are in a fifth of the histories, and few in each.
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        _tag: fc.constant("Lose"),
+        node,
+        operation: fc.constant("startDue"),
+        leg,
+        nth: fc.integer({ min: 1, max: 3 })
+      })
+    }
+  ),
   Delay: fc.record({ _tag: fc.constant("Delay"), node: caller, operation, leg, nth, forMs }),
   Duplicate: fc.record({
     _tag: fc.constant("Duplicate"),
@@ -178,7 +202,7 @@ export const histories: fc.Arbitrary<History> = fc.record({
   recurrences: plannedRecurrences,
   pauses: fc.array(pause, { maxLength: 1 }),
   clocks: fc.array(clock, { minLength: 1, maxLength: nodesMax, size: "max" }),
-  reach: fc.constantFrom<Array<History["reach"]>>("fleet", "fleet", "fleet", "process"),
+  reach: fc.constantFrom<Array<History["reach"]>>("fleet", "fleet", "fleet", "fleet", "process"),
   concurrency: fc.integer({ min: 1, max: 8 }),
   windowTasks: fc.constantFrom(1, 3, 100),
   preemption: fc.constantFrom(0, 0.01, 0.1),

@@ -2,7 +2,7 @@
  * The wire between a node and the database or the broker. Every call has a request leg, is applied in one step, and has a reply
  * leg; the faults of the history say which of them is late, lost, repeated, refused or cut by a crash.
  */
-import { Effect, Exit } from "effect"
+import { Effect } from "effect"
 import { StoreUnavailable } from "../../src/store/StoreError.ts"
 import { applied } from "./applied.ts"
 import type { Fault } from "./Fault.ts"
@@ -14,6 +14,10 @@ export class Legs {
   readonly #kernel: Kernel
   readonly #node: number
   readonly #faults: ReadonlyArray<Fault>
+  /** Those that lie between node and database while they last: none, one or two, asked for at each leg of each call. */
+  readonly #away: ReadonlyArray<Lasting>
+  readonly #outages: ReadonlyArray<Lasting>
+  readonly #exhausted: ReadonlyArray<Lasting>
   readonly #crash: (downMs: number) => void
   readonly #fired: (fault: Fault, step: string) => void
   readonly #ways = new Map<string, Way>()
@@ -29,6 +33,10 @@ export class Legs {
     this.#kernel = parts.kernel
     this.#node = parts.node
     this.#faults = parts.faults.filter((fault) => ("node" in fault ? fault.node === parts.node : isOutage(fault)))
+    const lasting = this.#faults.filter((fault) => "atMs" in fault && "forMs" in fault)
+    this.#outages = lasting.filter(isOutage)
+    this.#away = lasting.filter((fault) => fault._tag === "CutOff" || isOutage(fault))
+    this.#exhausted = lasting.filter(({ _tag }) => _tag === "PoolExhausted")
     this.#crash = parts.crash
     this.#fired = parts.fired
   }
@@ -74,7 +82,7 @@ export class Legs {
 
       const arrive = () => {
         // Even of a node that has died meanwhile: what was sent may arrive.
-        if (this.#isAway(isOutage)) return fails(lostAfterMs, true, "the server is gone")
+        if (this.#isIn(this.#outages)) return fails(lostAfterMs, true, "the server is gone")
         if (met.some(({ _tag }) => _tag === "Refuse")) return fails(legMs("reply"), false, "serialization failure")
         if (met.some(({ _tag }) => _tag === "Duplicate")) applied(apply)
         const exit = applied(apply)
@@ -83,13 +91,13 @@ export class Legs {
         pauses("reply")
         if (has("Lose", "reply")) return fails(lostAfterMs, true, "the reply was lost")
         kernel.after(owner, legMs("reply"), () => {
-          if (this.#isAway()) return fails(lostAfterMs, true, "the connection broke")
-          return resume(Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.failCause(exit.cause))
+          if (this.#isIn(this.#away)) return fails(lostAfterMs, true, "the connection broke")
+          return resume(exit)
         })
         return
       }
 
-      if (this.#isAway()) {
+      if (this.#isIn(this.#away)) {
         fails(legMs("request"), false, "the database cannot be reached")
         return
       }
@@ -118,19 +126,17 @@ export class Legs {
   /** Ms until a connection is free. */
   #poolWaitMs(): number {
     let waitMs = 0
-    for (const fault of this.#faults) {
-      if (fault._tag === "PoolExhausted" && this.#lasts(fault)) {
-        this.#fired(fault, "call")
-        waitMs = Math.max(waitMs, fault.atMs + fault.forMs - this.#kernel.nowMs)
-      }
+    for (const fault of this.#exhausted) {
+      if (!this.#lasts(fault)) continue
+      this.#fired(fault, "call")
+      waitMs = Math.max(waitMs, fault.atMs + fault.forMs - this.#kernel.nowMs)
     }
     return waitMs
   }
 
-  /** The node cannot reach the database, or there is none. */
-  #isAway(is: (fault: Fault) => boolean = (fault) => fault._tag === "CutOff" || isOutage(fault)): boolean {
-    for (const fault of this.#faults) {
-      if (!("forMs" in fault && "atMs" in fault) || !is(fault) || !this.#lasts(fault)) continue
+  #isIn(faults: ReadonlyArray<Lasting>): boolean {
+    for (const fault of faults) {
+      if (!this.#lasts(fault)) continue
       this.#fired(fault, "call")
       return true
     }
@@ -141,6 +147,8 @@ export class Legs {
     return this.#kernel.nowMs >= atMs && this.#kernel.nowMs < atMs + forMs
   }
 }
+
+type Lasting = Extract<Fault, { readonly atMs: number; readonly forMs: number }>
 
 /** One operation of the node. */
 type Way = {

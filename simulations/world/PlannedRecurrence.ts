@@ -60,7 +60,7 @@ export const plannedRecurrence: fc.Arbitrary<PlannedRecurrence> = fc.record({
     { weight: 2, arbitrary: fc.constant([]) },
     { weight: 3, arbitrary: fc.array(change, { minLength: 1, maxLength: 4 }) }
   ),
-  untilMs: fc.integer({ min: 8_000, max: 20_000 })
+  untilMs: fc.integer({ min: 7_000, max: 15_000 })
 })
 
 /** Most histories have none: they take longer with them, and most sentences are of tasks. */

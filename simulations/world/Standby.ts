@@ -111,7 +111,7 @@ export class Standby {
     this.lost.push(lostBetween(before, after, cutAtMs, this.#kernel.nowMs, this.#commits.length - kept.length))
     this.#commits = kept
     this.#current = after
-    for (let count = 0; count < sequenceAheadCount; count++) {
+    for (let count = 0; count < sequenceAheadCount * this.lost.length; count++) {
       // Like everything else, or the next standby would have given other ids.
       this.#written("sessions", "open", [0])
       const sessionId = after.sessions.open(0)
@@ -223,5 +223,5 @@ const lostBetween = (
   return { cutAtMs, atMs, commitsCount, events, taskIds }
 }
 
-/** PostgreSQL's `SEQ_LOG_VALS`. */
+/** PostgreSQL's `SEQ_LOG_VALS`; once more for each failover before, which this one may have taken back. */
 const sequenceAheadCount = 32

@@ -233,8 +233,9 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
   start("client", trueClock, clientLegs, client(history, kernel, notes))
 
   const wishesCount = history.tasks.reduce((sum, { wishes }) => sum + wishes.length, 0)
+  const lastFaultAtMs = history.faults.reduce((ms, fault) => ("atMs" in fault ? Math.max(ms, fault.atMs) : ms), 0)
   const isOver = () =>
-    kernel.nowMs > chaosMs &&
+    kernel.nowMs > Math.min(chaosMs, Math.max(lastFaultAtMs, healedAtMs) + afterFaultsMs) &&
     acknowledged.length === history.tasks.length &&
     notes.told.length === wishesCount &&
     notes.paused.length === history.pauses.length &&
@@ -278,6 +279,8 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
 }
 
 const deathNoticedMs = 40
+/** When all has ended, so much longer: what is late on its way comes to its end. */
+const afterFaultsMs = 1_000
 export const leaseSlackMs = 150
 /** Beyond the longest outage, lease, retry and question to the outside. */
 const healMsMax = 600_000

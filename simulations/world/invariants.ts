@@ -87,7 +87,9 @@ function* cancellationsHold({ ledger, lost, streams, told }: Outcome): Iterable<
     const stage = fold(events)?.stage
     if (stage !== "cancelled") yield { id: "S14", taskId: id, message: `told to be cancelled, and is ${stage}` }
     const at = events.find(({ _tag }) => _tag === "TaskCancelled")?.version ?? 0
-    if (ledger.some(({ fence, taskId }) => taskId === id && fence > at)) {
+    // Calls of before a failover are of a history that may have gone on otherwise.
+    const lostAtMs = lost.reduce((ms, { atMs, events: gone }) => (gone.has(id) ? Math.max(ms, atMs) : ms), -1)
+    if (ledger.some(({ atMs, fence, taskId }) => taskId === id && fence > at && atMs > lostAtMs)) {
       yield { id: "S14", taskId: id, message: "is called after it was cancelled" }
     }
   }

@@ -42,7 +42,7 @@ const missedMs = 1_000
 const hourMs = 3_600_000
 const legs = ["request", "reply"] as const
 
-export const windowsOf = (outcome: Outcome, { clocks }: History): ReadonlySet<number> => {
+export const windowsOf = (outcome: Outcome, { clocks, reach }: History): ReadonlySet<number> => {
   const { fired, ledger, lost, lostOutcomesCount, recurred, streams, told } = outcome
   const met = new Set<number>()
   const when = (number: number, isMet: boolean) => isMet && met.add(number)
@@ -76,7 +76,8 @@ export const windowsOf = (outcome: Outcome, { clocks }: History): ReadonlySet<nu
   when(5, has("Unreliable@publish.lost", "BrokerEmptied@broker"))
   when(6, has("Unreliable@publish.repeated", "Duplicate@start"))
   when(7, has("Unreliable@publish.late"))
-  when(8, has("BrokerDown@acknowledge"))
+  // A worker that dies when its start is committed has not acknowledged it.
+  when(8, has("BrokerDown@acknowledge") || (reach === "fleet" && has("CrashAtLeg@start.reply")))
   when(9, has("CrashAtLeg@start.request", "CrashAtLeg@start.reply"))
   when(10, has("CrashAtLeg@finishWith.request", "CrashAtLeg@finishWith.reply"))
   when(11, ledger.some(isUntold))

@@ -18,7 +18,12 @@ const quick = [
   "cancel-forgotten",
   "projection-left",
   "event-lost",
-  "dispatch-with-payload"
+  "dispatch-with-payload",
+  "instant-without-task",
+  "instant-twice",
+  "edit-leaves-tasks",
+  "direct-start-early",
+  "renewal-unwritten"
 ]
 const historiesMax = 40
 
