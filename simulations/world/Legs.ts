@@ -12,7 +12,7 @@ import { world } from "./Kernel.ts"
 /** What one node may meet on its way; the counters go on over its lives. */
 export class Legs {
   readonly #kernel: Kernel
-  readonly #node: number
+  readonly node: number
   readonly #faults: ReadonlyArray<Fault>
   /** Those that lie between node and database while they last: none, one or two, asked for at each leg of each call. */
   readonly #away: ReadonlyArray<Lasting>
@@ -31,7 +31,7 @@ export class Legs {
     readonly fired: (fault: Fault, step: string) => void
   }) {
     this.#kernel = parts.kernel
-    this.#node = parts.node
+    this.node = parts.node
     this.#faults = parts.faults.filter((fault) => ("node" in fault ? fault.node === parts.node : isOutage(fault)))
     const lasting = this.#faults.filter((fault) => "atMs" in fault && "forMs" in fault)
     this.#outages = lasting.filter(isOutage)
@@ -75,7 +75,7 @@ export class Legs {
         for (const fault of met) {
           if (fault._tag !== "PauseAtLeg" || fault.leg !== leg) continue
           owner.pausedUntilMs = kernel.nowMs + fault.forMs
-          return kernel.chance.between(`held ${this.#node} ${operation}`, 0, fault.forMs)
+          return kernel.chance.between(`held ${this.node} ${operation}`, 0, fault.forMs)
         }
         return 0
       }
@@ -115,8 +115,8 @@ export class Legs {
     if (known !== undefined) return known
     const way: Way = {
       callsCount: 0,
-      request: this.#kernel.chance.drawsOf(`request ${this.#node} ${operation}`),
-      reply: this.#kernel.chance.drawsOf(`reply ${this.#node} ${operation}`),
+      request: this.#kernel.chance.drawsOf(`request ${this.node} ${operation}`),
+      reply: this.#kernel.chance.drawsOf(`reply ${this.node} ${operation}`),
       faults: this.#faults.flatMap((fault) => ("nth" in fault && fault.operation === operation ? [fault] : []))
     }
     this.#ways.set(operation, way)

@@ -15,7 +15,9 @@ const retryDelayMs = 100
 export const makeSession = Effect.fnUntraced(function* (
   database: MemoryDatabase,
   owner: Owner,
-  legs: Legs
+  legs: Legs,
+  /** Told of each session that this process has had. */
+  opens: (sessionId: number) => void
 ): Effect.fn.Return<Session["Service"], never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const { leaseMs } = database
@@ -37,6 +39,7 @@ export const makeSession = Effect.fnUntraced(function* (
       })
     )
     id = lastId = opened
+    opens(opened)
     aliveUntilMs = askedAtMs + leaseMs
   })
 

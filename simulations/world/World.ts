@@ -49,6 +49,7 @@ export type Outcome = {
   /** When an event was appended, whatever the database's clock said. */
   readonly sinceStartMsOf: (event: TaskEvent) => number
   readonly died: ReadonlyArray<Died>
+  readonly nodeOfSession: ReadonlyMap<number, number>
   readonly announced: ReadonlyArray<string>
   /** By failovers, in their order. */
   readonly lost: ReadonlyArray<Lost>
@@ -90,6 +91,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
   const notes: Notes = { acknowledged: [], told: [], paused: [], recurrences: [] }
   const { acknowledged } = notes
   const died: Array<Died> = []
+  const nodeOfSession = new Map<number, number>()
   const fallen: Array<string> = []
   const fired = new Map<string, number>()
   let healedAtMs = 0
@@ -118,7 +120,12 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
         const ports = yield* MemoryStore.portsOn(database, new MemoryProcess())
         control = Context.get(ports, MemoryStore.MemoryControl)
         const ownClock = yield* Clock.Clock
-        const ownSession = yield* makeSession(database, incarnation, legs)
+        const ownSession = yield* makeSession(
+          database,
+          incarnation,
+          legs,
+          (id) => void nodeOfSession.set(id, legs.node)
+        )
         session = ownSession
         const bare = Context.get(ports, TaskStore)
         const behindLegs = storeBehindLegs(damage.store?.(bare, database) ?? bare, {
@@ -265,6 +272,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
       ),
     sinceStartMsOf: (event) => witness.appendedAtMs.get(`${event.taskId} ${event.version}`) ?? event.atMs - epochMs,
     died,
+    nodeOfSession,
     lost: standby.lost,
     witnessed: witness.broken,
     lostOutcomesCount: witness.lostOutcomesCount,
