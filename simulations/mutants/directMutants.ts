@@ -62,22 +62,6 @@ export const directMutants: ReadonlyArray<Mutant> = [
     })
   },
   {
-    name: "direct-start-of-paused",
-    what: "a direct start does not look whether the kind is paused",
-    breakage: () => ({
-      database: (database) => {
-        const { sessions } = database
-        const isPaused = sessions.isPaused.bind(sessions)
-        whileStartingDue(database, () => {
-          sessions.isPaused = () => false
-          return () => {
-            sessions.isPaused = isPaused
-          }
-        })
-      }
-    })
-  },
-  {
     name: "direct-start-without-lease",
     what: "a direct start does not look whether the session still has its lease",
     breakage: () => ({

@@ -22,7 +22,6 @@ const quick = [
   "instant-without-task",
   "instant-twice",
   "edit-leaves-tasks",
-  "direct-start-early",
   "renewal-unwritten"
 ]
 const historiesMax = 40
