@@ -57,12 +57,31 @@ export type Fault =
       readonly forMs: number
     }
 
+  /** The wall clock of a node is set; monotonic time goes on. */
+  | { readonly _tag: "ClockJump"; readonly node: number; readonly atMs: number; readonly byMs: number }
+  /** The database's clock is set: everything moves by so much. */
+  | { readonly _tag: "DatabaseClockJump"; readonly atMs: number; readonly byMs: number }
+  /** A standby takes over that has not heard of the last commits; until it has, nobody reaches the database. */
+  | { readonly _tag: "Failover"; readonly atMs: number; readonly losesMs: number; readonly forMs: number }
+  /** The database is restored from a backup, with all engines and workers stopped, as the guarantees ask for. */
+  | { readonly _tag: "Restore"; readonly atMs: number; readonly losesMs: number; readonly forMs: number }
+
 export type FaultTag = Fault["_tag"]
 
-/** Requests that carry their own event ids and so may arrive twice. */
-export const repeatableOperations = ["schedule", "release", "start", "finish", "finishWith", "act"] as const
+/** Requests that carry their own event ids, or change nothing when they come again, and so may arrive twice. */
+export const repeatableOperations = [
+  "schedule",
+  "release",
+  "start",
+  "finish",
+  "finishWith",
+  "act",
+  "createRecurrence",
+  "settle",
+  "renew"
+] as const
 /** Those that begin and end an attempt. */
-export const attemptOperations = ["start", "finish", "finishWith"] as const
+export const attemptOperations = ["start", "finish", "finishWith", "startDue"] as const
 export const operations = [
   ...repeatableOperations,
   "claim",
@@ -72,7 +91,11 @@ export const operations = [
   "takeParked",
   "reconcile",
   "serve",
-  "expireTasks"
+  "expireTasks",
+  "reviseRecurrence",
+  "startDue",
+  "startedWith",
+  "openSession"
 ] as const
 export type RepeatableOperation = (typeof repeatableOperations)[number]
 export type Operation = (typeof operations)[number]

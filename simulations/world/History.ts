@@ -6,6 +6,7 @@ import * as fc from "fast-check"
 import type { Fault, FaultTag } from "./Fault.ts"
 import { attemptOperations, operations, repeatableOperations } from "./Fault.ts"
 import type { NodeClock } from "./Incarnation.ts"
+import { type PlannedRecurrence, plannedRecurrences } from "./PlannedRecurrence.ts"
 
 export const kindNames = ["post", "mail", "alert", "pay", "paced"] as const
 export type KindName = (typeof kindNames)[number]
@@ -42,11 +43,14 @@ export type History = {
   /** Chance that a fiber loses its turn before an operation. */
   readonly preemption: number
   readonly clocks: ReadonlyArray<NodeClock>
+  /** Dispatches go through a broker of the fleet, or stay in each process, whose worker then starts by itself what is due now. */
+  readonly reach: "fleet" | "process"
   readonly concurrency: number
   /** Tasks that an engine may hold claimed and not started (`EngineConfig.windowTasksMin`). */
   readonly windowTasks: number
   readonly pauses: ReadonlyArray<PlannedPause>
   readonly tasks: ReadonlyArray<PlannedTask>
+  readonly recurrences: ReadonlyArray<PlannedRecurrence>
   readonly faults: ReadonlyArray<Fault>
 }
 
@@ -64,7 +68,10 @@ const wish: fc.Arbitrary<PlannedWish> = fc.record({
 const task: fc.Arbitrary<PlannedTask> = fc.record({
   kind: fc.constantFrom(...kindNames, "pay"),
   atMs: fc.integer({ min: 0, max: 6_000 }),
-  dueInMs: fc.integer({ min: 0, max: 5_000 }),
+  dueInMs: fc.oneof(
+    { weight: 1, arbitrary: fc.constant(0) },
+    { weight: 2, arbitrary: fc.integer({ min: 0, max: 5_000 }) }
+  ),
   workMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 1_500 }), fc.integer({ min: 1, max: 3_500 })),
   failures: fc.oneof(
     { weight: 12, arbitrary: fc.constant(0) },
@@ -95,20 +102,62 @@ const atMs = fc.integer({ min: 0, max: chaosMs })
 const forMs = fc.oneof(fc.integer({ min: 10, max: 8_000 }), fc.integer({ min: 5_000, max: 9_000 }))
 const nth = fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 8 }))
 // Those on which most depends, as often as all together.
-const operation = fc.oneof(fc.constantFrom(...operations), fc.constantFrom(...attemptOperations))
+const operation = fc.oneof(fc.constantFrom(...operations), fc.constantFrom(...attemptOperations, "settle"))
 const leg = fc.constantFrom<Array<"request" | "reply">>("request", "reply")
+
+const dayMs = 86_400_000
+/** Half of them beyond a lease. */
+const jumpMs = fc.oneof(fc.integer({ min: -20_000, max: 20_000 }), fc.integer({ min: 5_000, max: 12_000 }))
 
 const faultOf: { readonly [Tag in FaultTag]: fc.Arbitrary<Fault> } = {
   Crash: fc.record({ _tag: fc.constant("Crash"), node, atMs, downMs: forMs }),
-  CrashAtLeg: fc.record({ _tag: fc.constant("CrashAtLeg"), node, operation, leg, nth, downMs: forMs }),
+  CrashAtLeg: fc.record({
+    _tag: fc.constant("CrashAtLeg"),
+    node,
+    operation: fc.oneof(
+      { weight: 4, arbitrary: operation },
+      // In the middle of a transaction: what a history has of them is few, and no other fault is as telling.
+      { weight: 1, arbitrary: fc.constant("finishWith" as const) }
+    ),
+    leg,
+    nth,
+    downMs: forMs
+  }),
   Pause: fc.record({ _tag: fc.constant("Pause"), node, atMs, forMs }),
   PauseAtLeg: fc.record({ _tag: fc.constant("PauseAtLeg"), node, operation, leg, nth, forMs }),
-  Lose: fc.record({ _tag: fc.constant("Lose"), node: caller, operation, leg, nth }),
+  Lose: fc.oneof(
+    { weight: 6, arbitrary: fc.record({ _tag: fc.constant("Lose"), node: caller, operation, leg, nth }) },
+    // A client alone schedules: else its lost answers would be one in some hundred.
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        _tag: fc.constant("Lose"),
+        node: fc.constant(clientNode),
+        operation: fc.constant("schedule"),
+        leg: fc.constant("reply"),
+        nth: fc.integer({ min: 1, max: 8 })
+      })
+    },
+    // Direct starts are in a fifth of the histories, and few in each.
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        _tag: fc.constant("Lose"),
+        node,
+        operation: fc.constant("startDue"),
+        leg,
+        nth: fc.integer({ min: 1, max: 12 })
+      })
+    }
+  ),
   Delay: fc.record({ _tag: fc.constant("Delay"), node: caller, operation, leg, nth, forMs }),
   Duplicate: fc.record({
     _tag: fc.constant("Duplicate"),
     node: caller,
-    operation: fc.constantFrom(...repeatableOperations),
+    operation: fc.oneof(
+      { weight: 4, arbitrary: fc.constantFrom(...repeatableOperations) },
+      { weight: 1, arbitrary: fc.constant("renew" as const) }
+    ),
     nth
   }),
   Refuse: fc.record({ _tag: fc.constant("Refuse"), node: caller, operation, nth }),
@@ -121,6 +170,26 @@ const faultOf: { readonly [Tag in FaultTag]: fc.Arbitrary<Fault> } = {
     how: fc.constantFrom("lost", "repeated", "late"),
     atMs,
     forMs
+  }),
+  ClockJump: fc.record({
+    _tag: fc.constant("ClockJump"),
+    node,
+    atMs,
+    byMs: fc.oneof(jumpMs, fc.constantFrom(-dayMs, dayMs))
+  }),
+  DatabaseClockJump: fc.record({ _tag: fc.constant("DatabaseClockJump"), atMs, byMs: jumpMs }),
+  Failover: fc.record({
+    _tag: fc.constant("Failover"),
+    atMs,
+    losesMs: fc.integer({ min: 0, max: 1_500 }),
+    // Half of them so short that what was claimed before is still armed when it is claimed again.
+    forMs: fc.oneof(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 3_000 }))
+  }),
+  Restore: fc.record({
+    _tag: fc.constant("Restore"),
+    atMs,
+    losesMs: fc.integer({ min: 1_000, max: 12_000 }),
+    forMs: fc.integer({ min: 1, max: 3_000 })
   })
 }
 
@@ -130,7 +199,12 @@ const faults: fc.Arbitrary<ReadonlyArray<Fault>> = fc
   .subarray([...faultTags], { minLength: 1 })
   .chain((tags) => fc.array(fc.oneof(...tags.map((tag) => faultOf[tag])), { maxLength: 16, size: "max" }))
 
-const pause: fc.Arbitrary<PlannedPause> = fc.record({ kind: fc.constantFrom(...kindNames), atMs, forMs })
+const pause: fc.Arbitrary<PlannedPause> = fc.record({
+  kind: fc.constantFrom(...kindNames),
+  // While tasks are scheduled, or at any time.
+  atMs: fc.oneof(fc.integer({ min: 0, max: 6_000 }), atMs),
+  forMs
+})
 
 const clock: fc.Arbitrary<NodeClock> = fc.record({
   offsetMs: fc.oneof(fc.constant(0), fc.integer({ min: -60_000, max: 60_000 })),
@@ -145,8 +219,10 @@ const clock: fc.Arbitrary<NodeClock> = fc.record({
 export const histories: fc.Arbitrary<History> = fc.record({
   faults,
   tasks: fc.array(task, { minLength: 1, maxLength: 20, size: "max" }),
+  recurrences: plannedRecurrences,
   pauses: fc.array(pause, { maxLength: 1 }),
   clocks: fc.array(clock, { minLength: 1, maxLength: nodesMax, size: "max" }),
+  reach: fc.constantFrom<Array<History["reach"]>>("fleet", "fleet", "fleet", "fleet", "process"),
   concurrency: fc.integer({ min: 1, max: 8 }),
   windowTasks: fc.constantFrom(1, 3, 100),
   preemption: fc.constantFrom(0, 0.01, 0.1),

@@ -34,9 +34,11 @@ export class Incarnation implements Owner {
   }
 }
 
-export const clockOf = (kernel: Kernel, owner: Owner, { offsetMs, rate }: NodeClock): Clock.Clock => {
+/** The offset may be changed while it is in use: a clock that is set. */
+export const clockOf = (kernel: Kernel, owner: Owner, clock: NodeClock): Clock.Clock => {
+  const { rate } = clock
   const monotonicMs = () => kernel.nowMs * rate
-  const wallMs = () => epochMs + offsetMs + monotonicMs()
+  const wallMs = () => epochMs + clock.offsetMs + monotonicMs()
   const nanosOf = (ms: number) => BigInt(Math.round(ms * 1e3)) * 1_000n
   return {
     currentTimeMillisUnsafe: () => Math.floor(wallMs()),

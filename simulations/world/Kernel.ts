@@ -8,8 +8,10 @@
 import { Heap } from "../../src/store/memory/Heap.ts"
 import { Chance, hashOf, hashOfNumber } from "./chance.ts"
 
-/** A virtual morning, ms since 1970. */
-export const epochMs = 1_800_000_000_000
+/** The clocks of Berlin go back by an hour: ms since 1970. */
+export const clocksGoBackMs = Date.UTC(2027, 9, 31, 1)
+/** When each history begins: shortly before, so that every recurrence meets an hour that comes twice. */
+export const epochMs = clocksGoBackMs - 6_000
 
 export type Owner = { readonly name: string; isAlive: boolean; pausedUntilMs: number }
 

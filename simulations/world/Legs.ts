@@ -2,7 +2,7 @@
  * The wire between a node and the database or the broker. Every call has a request leg, is applied in one step, and has a reply
  * leg; the faults of the history say which of them is late, lost, repeated, refused or cut by a crash.
  */
-import { Effect, Exit } from "effect"
+import { Effect } from "effect"
 import { StoreUnavailable } from "../../src/store/StoreError.ts"
 import { applied } from "./applied.ts"
 import type { Fault } from "./Fault.ts"
@@ -12,8 +12,12 @@ import { world } from "./Kernel.ts"
 /** What one node may meet on its way; the counters go on over its lives. */
 export class Legs {
   readonly #kernel: Kernel
-  readonly #node: number
+  readonly node: number
   readonly #faults: ReadonlyArray<Fault>
+  /** Those that lie between node and database while they last: none, one or two, asked for at each leg of each call. */
+  readonly #away: ReadonlyArray<Lasting>
+  readonly #outages: ReadonlyArray<Lasting>
+  readonly #exhausted: ReadonlyArray<Lasting>
   readonly #crash: (downMs: number) => void
   readonly #fired: (fault: Fault, step: string) => void
   readonly #ways = new Map<string, Way>()
@@ -27,8 +31,12 @@ export class Legs {
     readonly fired: (fault: Fault, step: string) => void
   }) {
     this.#kernel = parts.kernel
-    this.#node = parts.node
-    this.#faults = parts.faults.filter((fault) => "node" in fault && fault.node === parts.node)
+    this.node = parts.node
+    this.#faults = parts.faults.filter((fault) => ("node" in fault ? fault.node === parts.node : isOutage(fault)))
+    const lasting = this.#faults.filter((fault) => "atMs" in fault && "forMs" in fault)
+    this.#outages = lasting.filter(isOutage)
+    this.#away = lasting.filter((fault) => fault._tag === "CutOff" || isOutage(fault))
+    this.#exhausted = lasting.filter(({ _tag }) => _tag === "PoolExhausted")
     this.#crash = parts.crash
     this.#fired = parts.fired
   }
@@ -67,13 +75,14 @@ export class Legs {
         for (const fault of met) {
           if (fault._tag !== "PauseAtLeg" || fault.leg !== leg) continue
           owner.pausedUntilMs = kernel.nowMs + fault.forMs
-          return kernel.chance.between(`held ${this.#node} ${operation}`, 0, fault.forMs)
+          return kernel.chance.between(`held ${this.node} ${operation}`, 0, fault.forMs)
         }
         return 0
       }
 
       const arrive = () => {
         // Even of a node that has died meanwhile: what was sent may arrive.
+        if (this.#isIn(this.#outages)) return fails(lostAfterMs, true, "the server is gone")
         if (met.some(({ _tag }) => _tag === "Refuse")) return fails(legMs("reply"), false, "serialization failure")
         if (met.some(({ _tag }) => _tag === "Duplicate")) applied(apply)
         const exit = applied(apply)
@@ -82,13 +91,13 @@ export class Legs {
         pauses("reply")
         if (has("Lose", "reply")) return fails(lostAfterMs, true, "the reply was lost")
         kernel.after(owner, legMs("reply"), () => {
-          if (this.#isIn("CutOff")) return fails(lostAfterMs, true, "the connection broke")
-          return resume(Exit.isSuccess(exit) ? Effect.succeed(exit.value) : Effect.failCause(exit.cause))
+          if (this.#isIn(this.#away)) return fails(lostAfterMs, true, "the connection broke")
+          return resume(exit)
         })
         return
       }
 
-      if (this.#isIn("CutOff")) {
+      if (this.#isIn(this.#away)) {
         fails(legMs("request"), false, "the database cannot be reached")
         return
       }
@@ -106,8 +115,8 @@ export class Legs {
     if (known !== undefined) return known
     const way: Way = {
       callsCount: 0,
-      request: this.#kernel.chance.drawsOf(`request ${this.#node} ${operation}`),
-      reply: this.#kernel.chance.drawsOf(`reply ${this.#node} ${operation}`),
+      request: this.#kernel.chance.drawsOf(`request ${this.node} ${operation}`),
+      reply: this.#kernel.chance.drawsOf(`reply ${this.node} ${operation}`),
       faults: this.#faults.flatMap((fault) => ("nth" in fault && fault.operation === operation ? [fault] : []))
     }
     this.#ways.set(operation, way)
@@ -117,18 +126,17 @@ export class Legs {
   /** Ms until a connection is free. */
   #poolWaitMs(): number {
     let waitMs = 0
-    for (const fault of this.#faults) {
-      if (fault._tag === "PoolExhausted" && this.#lasts(fault)) {
-        this.#fired(fault, "call")
-        waitMs = Math.max(waitMs, fault.atMs + fault.forMs - this.#kernel.nowMs)
-      }
+    for (const fault of this.#exhausted) {
+      if (!this.#lasts(fault)) continue
+      this.#fired(fault, "call")
+      waitMs = Math.max(waitMs, fault.atMs + fault.forMs - this.#kernel.nowMs)
     }
     return waitMs
   }
 
-  #isIn(tag: "CutOff"): boolean {
-    for (const fault of this.#faults) {
-      if (fault._tag !== tag || !this.#lasts(fault)) continue
+  #isIn(faults: ReadonlyArray<Lasting>): boolean {
+    for (const fault of faults) {
+      if (!this.#lasts(fault)) continue
       this.#fired(fault, "call")
       return true
     }
@@ -140,6 +148,8 @@ export class Legs {
   }
 }
 
+type Lasting = Extract<Fault, { readonly atMs: number; readonly forMs: number }>
+
 /** One operation of the node. */
 type Way = {
   callsCount: number
@@ -148,6 +158,8 @@ type Way = {
   readonly reply: () => number
   readonly faults: ReadonlyArray<Extract<Fault, { readonly nth: number }>>
 }
+
+const isOutage = ({ _tag }: Fault): boolean => _tag === "Failover" || _tag === "Restore"
 
 const noFaults: Way["faults"] = []
 

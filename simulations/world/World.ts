@@ -4,13 +4,15 @@
  */
 import { Clock, Context, Effect, Exit, Layer } from "effect"
 import { Broker } from "../../src/broker/Broker.ts"
+import * as MemoryBroker from "../../src/broker/MemoryBroker.ts"
+import type { TaskEvent } from "../../src/core/TaskEvent.ts"
 import { Duetime } from "../../src/Duetime.ts"
 import { Engine } from "../../src/engine/Engine.ts"
 import { defaults, EngineConfig } from "../../src/engine/EngineConfig.ts"
-import { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
+import { MemoryProcess } from "../../src/store/memory/MemoryProcess.ts"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
 import { RecurrenceStore } from "../../src/store/RecurrenceStore.ts"
-import { leaseMsDefault, Session } from "../../src/store/Session.ts"
+import { Session } from "../../src/store/Session.ts"
 import { type StoredStream, TaskStore } from "../../src/store/TaskStore.ts"
 import { Worker } from "../../src/worker/Worker.ts"
 import { type Breakage, unbroken } from "./Breakage.ts"
@@ -20,10 +22,14 @@ import { type Call, commitSql, handlersOf } from "./handlers.ts"
 import { chaosMs, clientNode, type History } from "./History.ts"
 import { clockOf, Incarnation, type NodeClock, trueClock } from "./Incarnation.ts"
 import type { Broken } from "./Broken.ts"
-import { Kernel, world } from "./Kernel.ts"
+import { epochMs, Kernel, world } from "./Kernel.ts"
 import { Legs } from "./Legs.ts"
 import { SimulatedBroker } from "./SimulatedBroker.ts"
-import { sessionBehindLegs, storeBehindLegs } from "./simulatedStore.ts"
+import { type Recurred, Recurrences } from "./recurrenceInvariants.ts"
+import { recurrencesBehindLegs } from "./simulatedRecurrences.ts"
+import { makeSession } from "./SimulatedSession.ts"
+import { storeBehindLegs } from "./simulatedStore.ts"
+import { type Lost, Standby } from "./Standby.ts"
 import { Witness } from "./witness.ts"
 
 /** A session whose process was killed. */
@@ -35,8 +41,18 @@ export type Outcome = {
   readonly acknowledged: ReadonlyArray<Acknowledged>
   readonly told: ReadonlyArray<Told>
   readonly paused: ReadonlyArray<Paused>
+  readonly recurred: ReadonlyArray<Recurred>
+  /** Everything that the client has noted. */
+  readonly notes: Notes
+  /** The database's time at an instant of the history. */
+  readonly databaseMsOf: (sinceStartMs: number) => number
+  /** When an event was appended, whatever the database's clock said. */
+  readonly sinceStartMsOf: (event: TaskEvent) => number
   readonly died: ReadonlyArray<Died>
+  readonly nodeOfSession: ReadonlyMap<number, number>
   readonly announced: ReadonlyArray<string>
+  /** By failovers, in their order. */
+  readonly lost: ReadonlyArray<Lost>
   /** What was seen to be wrong on the way. */
   readonly witnessed: ReadonlyArray<Broken>
   readonly lostOutcomesCount: number
@@ -54,14 +70,28 @@ export type Outcome = {
 export const runHistory = (history: History, breakage: Breakage = unbroken): Outcome => {
   const damage = breakage()
   const kernel = new Kernel(history.seed)
-  const database = new MemoryDatabase(clockOf(kernel, world, trueClock), leaseMsDefault)
-  const witness = new Witness(database)
-  damage.database?.(database, kernel)
-  witness.watch()
+  const databaseClock = { ...trueClock }
+  const witness = new Witness(() => kernel.nowMs)
+  const recurrences = new Recurrences()
+  const standby = new Standby({
+    kernel,
+    clock: clockOf(kernel, world, databaseClock),
+    isNeeded: history.faults.some(({ _tag }) => _tag === "Failover" || _tag === "Restore"),
+    damage: (made) => {
+      witness.knows(made)
+      damage.database?.(made, kernel)
+    },
+    serve: (made) => {
+      witness.watch(made)
+      recurrences.watch(made)
+    }
+  })
+  const database = standby.primary
   const ledger: Array<Call> = []
-  const notes: Notes = { acknowledged: [], told: [], paused: [] }
+  const notes: Notes = { acknowledged: [], told: [], paused: [], recurrences: [] }
   const { acknowledged } = notes
   const died: Array<Died> = []
+  const nodeOfSession = new Map<number, number>()
   const fallen: Array<string> = []
   const fired = new Map<string, number>()
   let healedAtMs = 0
@@ -87,26 +117,38 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
       session !== null && !database.sessions.isAlive(session.id(), database.now() - leaseSlackMs)
     const whole = Effect.scoped(
       Effect.gen(function* () {
-        const ports = yield* Layer.build(Layer.fresh(MemoryStore.layerOn(database)))
+        const ports = yield* MemoryStore.portsOn(database, new MemoryProcess())
         control = Context.get(ports, MemoryStore.MemoryControl)
         const ownClock = yield* Clock.Clock
-        const localMs = () => Number(ownClock.currentTimeNanosUnsafe()) / 1e6
-        session = Context.get(ports, Session)
+        const ownSession = yield* makeSession(
+          database,
+          incarnation,
+          legs,
+          (id) => void nodeOfSession.set(id, legs.node)
+        )
+        session = ownSession
         const bare = Context.get(ports, TaskStore)
         const behindLegs = storeBehindLegs(damage.store?.(bare, database) ?? bare, {
           kernel,
           owner: incarnation,
           legs,
           witness,
-          localMs
+          localMs: () => Number(ownClock.currentTimeNanosUnsafe()) / 1e6,
+          monotonicMs: () => Number(ownClock.monotonicTimeNanosUnsafe()) / 1e6,
+          databaseMs: () => database.now()
         })
-        const ownSession = sessionBehindLegs(session, incarnation, legs)
-        const ownBroker = broker.serviceFor(incarnation)
+        const ownBroker =
+          history.reach === "fleet"
+            ? broker.serviceFor(incarnation)
+            : witness.watched(Context.get(yield* Layer.build(Layer.fresh(MemoryBroker.layer)), Broker))
         return yield* program.pipe(
           Effect.provideContext(
             Context.make(TaskStore, damage.ownStore?.(behindLegs, database) ?? behindLegs).pipe(
               Context.add(Session, damage.session?.(ownSession) ?? ownSession),
-              Context.add(RecurrenceStore, Context.get(ports, RecurrenceStore)),
+              Context.add(
+                RecurrenceStore,
+                recurrencesBehindLegs(Context.get(ports, RecurrenceStore), incarnation, legs)
+              ),
               Context.add(Broker, damage.broker?.(ownBroker) ?? ownBroker),
               Context.add(EngineConfig, { ...defaults, windowTasksMin: history.windowTasks })
             )
@@ -127,7 +169,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
       kill: () => {
         kernel.note(`${name} dies`)
         incarnation.isAlive = false
-        if (session !== null) died.push({ sessionId: session.id(), atMs: database.now() })
+        if (session !== null) died.push({ sessionId: session.id(), atMs: kernel.nowMs })
         broker.died(incarnation)
         // What it has sent arrives before the database learns of its death.
         kernel.after(world, deathNoticedMs, () => control !== null && Effect.runSync(control.crash))
@@ -135,7 +177,8 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     }
   }
 
-  const nodes = history.clocks.map((clock, index) => {
+  const clocks = history.clocks.map((clock) => ({ ...clock }))
+  const nodes = clocks.map((clock, index) => {
     let lives = 0
     let current: ReturnType<typeof start> | null = null
     const crash = (downMs: number) => {
@@ -160,6 +203,23 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
   })
 
   for (const fault of history.faults) {
+    if (fault._tag === "ClockJump" || fault._tag === "DatabaseClockJump") {
+      const clock = fault._tag === "ClockJump" ? clocks[fault.node] : databaseClock
+      if (clock === undefined) continue
+      kernel.at(world, fault.atMs, () => {
+        clock.offsetMs += fault.byMs
+        onFired(fault, "instant")
+      })
+      continue
+    }
+    if (fault._tag === "Failover" || fault._tag === "Restore") {
+      kernel.at(world, fault.atMs, () => {
+        if (fault._tag === "Restore") for (const node of nodes) if (node.current() !== null) node.crash(fault.forMs)
+        standby.failOver(fault.losesMs)
+        onFired(fault, "instant")
+      })
+      continue
+    }
     if (!("node" in fault) || !("atMs" in fault)) continue
     const node = nodes[fault.node]
     if (node === undefined) continue
@@ -180,12 +240,15 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
   start("client", trueClock, clientLegs, client(history, kernel, notes))
 
   const wishesCount = history.tasks.reduce((sum, { wishes }) => sum + wishes.length, 0)
+  const lastFaultAtMs = history.faults.reduce((ms, fault) => ("atMs" in fault ? Math.max(ms, fault.atMs) : ms), 0)
   const isOver = () =>
-    kernel.nowMs > chaosMs &&
+    kernel.nowMs > Math.min(chaosMs, Math.max(lastFaultAtMs, healedAtMs) + afterFaultsMs) &&
     acknowledged.length === history.tasks.length &&
     notes.told.length === wishesCount &&
     notes.paused.length === history.pauses.length &&
-    database.streams.unannounced.size === 0 &&
+    notes.recurrences.length === history.recurrences.length &&
+    notes.recurrences.every(({ isOver }) => isOver) &&
+    (history.reach === "process" || database.streams.unannounced.size === 0) &&
     Array.from(database.streams.kinds()).every((kind) =>
       open.every((stage) => database.streams.count(kind, stage) === 0)
     )
@@ -200,7 +263,17 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     acknowledged,
     told: notes.told,
     paused: notes.paused,
+    recurred: recurrences.of(notes.recurrences),
+    notes,
+    databaseMsOf: (sinceStartMs) =>
+      history.faults.reduce(
+        (sum, fault) => sum + (fault._tag === "DatabaseClockJump" && fault.atMs <= sinceStartMs ? fault.byMs : 0),
+        epochMs + sinceStartMs
+      ),
+    sinceStartMsOf: (event) => witness.appendedAtMs.get(`${event.taskId} ${event.version}`) ?? event.atMs - epochMs,
     died,
+    nodeOfSession,
+    lost: standby.lost,
     witnessed: witness.broken,
     lostOutcomesCount: witness.lostOutcomesCount,
     healedAtMs,
@@ -214,6 +287,8 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
 }
 
 const deathNoticedMs = 40
+/** When all has ended, so much longer: what is late on its way comes to its end. */
+const afterFaultsMs = 1_000
 export const leaseSlackMs = 150
 /** Beyond the longest outage, lease, retry and question to the outside. */
 const healMsMax = 600_000

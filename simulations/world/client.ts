@@ -1,7 +1,9 @@
 /** The simulated application's client: schedules what is planned until it is acknowledged, and asks things of its tasks. */
 import { Effect, Layer, Schedule } from "effect"
 import { Duetime } from "../../src/Duetime.ts"
+import { Recurrences } from "../../src/Recurrences.ts"
 import type { Stage } from "../../src/core/TaskState.ts"
+import { clientRecurrence, type RecurrenceNote } from "./clientRecurrences.ts"
 import { kinds, secret } from "./handlers.ts"
 import type { History, PlannedPause, PlannedTask, PlannedWish } from "./History.ts"
 import type { Kernel } from "./Kernel.ts"
@@ -23,6 +25,8 @@ export type Told = {
   readonly toldAtMs: number
   /** The stage that the task was said to be in; null: it was said not to be possible. */
   readonly stage: Stage | null
+  /** There was no such task. */
+  readonly isGone: boolean
 }
 
 /** A kind that surely was paused between two instants. */
@@ -32,16 +36,27 @@ export type Notes = {
   readonly acknowledged: Array<Acknowledged>
   readonly told: Array<Told>
   readonly paused: Array<Paused>
+  readonly recurrences: Array<RecurrenceNote>
 }
 
-export const client = ({ pauses, tasks }: History, kernel: Kernel, notes: Notes) =>
-  Effect.all(
+export const client = ({ faults, pauses, recurrences, tasks }: History, kernel: Kernel, notes: Notes) => {
+  // What a failover has taken from the client it has to ask for again.
+  const settledFromMs = faults.reduce(
+    (latestMs, fault) =>
+      fault._tag === "Failover" || fault._tag === "Restore"
+        ? Math.max(latestMs, fault.atMs + fault.forMs + 1)
+        : latestMs,
+    0
+  )
+  return Effect.all(
     [
       ...tasks.map((task, index) => clientTask(task, index, kernel, notes)),
-      ...pauses.map((pause) => clientPause(pause, kernel, notes))
+      ...pauses.map((pause) => clientPause(pause, kernel, notes, settledFromMs)),
+      ...recurrences.map((plan, index) => clientRecurrence(plan, index, kernel, notes.recurrences, settledFromMs))
     ],
     { concurrency: "unbounded", discard: true }
-  ).pipe(Effect.andThen(Effect.never), Effect.provide(Layer.fresh(Duetime.layer)))
+  ).pipe(Effect.andThen(Effect.never), Effect.provide(Layer.fresh(Layer.merge(Duetime.layer, Recurrences.layer))))
+}
 
 const clientTask = Effect.fnUntraced(function* (task: PlannedTask, index: number, kernel: Kernel, notes: Notes) {
   const duetime = yield* Duetime
@@ -92,19 +107,30 @@ const clientWish = Effect.fnUntraced(function* (
   }[wish]
   yield* Effect.sleep(inMs)
   const askedAtMs = kernel.nowMs
+  let isGone = false
   const stage = yield* asked.pipe(
     Effect.retry({ while: ({ _tag }) => _tag === "StoreUnavailable", ...again }),
     Effect.map((summary): Stage | null => summary.stage),
     Effect.catchTags({
       InvalidTransition: () => Effect.succeed(null),
       // Too late for a task that expires.
-      OptionsRejected: () => Effect.succeed(null)
+      OptionsRejected: () => Effect.succeed(null),
+      TaskNotFound: () =>
+        Effect.sync(() => {
+          isGone = true
+          return null
+        })
     })
   )
-  told.push({ id, wish, askedAtMs, toldAtMs: kernel.nowMs, stage })
+  told.push({ id, wish, askedAtMs, toldAtMs: kernel.nowMs, stage, isGone })
 })
 
-const clientPause = Effect.fnUntraced(function* ({ atMs, forMs, kind }: PlannedPause, kernel: Kernel, notes: Notes) {
+const clientPause = Effect.fnUntraced(function* (
+  { atMs, forMs, kind }: PlannedPause,
+  kernel: Kernel,
+  notes: Notes,
+  settledFromMs: number
+) {
   const duetime = yield* Duetime
   const target = { kind: kinds[kind].kind }
   yield* Effect.sleep(atMs)
@@ -113,6 +139,9 @@ const clientPause = Effect.fnUntraced(function* ({ atMs, forMs, kind }: PlannedP
   notes.paused.push(paused)
   yield* Effect.sleep(forMs)
   paused.untilMs = kernel.nowMs
+  yield* duetime.resume(target).pipe(Effect.retry(again))
+  if (kernel.nowMs > settledFromMs) return
+  yield* Effect.sleep(settledFromMs - kernel.nowMs)
   yield* duetime.resume(target).pipe(Effect.retry(again))
 })
 

@@ -45,8 +45,10 @@ export const kinds = {
     deathsMax: 1_000
   }),
   pay: Task.define("sim.pay", { payload, retry, timeout, priority: "high", deathsMax: 1_000 }),
-  paced: Task.define("sim.paced", { payload, retry, timeout, priority: "low", deathsMax: 1_000, caps: capsOfPaced })
-} satisfies Record<KindName, unknown>
+  paced: Task.define("sim.paced", { payload, retry, timeout, priority: "low", deathsMax: 1_000, caps: capsOfPaced }),
+  /** Of recurrences alone. */
+  tick: Task.define("sim.tick", { payload, retry, timeout, deathsMax: 1_000 })
+} satisfies Record<KindName | "tick", unknown>
 
 /** Made by `pay` in the transaction of its success: the effect that must be there exactly once. */
 export const receipt = Task.define("sim.receipt", {
@@ -111,6 +113,7 @@ export const handlersOf = (kernel: Kernel, node: string, ledger: Array<Call>, is
     kinds.post.handle(handler),
     kinds.alert.handle(handler),
     kinds.paced.handle(handler),
+    kinds.tick.handle(handler),
     kinds.pay.handle(pay),
     receipt.handle((_, attempt) => Effect.sync(() => void (called(attempt).isDone = true))),
     kinds.mail.handle(handler, {

@@ -2,10 +2,20 @@
 import { audit } from "../../src/core/audit.ts"
 import { fold } from "../../src/core/evolve.ts"
 import { isEnded } from "../../src/core/TaskState.ts"
+import { leaseMsDefault } from "../../src/store/Session.ts"
 import { type Broken, kindOf, streamsById } from "./Broken.ts"
 import { kinds, receipt } from "./handlers.ts"
 import type { History } from "./History.ts"
+import { hasLost, isLost } from "./Standby.ts"
+import { theLivingAreNotLost, wonStartsAreCalled } from "./livingInvariants.ts"
 import { commitsAreAnsweredTruly, parkedIsAskedAbout, receiptsMatch } from "./receipts.ts"
+import {
+  changesStand,
+  everyInstantHasOneFate,
+  fatesAreDecidedInTime,
+  fatesFollowPolicies,
+  whatFiredHasOneTask
+} from "./recurrenceInvariants.ts"
 import { claimsStayWithinCaps, pausesHold, wishesAreAnsweredTruly } from "./wishInvariants.ts"
 import { deathsAreRepairedSoon, nothingIsLateWithoutCause } from "./timeInvariants.ts"
 import type { Outcome } from "./World.ts"
@@ -20,51 +30,72 @@ type WorldInvariant = {
 
 const policies = new Map([...Object.values(kinds), receipt].map(({ kind, policy }) => [kind, policy]))
 
-function* auditorFindsNothing({ streams }: Outcome): Iterable<Broken> {
-  for (const { invariant, message, taskId, version } of audit(streams, { policyOf: (kind) => policies.get(kind) })) {
+function* auditorFindsNothing({ streams }: Outcome, { faults }: History): Iterable<Broken> {
+  const clockStepMsMax = faults.reduce(
+    (sum, fault) => sum + (fault._tag === "DatabaseClockJump" ? Math.abs(fault.byMs) : 0),
+    0
+  )
+  const options = { policyOf: (kind: string) => policies.get(kind), clockStepMsMax }
+  for (const { invariant, message, taskId, version } of audit(streams, options)) {
     yield { id: invariant, taskId, message: `version ${version ?? "-"}: ${message}` }
   }
 }
 
-function* callsAreWonStarts({ ledger, streams }: Outcome): Iterable<Broken> {
+function* callsAreWonStarts({ ledger, lost, streams }: Outcome, { faults }: History): Iterable<Broken> {
+  // A step ahead ends leases on the database's clock alone; until they are renewed their holders know nothing of it.
+  const stepsAtMs = faults.flatMap((fault) =>
+    fault._tag === "DatabaseClockJump" && fault.byMs > 0 ? [fault.atMs] : []
+  )
+  const isAfterStep = (atMs: number) => stepsAtMs.some((stepMs) => atMs >= stepMs && atMs < stepMs + leaseMsDefault)
+
   const byId = streamsById(streams)
-  const seen = new Set<string>()
-  for (const { attempt, fence, isLeaseOver, node, taskId } of ledger) {
-    if (isLeaseOver) yield { id: "S5", taskId, message: `${node} calls attempt ${attempt} after its lease has ended` }
-    const start = byId.get(taskId)?.events.find(({ version }) => version === fence)
-    const isWon = start?._tag === "AttemptStarted" && start.attempt === attempt
-    if (!isWon)
+  const seen = new Map<string, number>()
+  for (const { atMs, attempt, fence, isLeaseOver, node, taskId } of ledger) {
+    if (isLeaseOver && !isAfterStep(atMs))
+      yield { id: "S5", taskId, message: `${node} calls attempt ${attempt} after its lease has ended` }
+    // Of those that are there, and of those that a failover has taken: a number may be issued twice.
+    const histories = [byId.get(taskId)?.events ?? [], ...lost.map(({ events }) => events.get(taskId) ?? [])]
+    const starts = histories
+      .flat()
+      .filter((event) => event._tag === "AttemptStarted" && event.version === fence && event.attempt === attempt)
+    if (starts.length === 0)
       yield { id: "S6", taskId, message: `${node} calls attempt ${attempt}, which no start gives the right to` }
-    const name = `${taskId} ${attempt}`
-    if (seen.has(name)) yield { id: "S6", taskId, message: `attempt ${attempt} is called twice` }
-    seen.add(name)
+    const name = `${taskId} ${attempt} ${fence}`
+    const calledCount = (seen.get(name) ?? 0) + 1
+    if (calledCount > Math.max(1, starts.length))
+      yield { id: "S6", taskId, message: `attempt ${attempt} is called twice` }
+    seen.set(name, calledCount)
   }
 }
 
-function* fencesGrow({ ledger }: Outcome): Iterable<Broken> {
+function* fencesGrow({ ledger, lost }: Outcome): Iterable<Broken> {
   const greatest = new Map<string, number>()
   for (const { fence, taskId } of ledger) {
+    // With an asynchronous standby the same numbers are issued again.
+    if (hasLost(lost, taskId)) continue
     if (fence < (greatest.get(taskId) ?? 0))
       yield { id: "S9", taskId, message: `fence ${fence} comes after a greater one` }
     greatest.set(taskId, Math.max(fence, greatest.get(taskId) ?? 0))
   }
 }
 
-function* cancellationsHold({ ledger, streams, told }: Outcome): Iterable<Broken> {
+function* cancellationsHold({ ledger, lost, streams, told }: Outcome): Iterable<Broken> {
   const byId = streamsById(streams)
-  for (const { id, stage: toldStage } of told) {
-    if (toldStage !== "cancelled") continue
+  for (const { askedAtMs, id, stage: toldStage, toldAtMs } of told) {
+    if (toldStage !== "cancelled" || isLost(lost, askedAtMs, toldAtMs)) continue
     const events = byId.get(id)?.events ?? []
     const stage = fold(events)?.stage
     if (stage !== "cancelled") yield { id: "S14", taskId: id, message: `told to be cancelled, and is ${stage}` }
     const at = events.find(({ _tag }) => _tag === "TaskCancelled")?.version ?? 0
-    if (ledger.some(({ fence, taskId }) => taskId === id && fence > at)) {
+    // Calls of before a failover are of a history that may have gone on otherwise.
+    const lostAtMs = lost.reduce((ms, { atMs, events: gone }) => (gone.has(id) ? Math.max(ms, atMs) : ms), -1)
+    if (ledger.some(({ atMs, fence, taskId }) => taskId === id && fence > at && atMs > lostAtMs)) {
       yield { id: "S14", taskId: id, message: "is called after it was cancelled" }
     }
   }
 }
 
-function* oneTaskPerKey({ acknowledged, streams }: Outcome, { tasks }: History): Iterable<Broken> {
+function* oneTaskPerKey({ acknowledged, lost, streams }: Outcome, { tasks }: History): Iterable<Broken> {
   const keyedCount = streams.filter(
     (stream) =>
       stream.events[0]?._tag === "TaskScheduled" && stream.events[0].key !== null && kindOf(stream) !== receipt.kind
@@ -75,22 +106,29 @@ function* oneTaskPerKey({ acknowledged, streams }: Outcome, { tasks }: History):
   const ids = new Set(acknowledged.map(({ id }) => id))
   if (ids.size < acknowledged.length) yield { id: "S15", taskId: null, message: "two keys have one task" }
   for (const { id, twinId } of acknowledged) {
-    if (twinId !== null && twinId !== id)
+    const isGone = lost.some(({ taskIds }) => taskIds.has(id) || taskIds.has(twinId ?? id))
+    if (twinId !== null && twinId !== id && !isGone)
       yield { id: "S15", taskId: id, message: `one key has this task and ${twinId}` }
   }
 }
 
-function* acknowledgedIsPresent({ acknowledged, streams }: Outcome): Iterable<Broken> {
+function* acknowledgedIsPresent({ acknowledged, lost, streams }: Outcome): Iterable<Broken> {
   const byId = streamsById(streams)
   for (const { id } of acknowledged)
-    if (!byId.has(id)) yield { id: "S17", taskId: id, message: "is acknowledged and gone" }
+    if (!byId.has(id) && !lost.some(({ taskIds }) => taskIds.has(id)))
+      yield { id: "S17", taskId: id, message: "is acknowledged and gone" }
 }
 
 function* nothingFalls({ fallen }: Outcome): Iterable<Broken> {
   for (const message of fallen) yield { id: "S21", taskId: null, message }
 }
 
-function* everythingEnds({ acknowledged, streams, told }: Outcome, { tasks }: History): Iterable<Broken> {
+function* everythingEnds(
+  { acknowledged, notes, streams, told }: Outcome,
+  { recurrences, tasks }: History
+): Iterable<Broken> {
+  const leftCount = recurrences.length - notes.recurrences.filter(({ isOver }) => isOver).length
+  if (leftCount > 0) yield { id: "L1", taskId: null, message: `${leftCount} recurrences were never answered for` }
   const wishesCount = tasks.reduce((sum, { wishes }) => sum + wishes.length, 0)
   if (told.length < wishesCount) {
     yield { id: "L1", taskId: null, message: `${wishesCount - told.length} wishes were never answered` }
@@ -115,7 +153,9 @@ function* witnessSawNothing({ witnessed }: Outcome): Iterable<Broken> {
   yield* witnessed
 }
 
-function* deathsAreAnnounced({ announced, streams }: Outcome): Iterable<Broken> {
+function* deathsAreAnnounced({ announced, streams }: Outcome, { reach }: History): Iterable<Broken> {
+  // Within a process there is nobody outside to tell.
+  if (reach === "process") return
   const told = new Set(announced)
   for (const { events, taskId } of streams) {
     if (fold(events)?.stage === "dead" && !told.has(taskId)) {
@@ -139,6 +179,16 @@ export const invariants: ReadonlyArray<WorldInvariant> = [
     check: callsAreWonStarts
   },
   {
+    id: "S6",
+    sentence: "A start that was won by a process that lives is called",
+    check: wonStartsAreCalled
+  },
+  {
+    id: "S5",
+    sentence: "A process that lives and reaches the database is never said to be lost",
+    check: theLivingAreNotLost
+  },
+  {
     id: "S7",
     sentence: "A transaction's effect is there once if its attempt succeeded, and never else",
     check: receiptsMatch
@@ -159,6 +209,15 @@ export const invariants: ReadonlyArray<WorldInvariant> = [
     sentence: "No secret leaves the store, no claim leaves more urgent tasks behind",
     check: witnessSawNothing
   },
+  {
+    id: "S16",
+    sentence: "Every instant that an oracle finds has one fate, and nothing else has any",
+    check: everyInstantHasOneFate
+  },
+  { id: "S16", sentence: "A change of a recurrence stands from its answer on", check: changesStand },
+  { id: "S16", sentence: "What fired has one task of its own, and there are no others", check: whatFiredHasOneTask },
+  { id: "S16", sentence: "Every fate is one that the policies allow", check: fatesFollowPolicies },
+  { id: "L4", sentence: "Without faults an instant is decided in time", check: fatesAreDecidedInTime },
   { id: "S22", sentence: "Nothing of a paused kind is claimed or started", check: pausesHold },
   { id: "S23", sentence: "The caps of a kind hold over all engines", check: claimsStayWithinCaps },
   { id: "S21", sentence: "No program ends unless it is killed", check: nothingFalls },

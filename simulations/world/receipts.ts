@@ -2,6 +2,7 @@
 import { Predicate } from "effect"
 import { type Broken, kindOf, streamsById } from "./Broken.ts"
 import { kinds, receipt } from "./handlers.ts"
+import { hasLost } from "./Standby.ts"
 import type { Outcome } from "./World.ts"
 
 export function* receiptsMatch({ streams }: Outcome): Iterable<Broken> {
@@ -26,10 +27,10 @@ export function* receiptsMatch({ streams }: Outcome): Iterable<Broken> {
 }
 
 /** What `attempt.commit` told the handler is what the stream says. */
-export function* commitsAreAnsweredTruly({ ledger, streams }: Outcome): Iterable<Broken> {
+export function* commitsAreAnsweredTruly({ ledger, lost, streams }: Outcome): Iterable<Broken> {
   const byId = streamsById(streams)
   for (const { attempt, commit, taskId } of ledger) {
-    if (commit === null) continue
+    if (commit === null || hasLost(lost, taskId)) continue
     const events = byId.get(taskId)?.events ?? []
     const isCommitted = events.some((event) => event._tag === "AttemptSucceeded" && event.attempt === attempt)
     if (isCommitted !== (commit === "committed")) {

@@ -44,7 +44,7 @@ const detailOf = (event: TaskEvent): string => {
 }
 
 export const tallyText = (tally: Tally, seconds: number): string => {
-  const { distinctCount, historiesCount, simulatedMs, stepsCount, succeededCount, tasksCount } = tally
+  const { distinctCount, historiesCount, lostAcksCount, simulatedMs, stepsCount, succeededCount, tasksCount } = tally
   const list = (counts: ReadonlyMap<string, number>) =>
     [...counts]
       .toSorted(([one], [other]) => (one < other ? -1 : 1))
@@ -53,6 +53,7 @@ export const tallyText = (tally: Tally, seconds: number): string => {
   return [
     `${historiesCount} histories (${distinctCount} distinct), ${(historiesCount / seconds).toFixed(1)} a second`,
     `${(simulatedMs / 3_600_000).toFixed(2)} simulated hours, ${stepsCount} steps, ${succeededCount} of ${tasksCount} tasks succeeded`,
+    `${lostAcksCount} acknowledged tasks were lost with the last commits before a failover or a restore`,
     `faults that struck: ${list(tally.fired)}`,
     `events: ${list(tally.events)}`,
     "histories that were in each window of the protocol:",
@@ -63,7 +64,7 @@ export const tallyText = (tally: Tally, seconds: number): string => {
 
 /** The same for programs. */
 export const figuresOf = (tally: Tally, seconds: number, failure: Failure | null, mutant?: string) => {
-  const { distinctCount, historiesCount, simulatedMs, stepsCount, succeededCount, tasksCount } = tally
+  const { distinctCount, historiesCount, lostAcksCount, simulatedMs, stepsCount, succeededCount, tasksCount } = tally
   return {
     historiesCount,
     distinctCount,
@@ -73,6 +74,7 @@ export const figuresOf = (tally: Tally, seconds: number, failure: Failure | null
     stepsCount,
     tasksCount,
     succeededCount,
+    lostAcksCount,
     windows: windows.map(([number, what]) => ({ number, what, historiesCount: tally.windows.get(number) ?? 0 })),
     fired: Object.fromEntries(tally.fired),
     events: Object.fromEntries(tally.events),

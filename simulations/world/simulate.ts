@@ -21,6 +21,8 @@ export class Tally {
   historiesCount = 0
   tasksCount = 0
   succeededCount = 0
+  /** Tasks that were acknowledged, and that a failover or restore then took. */
+  lostAcksCount = 0
   stepsCount = 0
   simulatedMs = 0
   /** Faults that had an effect, by `tag@step`. */
@@ -32,9 +34,10 @@ export class Tally {
   readonly #hashes = new Set<number>()
 
   add(outcome: Outcome, history: History): void {
-    const { fired, simulatedMs, stepsCount, streams, traceHash } = outcome
+    const { acknowledged, fired, lost, simulatedMs, stepsCount, streams, traceHash } = outcome
     for (const number of windowsOf(outcome, history)) this.windows.set(number, (this.windows.get(number) ?? 0) + 1)
     this.historiesCount++
+    this.lostAcksCount += acknowledged.filter(({ id }) => lost.some(({ taskIds }) => taskIds.has(id))).length
     this.tasksCount += streams.length
     this.stepsCount += stepsCount
     this.simulatedMs += simulatedMs

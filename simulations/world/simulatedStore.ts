@@ -1,10 +1,9 @@
 /** The memory store behind legs: the same decisions as the database's, with everything between it and a node going wrong. */
 import { Effect } from "effect"
 import { CurrentTransaction, MemoryTransaction } from "../../src/store/memory/MemoryTransaction.ts"
-import type { Session } from "../../src/store/Session.ts"
 import type { StoreUnavailable } from "../../src/store/StoreError.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
-import { epochMs, type Kernel, type Owner } from "./Kernel.ts"
+import type { Kernel, Owner } from "./Kernel.ts"
 import type { Legs } from "./Legs.ts"
 import type { Witness } from "./witness.ts"
 
@@ -15,24 +14,29 @@ export const storeBehindLegs = (
     readonly owner: Owner
     readonly legs: Legs
     readonly witness: Witness
+    /** The node's wall clock. */
     readonly localMs: () => number
+    readonly monotonicMs: () => number
+    /** The database's clock. */
+    readonly databaseMs: () => number
   }
 ): TaskStore["Service"] => {
-  const { kernel, legs, localMs, owner, witness } = parts
+  const { databaseMs, kernel, legs, localMs, monotonicMs, owner, witness } = parts
   const call = <A, E>(operation: string, apply: Effect.Effect<A, E>): Effect.Effect<A, E | StoreUnavailable> =>
     legs.call(owner, operation, apply)
-  // As the real one: known from the start, and off by the way of the last answer.
-  let offsetMs = epochMs + kernel.nowMs - localMs()
+  // As the real one: known from the start, off by the way of the last answer, and kept by monotonic time, so that a node whose own
+  // clock is set knows the database's as before.
+  let aheadMs = databaseMs() - monotonicMs()
   const drawOffset = kernel.chance.drawsOf(`offset ${owner.name}`)
   const timed = <A, E>(operation: string, apply: Effect.Effect<A, E>) =>
     Effect.tap(call(operation, apply), () =>
       Effect.sync(() => {
-        offsetMs = epochMs + kernel.nowMs - drawOffset() - localMs()
+        aheadMs = databaseMs() - drawOffset() - monotonicMs()
       })
     )
   return {
     ...store,
-    clockOffsetMs: () => offsetMs,
+    clockOffsetMs: () => monotonicMs() + aheadMs - localMs(),
     // The step is taken elsewhere, so the caller's transaction goes along.
     schedule: (batch) =>
       Effect.flatMap(CurrentTransaction, (transaction) =>
@@ -51,7 +55,11 @@ export const storeBehindLegs = (
         "start",
         Effect.tap(store.start(sessionId, batch), (answers) => Effect.sync(() => witness.started(batch, answers)))
       ),
-    startDue: (request) => call("startDue", store.startDue(request)),
+    startDue: (request) =>
+      call(
+        "startDue",
+        Effect.tap(store.startDue(request), (answers) => Effect.sync(() => witness.startedDue(request, answers)))
+      ),
     startedWith: (eventIds) => call("startedWith", store.startedWith(eventIds)),
     finish: (batch) =>
       call(
@@ -70,7 +78,7 @@ export const storeBehindLegs = (
           return call("finishWith", store.finishWith(body, requestOf))
         })
       }),
-    anyExpired: call("anyExpired", store.anyExpired),
+    look: call("look", store.look),
     expire: (limit) => call("expire", store.expire(limit)),
     expireTasks: (limit) => call("expireTasks", store.expireTasks(limit)),
     takeParked: (request) => call("takeParked", store.takeParked(request)),
@@ -84,8 +92,3 @@ export const storeBehindLegs = (
     maintain: call("maintain", store.maintain)
   }
 }
-
-export const sessionBehindLegs = (session: Session["Service"], owner: Owner, legs: Legs): Session["Service"] => ({
-  ...session,
-  serve: (policies) => legs.call(owner, "serve", session.serve(policies))
-})

@@ -5,13 +5,20 @@ import { leaseMsDefault } from "../../src/store/Session.ts"
 import { kinds } from "./handlers.ts"
 import type { History } from "./History.ts"
 import type { Broken } from "./Broken.ts"
-import { epochMs } from "./Kernel.ts"
 import type { Outcome } from "./World.ts"
 
 /** Two looks of a supervisor, a clock that is two in a hundred slow over a lease, and the ways to and fro. */
 const repairMsMax = leaseMsDefault + 2 * 1_000 + 500
 
-export function* deathsAreRepairedSoon({ died, healedAtMs, streams }: Outcome): Iterable<Broken> {
+export function* deathsAreRepairedSoon({
+  died,
+  fired,
+  healedAtMs,
+  sinceStartMsOf,
+  streams
+}: Outcome): Iterable<Broken> {
+  // Leases move with the database's clock.
+  if (fired.has("DatabaseClockJump@instant")) return
   const diedAtMs = new Map(died.map(({ atMs, sessionId }) => [sessionId, atMs]))
   for (const { events, taskId } of streams) {
     let before: TaskState | null = null
@@ -19,9 +26,10 @@ export function* deathsAreRepairedSoon({ died, healedAtMs, streams }: Outcome): 
       const isHeld = before?.stage === "claimed" || before?.stage === "running"
       const deadSinceMs = isHeld && before !== null ? diedAtMs.get(before.sessionId ?? -1) : undefined
       if (deadSinceMs !== undefined) {
-        const sinceMs = Math.max(deadSinceMs, epochMs + healedAtMs)
-        if (event.atMs > sinceMs + repairMsMax) {
-          const message = `is moved ${event.atMs - sinceMs} ms after the process that held it died and all was whole`
+        const sinceMs = Math.max(deadSinceMs, healedAtMs)
+        const atMs = sinceStartMsOf(event)
+        if (atMs > sinceMs + repairMsMax) {
+          const message = `is moved ${atMs - sinceMs} ms after the process that held it died and all was whole`
           yield { id: "L2", taskId, message }
         }
       }
@@ -38,7 +46,8 @@ export function* nothingIsLateWithoutCause(
   { streams }: Outcome,
   { concurrency, faults, pauses }: History
 ): Iterable<Broken> {
-  if (faults.length > 0 || pauses.length > 0) return
+  // A node's own clock may say what it wants.
+  if (faults.some(({ _tag }) => _tag !== "ClockJump") || pauses.length > 0) return
   const running: Array<{ readonly fromMs: number; readonly untilMs: number }> = []
   const late: Array<{ readonly taskId: string; readonly atMs: number; readonly lateMs: number }> = []
   for (const { events, taskId } of streams) {

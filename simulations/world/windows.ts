@@ -1,10 +1,11 @@
 /**
  * The windows of the protocol (`docs/explain/proof.md`) that a history was in: where a fault between two steps could lose or repeat
- * something. Those not here are not in this world: 17 and 18 (a failover or a backup that loses commits), 20 to 22 (recurrences).
+ * something.
  */
 import { kindOf } from "./Broken.ts"
 import { kinds } from "./handlers.ts"
 import type { History } from "./History.ts"
+import { clocksGoBackMs } from "./Kernel.ts"
 import type { Outcome } from "./World.ts"
 
 export const windows: ReadonlyArray<readonly [number: number, what: string]> = [
@@ -24,16 +25,25 @@ export const windows: ReadonlyArray<readonly [number: number, what: string]> = [
   [14, "an outcome sent twice"],
   [15, "a dead letter while the broker is down"],
   [16, "a node whose clock is wrong"],
+  [17, "a failover that loses commits"],
+  [18, "a backup that lacks commits"],
   [19, "a cancel refused, or of a running task"],
+  [20, "a decision about instants sent twice, cut off, or without an answer"],
+  [21, "instants passed while nobody decided"],
+  [22, "a time of day that comes twice"],
   [23, "rows held against events"],
   [24, "many expire at once"]
 ]
 
 /** Expiries in one instant that make a storm here, where a history has some ten tasks. */
 const stormCount = 4
+/** So late that somebody was missing. */
+const missedMs = 1_000
+const hourMs = 3_600_000
+const legs = ["request", "reply"] as const
 
-export const windowsOf = (outcome: Outcome, { clocks }: History): ReadonlySet<number> => {
-  const { fired, ledger, lostOutcomesCount, streams, told } = outcome
+export const windowsOf = (outcome: Outcome, { clocks, reach }: History): ReadonlySet<number> => {
+  const { fired, ledger, lost, lostOutcomesCount, recurred, streams, told } = outcome
   const met = new Set<number>()
   const when = (number: number, isMet: boolean) => isMet && met.add(number)
   const has = (...names: ReadonlyArray<string>) => names.some((name) => fired.has(name))
@@ -66,7 +76,8 @@ export const windowsOf = (outcome: Outcome, { clocks }: History): ReadonlySet<nu
   when(5, has("Unreliable@publish.lost", "BrokerEmptied@broker"))
   when(6, has("Unreliable@publish.repeated", "Duplicate@start"))
   when(7, has("Unreliable@publish.late"))
-  when(8, has("BrokerDown@acknowledge"))
+  // A worker that dies when its start is committed has not acknowledged it.
+  when(8, has("BrokerDown@acknowledge") || (reach === "fleet" && has("CrashAtLeg@start.reply")))
   when(9, has("CrashAtLeg@start.request", "CrashAtLeg@start.reply"))
   when(10, has("CrashAtLeg@finishWith.request", "CrashAtLeg@finishWith.reply"))
   when(11, ledger.some(isUntold))
@@ -78,9 +89,37 @@ export const windowsOf = (outcome: Outcome, { clocks }: History): ReadonlySet<nu
     16,
     clocks.some(({ offsetMs, rate }) => offsetMs !== 0 || rate !== 1)
   )
+  const hasLost = lost.some(({ events }) => events.size > 0)
+  when(17, hasLost && has("Failover@instant"))
+  when(18, hasLost && has("Restore@instant"))
   when(
     19,
     told.some(({ stage, wish }) => wish === "cancel" && stage !== "cancelled")
+  )
+  const lines = recurred.flatMap((one) => one.ledger)
+  when(
+    20,
+    recurred.length > 0 &&
+      has(
+        "Duplicate@settle",
+        ...legs.flatMap((leg) => [`Lose@settle.${leg}`, `CrashAtLeg@settle.${leg}`, `PauseAtLeg@settle.${leg}`]),
+        "Refuse@settle",
+        "Delay@settle.request"
+      )
+  )
+  when(
+    21,
+    lines.some(
+      ({ decidedAtMs, fate, nominalAtMs }) => fate !== "skipped-paused" && decidedAtMs > nominalAtMs + missedMs
+    )
+  )
+  when(
+    22,
+    recurred.some(
+      ({ ledger: own, revisions }) =>
+        revisions.some(({ rule }) => rule._tag === "Cron" && rule.zone !== "UTC") &&
+        own.some(({ nominalAtMs, untilMs }) => untilMs >= clocksGoBackMs && nominalAtMs <= clocksGoBackMs + hourMs)
+    )
   )
   when(23, streams.length > 0)
   when(

@@ -7,7 +7,7 @@ import type { StoredStream } from "../../src/store/TaskStore.ts"
 import { type Broken, kindOf, streamsById } from "./Broken.ts"
 import type { Told } from "./client.ts"
 import { capsOfPaced, kinds } from "./handlers.ts"
-import { epochMs } from "./Kernel.ts"
+import { isLost } from "./Standby.ts"
 import type { Outcome } from "./World.ts"
 
 const commandOf: { readonly [Wish in Told["wish"]]: CommandTag } = {
@@ -19,10 +19,11 @@ const commandOf: { readonly [Wish in Told["wish"]]: CommandTag } = {
 }
 
 /** An answer is justified by a state that the task was in between the asking and the telling. */
-export function* wishesAreAnsweredTruly({ streams, told }: Outcome): Iterable<Broken> {
+export function* wishesAreAnsweredTruly({ lost, sinceStartMsOf, streams, told }: Outcome): Iterable<Broken> {
   const byId = streamsById(streams)
-  for (const { askedAtMs, id, stage, toldAtMs, wish } of told) {
-    const states = statesBetween(byId.get(id), epochMs + askedAtMs, epochMs + toldAtMs)
+  for (const { askedAtMs, id, isGone, stage, toldAtMs, wish } of told) {
+    if (isLost(lost, askedAtMs, toldAtMs) || (isGone && lost.some(({ taskIds }) => taskIds.has(id)))) continue
+    const states = statesBetween(byId.get(id), askedAtMs, toldAtMs, sinceStartMsOf)
     const isTrue = states.some((state) => (stage === null ? mayRefuse(state, wish) : state.stage === stage))
     if (isTrue) continue
     const were = states.map((state) => state.stage).join(", ")
@@ -34,27 +35,38 @@ export function* wishesAreAnsweredTruly({ streams, told }: Outcome): Iterable<Br
 const mayRefuse = (state: TaskState, wish: Told["wish"]): boolean =>
   state.expiresAtMs !== null || !machine.some(([from, command]) => from === state.stage && command === commandOf[wish])
 
+/** How long before its answer a pause may have been decided. */
+const askedMsMax = 10
+
 /** Events are kept to the microsecond. */
 const precisionMs = 0.01
 
-const statesBetween = (stream: StoredStream | undefined, fromMs: number, untilMs: number): ReadonlyArray<TaskState> => {
+const statesBetween = (
+  stream: StoredStream | undefined,
+  fromMs: number,
+  untilMs: number,
+  sinceStartMsOf: Outcome["sinceStartMsOf"]
+): ReadonlyArray<TaskState> => {
   const states: Array<TaskState> = []
   let before: TaskState | null = null
   for (const event of stream?.events ?? []) {
-    if (before !== null && event.atMs >= fromMs - precisionMs) states.push(before)
-    if (event.atMs > untilMs + precisionMs) return states
+    const atMs = sinceStartMsOf(event)
+    if (before !== null && atMs >= fromMs - precisionMs) states.push(before)
+    if (atMs > untilMs + precisionMs) return states
     before = evolve(before, event)
   }
   return before === null ? states : [...states, before]
 }
 
-export function* pausesHold({ paused, streams }: Outcome): Iterable<Broken> {
+export function* pausesHold({ lost, paused, sinceStartMsOf, streams }: Outcome): Iterable<Broken> {
   for (const { fromMs, kind, untilMs } of paused) {
+    if (isLost(lost, fromMs - askedMsMax, fromMs)) continue
     for (const stream of streams) {
       if (kindOf(stream) !== kind) continue
-      for (const { _tag, atMs } of stream.events) {
+      for (const event of stream.events) {
+        const { _tag } = event
         if (_tag !== "TaskClaimed" && _tag !== "AttemptStarted") continue
-        const sinceStartMs = atMs - epochMs
+        const sinceStartMs = sinceStartMsOf(event)
         if (sinceStartMs <= fromMs + precisionMs || sinceStartMs >= untilMs - precisionMs) continue
         yield { id: "S22", taskId: stream.taskId, message: `${_tag} at ${sinceStartMs} ms, while ${kind} is paused` }
       }
@@ -62,7 +74,7 @@ export function* pausesHold({ paused, streams }: Outcome): Iterable<Broken> {
   }
 }
 
-export function* claimsStayWithinCaps({ streams }: Outcome): Iterable<Broken> {
+export function* claimsStayWithinCaps({ fired, sinceStartMsOf, streams }: Outcome): Iterable<Broken> {
   const claimsAtMs: Array<number> = []
   const changes: Array<{ readonly atMs: number; readonly by: 1 | -1 }> = []
   for (const stream of streams) {
@@ -73,7 +85,7 @@ export function* claimsStayWithinCaps({ streams }: Outcome): Iterable<Broken> {
       before = evolve(before, event)
       const holds = before.stage === "claimed" || before.stage === "running"
       if (event._tag === "TaskClaimed") claimsAtMs.push(event.atMs)
-      if (holds !== isHeld) changes.push({ atMs: event.atMs, by: holds ? 1 : -1 })
+      if (holds !== isHeld) changes.push({ atMs: sinceStartMsOf(event), by: holds ? 1 : -1 })
       isHeld = holds
     }
   }
@@ -81,9 +93,11 @@ export function* claimsStayWithinCaps({ streams }: Outcome): Iterable<Broken> {
   for (const { atMs, by } of changes.toSorted((one, other) => one.atMs - other.atMs || one.by - other.by)) {
     heldCount += by
     if (heldCount > capsOfPaced.concurrency) {
-      yield { id: "S23", taskId: null, message: `${heldCount} tasks of sim.paced are held at ${atMs - epochMs} ms` }
+      yield { id: "S23", taskId: null, message: `${heldCount} tasks of sim.paced are held at ${atMs} ms` }
     }
   }
+  // Seconds are counted by the database's clock: one that is set counts others.
+  if (fired.has("DatabaseClockJump@instant")) return
   claimsAtMs.sort((one, other) => one - other)
   for (const [index, atMs] of claimsAtMs.entries()) {
     const later = claimsAtMs[index + capsOfPaced.perSecond]

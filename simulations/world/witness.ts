@@ -3,14 +3,22 @@
  * what has left the store for others to read.
  */
 import { Logger } from "effect"
-import type { Dispatch } from "../../src/broker/Broker.ts"
+import type { Broker, Dispatch } from "../../src/broker/Broker.ts"
 import type { DeadLetter } from "../../src/core/DeadLetter.ts"
 import { priorities, rankOf } from "../../src/core/Priority.ts"
 import type { EventBody } from "../../src/core/TaskEvent.ts"
 import type { TaskId } from "../../src/core/TaskId.ts"
 import type { TaskState } from "../../src/core/TaskState.ts"
 import type { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
-import type { Claimed, ClaimRequest, Finished, FinishRequest, StartRequest } from "../../src/store/TaskStore.ts"
+import type {
+  Claimed,
+  ClaimRequest,
+  Finished,
+  FinishRequest,
+  Started,
+  StartDueRequest,
+  StartRequest
+} from "../../src/store/TaskStore.ts"
 import { secret } from "./handlers.ts"
 import type { Broken } from "./Broken.ts"
 
@@ -19,21 +27,30 @@ export class Witness {
   /** Outcomes that came too late and were refused. */
   lostOutcomesCount = 0
   readonly logger = Logger.make(({ message }) => this.leaves("a log line", message))
-  readonly #database: MemoryDatabase
-  readonly #isAlive: (sessionId: number, nowMs: number) => boolean
+  /** Ms since the history began, by task and version. */
+  readonly appendedAtMs = new Map<string, number>()
+  #database: MemoryDatabase | null = null
+  #isAlive: (sessionId: number, nowMs: number) => boolean = () => false
+  readonly #isAliveIn = new Map<MemoryDatabase, (sessionId: number, nowMs: number) => boolean>()
+  readonly #sinceStartMs: () => number
 
-  constructor(database: MemoryDatabase) {
-    this.#database = database
+  constructor(sinceStartMs: () => number) {
+    this.#sinceStartMs = sinceStartMs
+  }
+
+  /** Before anything is broken on purpose. */
+  knows(database: MemoryDatabase): void {
     const { sessions } = database
-    // As they are before anything is broken on purpose.
-    this.#isAlive = sessions.isAlive.bind(sessions)
+    this.#isAliveIn.set(database, sessions.isAlive.bind(sessions))
   }
 
   /** Looks at every event before it is appended. */
-  watch(): void {
-    const { streams } = this.#database
-    const finish = this.#database.finish.bind(this.#database)
-    this.#database.finish = (request) => {
+  watch(database: MemoryDatabase): void {
+    const { streams } = database
+    this.#database = database
+    this.#isAlive = this.#isAliveIn.get(database) ?? this.#isAlive
+    const finish = database.finish.bind(database)
+    database.finish = (request) => {
       const answer = finish(request)
       if (answer._tag === "Recorded") this.#finished(request)
       return answer
@@ -41,7 +58,9 @@ export class Witness {
     const append = streams.append.bind(streams)
     streams.append = (taskId, body, eventId, atMs) => {
       this.#appends(taskId, body, streams.stateOf(taskId), atMs)
-      return append(taskId, body, eventId, atMs)
+      const state = append(taskId, body, eventId, atMs)
+      this.appendedAtMs.set(`${taskId} ${state.version}`, this.#sinceStartMs())
+      return state
     }
   }
 
@@ -61,16 +80,21 @@ export class Witness {
     }
   }
 
+  get #watched(): MemoryDatabase {
+    if (this.#database === null) throw new Error("the witness has no database yet")
+    return this.#database
+  }
+
   /** A claim that was cut short by its limit has left nothing more urgent behind. */
   claimed({ caps, kinds, limit, lookAheadMs, priorities: asked }: ClaimRequest, { tasks }: Claimed): void {
-    const { sessions, streams } = this.#database
+    const { sessions, streams } = this.#watched
     if (caps !== undefined || tasks.length === 0 || tasks.length < limit) return
     const served = kinds.filter((kind) => !sessions.isPaused(kind))
     const leastRank = Math.max(...tasks.map(({ priority }) => rankOf(priority)))
     for (const priority of priorities) {
       if (rankOf(priority) >= leastRank || asked?.includes(priority) === false) continue
       const left = streams.lanes.oldest(served, priority)
-      if (left === undefined || left.dueAtMs > this.#database.now() + lookAheadMs) continue
+      if (left === undefined || left.dueAtMs > this.#watched.now() + lookAheadMs) continue
       const message = `is ${priority}, due and left behind by a claim that took less urgent ones`
       this.broken.push({ id: "L5", taskId: left.taskId, message })
     }
@@ -80,22 +104,49 @@ export class Witness {
   started(batch: ReadonlyArray<StartRequest>, answers: ReadonlyArray<{ readonly _tag: string }>): void {
     for (const [index, { eventId, fence, taskId }] of batch.entries()) {
       if (answers[index]?._tag !== "Started") continue
-      const start = this.#database.streams.eventOf(taskId, eventId)?.event
-      if (start !== undefined && start.version === fence.version + 1) continue
+      const events = this.#watched.streams.events(taskId) ?? []
+      const start = events.findLast((event) => event.eventId === eventId)
+      const isOfClaim = events.some((event) => event.version === fence.version && event.eventId === fence.eventId)
+      if (isOfClaim && start?.version === fence.version + 1) continue
       const message = `a start that asked with the claim of version ${fence.version} has won version ${start?.version ?? "-"}`
+      this.broken.push({ id: "S6", taskId, message })
+    }
+  }
+
+  /** Whoever starts what is due has claimed it in the same step, out of what was waiting, under the names that it gave. */
+  startedDue({ eventIds, sessionId }: StartDueRequest, answers: ReadonlyArray<Started>): void {
+    for (const { fence, taskId } of answers) {
+      const events = this.#watched.streams.events(taskId) ?? []
+      const start = events.find(({ version }) => version === fence.version)
+      const claim = events.find(({ version }) => version === fence.version - 1)
+      const isOwn = start?.eventId === fence.eventId && eventIds.includes(fence.eventId)
+      const isClaimed = claim?._tag === "TaskClaimed" && claim.sessionId === sessionId && claim.atMs === start?.atMs
+      if (start?._tag === "AttemptStarted" && isOwn && isClaimed) continue
+      const message = `a direct start has won version ${fence.version} without a claim of its own before it`
       this.broken.push({ id: "S6", taskId, message })
     }
   }
 
   /** An outcome is of the attempt that it was made for. */
   #finished({ eventId, started }: FinishRequest): void {
-    const { streams } = this.#database
+    const { streams } = this.#watched
     const events = streams.events(started.taskId) ?? []
     const outcome = events.find((event) => event.eventId === eventId)
     const start = events.findLast((event) => event._tag === "AttemptStarted" && event.version < (outcome?.version ?? 0))
-    if (start?._tag === "AttemptStarted" && start.attempt === started.attempt) return
+    if (start?._tag === "AttemptStarted" && start.eventId === started.fence.eventId) return
     const message = `an outcome of attempt ${started.attempt} is recorded ${start?._tag === "AttemptStarted" ? `of attempt ${start.attempt}` : "nowhere"}`
     this.broken.push({ id: "S4", taskId: started.taskId, message })
+  }
+
+  /** A broker whose dispatches and letters are looked at. */
+  watched(broker: Broker["Service"]): Broker["Service"] {
+    return {
+      ...broker,
+      publish: (batch) => {
+        for (const dispatch of batch) this.leaves("a dispatch", dispatch)
+        return broker.publish(batch)
+      }
+    }
   }
 
   finished(answers: ReadonlyArray<Finished>): void {

@@ -59,7 +59,8 @@ export const make = Effect.fnUntraced(function* (parts: {
   const refusals = new Map<QueueLoad, Refusal>()
   const republishedAtMs = new Map<QueueLoad, number>()
   let publishedCount = 0
-  let publishedAtMs = Number.NEGATIVE_INFINITY
+  /** Of all that was published. */
+  let latestDueAtMs = Number.NEGATIVE_INFINITY
   /** So many had been published when none of them was left to start. */
   let settledCount = -1
   let republishedCount = 0
@@ -114,7 +115,7 @@ export const make = Effect.fnUntraced(function* (parts: {
       else if (forget(armed)) {
         outstanding.published(armed)
         publishedCount++
-        publishedAtMs = monotonicMs()
+        latestDueAtMs = Math.max(latestDueAtMs, armed.task.dueAtMs)
       }
     })
     for (const armed of batch) if (!refusing.has(armed.load)) refusals.delete(armed.load)
@@ -145,8 +146,9 @@ export const make = Effect.fnUntraced(function* (parts: {
     const sessionId = session.id()
     const overdueBeforeMs = nowMs() - republishAfterMs
     const lookedCount = publishedCount
-    // All that had been published by then is due before: with that no more, there is nothing to look for until the next publish.
-    const isAllOverdue = monotonicMs() - publishedAtMs > 2 * republishAfterMs
+    // All that had been published by then is due before: with that no more, there is nothing to look for until the next publish. Not
+    // by the time since: the database's clock may have been set back meanwhile.
+    const isAllOverdue = latestDueAtMs < overdueBeforeMs
     if ((yield* store.claimedBy(sessionId, overdueBeforeMs, 1)).length === 0) {
       if (isAllOverdue) settledCount = lookedCount
       return

@@ -27,11 +27,6 @@ export const make = Effect.fnUntraced(function* (parts: {
   const { session, store } = parts
   const clock = yield* Clock.Clock
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-  /** The database's clock minus monotonic time: a step of this node's own clock is none of it. */
-  const databaseAheadMs = () => {
-    const nodeMs = Number(clock.currentTimeNanosUnsafe()) / 1e6
-    return nodeMs + store.clockOffsetMs() - monotonicMs()
-  }
   const quietTime = new QuietTime(session.leaseMs)
   const storeOutage = new Outage("The store (expire)", monotonicMs)
   const maintainOutage = new Outage("The store (maintain)", monotonicMs)
@@ -40,8 +35,12 @@ export const make = Effect.fnUntraced(function* (parts: {
   let expiredCount = 0
 
   const tick = Effect.gen(function* () {
-    const anyExpired = yield* store.anyExpired
-    const isQuiet = quietTime.looked(monotonicMs(), databaseAheadMs())
+    const askedAtMs = monotonicMs()
+    const { anyExpired, databaseMs } = yield* store.look
+    const answeredAtMs = monotonicMs()
+    // By the answer itself: the estimate of the database's clock learns of a step only seconds later.
+    const wayMs = (answeredAtMs - askedAtMs) / 2
+    const isQuiet = quietTime.looked(answeredAtMs, databaseMs - askedAtMs - wayMs, wayMs)
     if (!anyExpired) return
     if (isQuiet) yield* expire
     // It is the database's clock alone that says so: no quiet time is needed.
@@ -107,6 +106,7 @@ export class QuietTime {
   #sinceMs: number | undefined
   #lookedAtMs = 0
   #databaseAheadMs = 0
+  #errorMs = 0
 
   constructor(leaseMs: number) {
     this.#leaseMs = leaseMs
@@ -116,17 +116,19 @@ export class QuietTime {
    * The database has answered.
    *
    * @param atMs monotonic
-   * @param databaseAheadMs the database's clock minus monotonic time, as estimated
+   * @param databaseAheadMs the database's clock minus monotonic time
+   * @param errorMs by how much that may be wrong: half the way to the database and back
    * @returns whether leases may be believed
    */
-  looked(atMs: number, databaseAheadMs: number): boolean {
+  looked(atMs: number, databaseAheadMs: number, errorMs = 0): boolean {
     const isBroken =
       this.#sinceMs === undefined ||
       atMs - this.#lookedAtMs > this.#leaseMs / 2 ||
-      Math.abs(databaseAheadMs - this.#databaseAheadMs) > clockStepMsMax
+      Math.abs(databaseAheadMs - this.#databaseAheadMs) > clockStepMsMax + errorMs + this.#errorMs
     if (isBroken) this.#sinceMs = atMs
     this.#lookedAtMs = atMs
     this.#databaseAheadMs = databaseAheadMs
+    this.#errorMs = errorMs
     return atMs - (this.#sinceMs ?? atMs) >= this.#leaseMs
   }
 

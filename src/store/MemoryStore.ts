@@ -24,13 +24,21 @@ export const layerOn = (
   Layer.effectContext(
     Effect.gen(function* () {
       const process = new MemoryProcess()
-      return Context.make(Session, yield* MemorySession.make(database, process)).pipe(
-        Context.add(TaskStore, yield* makeStore(database, process)),
-        Context.add(RecurrenceStore, yield* MemoryRecurrenceStore.make(database, process)),
-        Context.add(MemoryControl, makeControl(database, process))
-      )
+      const session = yield* MemorySession.make(database, process)
+      return Context.add(yield* portsOn(database, process), Session, session)
     })
   )
+
+/** The ports of one process without its session, for a simulation that renews leases in a way of its own. */
+export const portsOn = Effect.fnUntraced(function* (
+  database: Database.MemoryDatabase,
+  process: MemoryProcess
+): Effect.fn.Return<Context.Context<TaskStore | RecurrenceStore | MemoryControl>> {
+  return Context.make(TaskStore, yield* makeStore(database, process)).pipe(
+    Context.add(RecurrenceStore, yield* MemoryRecurrenceStore.make(database, process)),
+    Context.add(MemoryControl, makeControl(database, process))
+  )
+})
 
 /** One process on a database of its own. */
 export const layer: Layer.Layer<TaskStore | RecurrenceStore | Session | MemoryControl> = Layer.unwrap(
@@ -132,7 +140,7 @@ const makeStore = Effect.fnUntraced(function* (
       }
       return value
     }),
-    anyExpired: process.run("anyExpired", () => database.anyExpired()),
+    look: process.run("look", () => ({ anyExpired: database.anyExpired(), databaseMs: database.now() })),
     expire: (limit) => process.run("expire", () => database.expire(limit, newEventId)),
     expireTasks: (limit) => process.run("expireTasks", () => database.expireTasks(limit, newEventId)),
     takeParked: (request) => process.run("takeParked", () => database.takeParked(request)),

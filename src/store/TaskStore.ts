@@ -92,7 +92,7 @@ export class TaskStore extends Context.Service<
     ) => Effect.Effect<A, E | LeaseLost | StoreUnavailable, R>
 
     /** Whether some lease, deadline or expiry of a task has passed: a cheap look, for whoever asks each second. */
-    readonly anyExpired: Effect.Effect<boolean, StoreUnavailable>
+    readonly look: Effect.Effect<Look, StoreUnavailable>
     /**
      * Ends the claims and attempts of dead sessions and of attempts past their deadline. Whether a process has died, or
      * has left its session in order, is told in the event.
@@ -194,6 +194,9 @@ export type Scheduled =
   | { readonly _tag: "Existing"; readonly taskId: TaskId }
   /** The key was used before with another payload: nothing was scheduled. */
   | { readonly _tag: "KeyConflict"; readonly taskId: TaskId }
+
+/** With the database's time of the look itself: an estimate of it would learn of a step too late. */
+export type Look = { readonly anyExpired: boolean; readonly databaseMs: number }
 
 export type ClaimRequest = {
   readonly sessionId: number

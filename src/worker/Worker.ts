@@ -83,6 +83,8 @@ export const concurrencyDefault = 50
 export const concurrencyMax = 100_000
 /** Below the 30 s after which Kubernetes kills a pod, with room for the two waits after it. */
 export const drainGraceMsDefault = 20_000
+/** After which it is announced once more what is served here: some statements a minute, which change nothing. */
+export const announcedMsMax = 60_000
 /** How long interrupted handlers may take to stop, and after them outcomes to be recorded. */
 export const stopGraceMs = 3_000
 
@@ -136,17 +138,24 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
     announcement.changed()
   }
 
-  /** Again for a session that had to be opened anew, lest engines think nobody serves these kinds. */
+  /**
+   * Again for a session that had to be opened anew, lest engines think nobody serves these kinds; and now and then without a cause that
+   * is known here: a failover may have lost what was announced, and the session that announced it not.
+   */
   yield* Effect.gen(function* () {
     let announcedTo = session.id()
+    let announcedAtMs = monotonicMsOf(clock)
     while (true) {
       yield* announcement.until(() => !isAnnounced).pipe(Effect.timeoutOption(session.leaseMs))
-      if (isAnnounced && announcedTo === session.id()) continue
+      const isOld = monotonicMsOf(clock) - announcedAtMs > announcedMsMax
+      if (isAnnounced && announcedTo === session.id() && !isOld) continue
       // The layers of a program register one after the other within one turn.
       yield* Effect.yieldNow
+      // What is only repeated is announced all the time.
+      isAnnouncing = !isAnnounced || announcedTo !== session.id()
       isAnnounced = true
-      isAnnouncing = true
       announcedTo = session.id()
+      announcedAtMs = monotonicMsOf(clock)
       yield* outages.store.outlast(
         Effect.suspend(() => session.serve(Array.from(handlers.values(), (handler) => handler.policy)))
       )

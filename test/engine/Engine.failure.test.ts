@@ -1,6 +1,6 @@
 import { roomFor } from "../broker/Broker.contract.ts"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Ref } from "effect"
+import { Clock, Effect, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { BrokerUnavailable } from "../../src/broker/Broker.ts"
 import { defaultKindPolicy } from "../../src/core/KindPolicy.ts"
@@ -159,6 +159,38 @@ describe("When something fails, an engine", () => {
       yield* TestClock.adjust("3 seconds")
       assert.strictEqual(seen.started.length, 2)
       assert.deepStrictEqual(seen.refused, [])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("publishes again what was lost, though the database's clock was set back meanwhile", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      const backMs = yield* Ref.make(0)
+      const back = () => BigInt(Ref.getUnsafe(backMs)) * 1_000_000n
+      const ofDatabase: Clock.Clock = Object.assign(Object.create(clock), {
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe() - back()
+      })
+      const losesAll = yield* Ref.make(true)
+      const database = yield* MemoryDatabase.make().pipe(Effect.provideService(Clock.Clock, ofDatabase))
+      const process = yield* startProcess(database, {
+        broker: (broker) => ({
+          ...broker,
+          publish: (batch) =>
+            Effect.flatMap(Ref.get(losesAll), (loses) =>
+              loses ? Effect.succeed(batch.map(() => "Published" as const)) : broker.publish(batch)
+            )
+        })
+      })
+      const seen = yield* startWorker(process)
+      yield* scheduleAt(process.store, [1_000])
+      yield* TestClock.adjust("2 seconds")
+      yield* Ref.set(losesAll, false)
+      yield* Ref.set(backMs, 8_000)
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual(seen.started.length, 0)
+      // By the database's clock it is due a second time, and has been for two seconds.
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual(seen.started.length, 1)
     }).pipe(Effect.scoped)
   )
 

@@ -102,7 +102,7 @@ describe("A supervisor", () => {
         policies: [],
         store: (store) => ({
           ...store,
-          anyExpired: Effect.as(store.anyExpired, true),
+          look: Effect.map(store.look, (look) => ({ ...look, anyExpired: true })),
           expire: (limit) =>
             Effect.andThen(
               Ref.update(expiries, (count) => count + 1),
@@ -137,7 +137,7 @@ describe("A supervisor", () => {
         store: (store) => ({
           ...store,
           clockOffsetMs: () => -Ref.getUnsafe(aheadMs),
-          anyExpired: Effect.as(store.anyExpired, true),
+          look: Effect.map(store.look, (look) => ({ ...look, anyExpired: true })),
           expire: (limit) =>
             Effect.andThen(
               Ref.update(expiries, (count) => count + 1),
@@ -164,8 +164,11 @@ describe("A supervisor", () => {
         policies: [],
         store: (store) => ({
           ...store,
-          clockOffsetMs: () => Ref.getUnsafe(offsetMs),
-          anyExpired: Effect.as(store.anyExpired, true),
+          // The estimate learns of it later, with the next answer to a claim or the next reading of the clock.
+          look: Effect.map(store.look, ({ databaseMs }) => ({
+            anyExpired: true,
+            databaseMs: databaseMs + Ref.getUnsafe(offsetMs)
+          })),
           expire: (limit) =>
             Effect.andThen(
               Ref.update(expiries, (count) => count + 1),

@@ -18,7 +18,11 @@ const quick = [
   "cancel-forgotten",
   "projection-left",
   "event-lost",
-  "dispatch-with-payload"
+  "dispatch-with-payload",
+  "instant-without-task",
+  "instant-twice",
+  "edit-leaves-tasks",
+  "renewal-unwritten"
 ]
 const historiesMax = 40
 

@@ -9,7 +9,7 @@ import { Session } from "../../src/store/Session.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
 import { AttemptObserver } from "../../src/worker/AttemptObserver.ts"
-import { Worker } from "../../src/worker/Worker.ts"
+import { announcedMsMax, Worker } from "../../src/worker/Worker.ts"
 import { audited, itRuns, passMs } from "./process.ts"
 
 const Work = Task.define("work", { payload: {} })
@@ -50,6 +50,19 @@ describe("what a process serves", () => {
       yield* passMs(0)
       assert.deepStrictEqual(session.ownKinds(), [])
     }).pipe(Effect.provide(worker))
+  )
+
+  it.effect("what is served is announced again though its session is the same: a failover may have lost it", () =>
+    Effect.gen(function* () {
+      const session = yield* Session
+      yield* Layer.build(Work.handle(() => Effect.void))
+      yield* passMs(100)
+      const sessionId = session.id()
+      yield* session.serve([])
+      yield* passMs(announcedMsMax + 2 * session.leaseMs)
+      assert.deepStrictEqual(session.ownKinds(), ["work"])
+      assert.strictEqual(session.id(), sessionId)
+    }).pipe(Effect.scoped, Effect.provide(worker))
   )
 
   it.effect("a dispatch of a kind without a handler is acknowledged and left to workers that have one", () =>

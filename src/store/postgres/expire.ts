@@ -9,7 +9,7 @@ import type { Kinds } from "./Kinds.ts"
 import { int4 } from "./parameters.ts"
 import { ofCommand, type make as makeSettle } from "./settle.ts"
 import { orUnavailable } from "./sqlErrors.ts"
-import { endSessionsSql, expiredSql, anyExpiredSql } from "./expireStatements.ts"
+import { endSessionsSql, expiredSql, lookSql } from "./expireStatements.ts"
 
 type ExpiredRow = {
   readonly task_id: string
@@ -42,9 +42,9 @@ export const make = (options: {
   readonly nowMs: () => number
 }) => {
   const { kinds, nowMs, settle, sql } = options
-  const anyExpired = sql.unsafe<{ readonly any_expired: boolean }>(anyExpiredSql).pipe(
-    Effect.map(([look]) => look?.any_expired === true),
-    orUnavailable("anyExpired")
+  const look = sql.unsafe<{ readonly any_expired: boolean; readonly now_ms: number }>(lookSql).pipe(
+    Effect.map(([row]) => ({ anyExpired: row?.any_expired === true, databaseMs: row?.now_ms ?? 0 })),
+    orUnavailable("look")
   )
   const expire = (limit: number) =>
     Effect.gen(function* () {
@@ -78,7 +78,7 @@ export const make = (options: {
         })
       )
     }).pipe(orUnavailable("expire"))
-  return { anyExpired, expire }
+  return { look, expire }
 }
 
 const stateOf = (row: ExpiredRow, kind: string): TaskState => ({

@@ -18,9 +18,10 @@ const holders = `duetime.in_progress p LEFT JOIN duetime.session s ON s.session_
  * Whether there may be anything to end: asked every second by every engine, where the statements that end it are four, and the
  * answer is nearly always no.
  */
-export const anyExpiredSql = `SELECT EXISTS (SELECT FROM duetime.session l WHERE l.ended_at IS NULL AND l.lease_until <= clock_timestamp())
+export const lookSql = `SELECT EXISTS (SELECT FROM duetime.session l WHERE l.ended_at IS NULL AND l.lease_until <= clock_timestamp())
     OR EXISTS (SELECT FROM ${holders} WHERE ${isExpired})
-    OR EXISTS (SELECT FROM duetime.expiring x WHERE x.look_at <= clock_timestamp()) AS any_expired`
+    OR EXISTS (SELECT FROM duetime.expiring x WHERE x.look_at <= clock_timestamp()) AS any_expired,
+    ${msOf("clock_timestamp()")} AS now_ms`
 
 /**
  * Claims and attempts whose session has been ended, and attempts past their deadline; locked against their own outcome. A lease

@@ -52,9 +52,21 @@ export const expireLaws = (law: Law): void => {
       assert.deepStrictEqual(yield* expiredOf(held.taskId), [])
       assert.deepStrictEqual(yield* expiredOf(started.taskId), [])
       // What other laws have left behind was ended with it.
-      assert.isFalse(yield* (yield* TaskStore).anyExpired)
+      assert.isFalse((yield* (yield* TaskStore).look).anyExpired)
       assert.strictEqual((yield* finish(started, succeed))._tag, "Recorded")
       assert.strictEqual((yield* start(held))._tag, "Started")
+    })
+  )
+
+  law("a look tells the database's time, by which leases and deadlines end", () =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      const { databaseMs: fromMs } = yield* store.look
+      const { taskId } = yield* scheduled(yield* servedKind())
+      const atMs = (yield* lastEventOf(taskId))?.atMs ?? 0
+      const { databaseMs: untilMs } = yield* store.look
+      assert.isAtLeast(atMs, fromMs - 0.01)
+      assert.isAtMost(atMs, untilMs + 0.01)
     })
   )
 
@@ -66,7 +78,7 @@ export const expireLaws = (law: Law): void => {
       const { dueAtMs, taskId } = yield* scheduled(kind)
       const task = only((yield* claim([kind], { sessionId })).tasks)
       yield* control.killSession(sessionId)
-      assert.isTrue(yield* (yield* TaskStore).anyExpired)
+      assert.isTrue((yield* (yield* TaskStore).look).anyExpired)
       assert.deepStrictEqual(yield* expiredOf(taskId), [{ from: "claimed", stage: "pending" }])
       const event = yield* lastEventOf(taskId)
       assert.deepStrictEqual(event?._tag === "ClaimReleased" && event.reason, "session-lost")
