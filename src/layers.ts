@@ -16,6 +16,7 @@ import * as KafkaSettings from "./broker/kafka/KafkaSettings.ts"
 import type { KafkaTopics } from "./broker/kafka/KafkaTopics.ts"
 import * as MemoryBroker from "./broker/MemoryBroker.ts"
 import { configInvalid } from "./configInvalid.ts"
+import { DeadLetters } from "./DeadLetters.ts"
 import { Duetime } from "./Duetime.ts"
 import { ConfigInvalid } from "./DuetimeError.ts"
 import {
@@ -50,10 +51,10 @@ import type { Vitals } from "./store/Vitals.ts"
 import { CommitSql } from "./worker/CommitSql.ts"
 
 /** What engines, workers and clients stand on. */
-export type Ground = Duetime | Recurrences | TaskStore | RecurrenceStore | Session | Broker
+export type Ground = Duetime | DeadLetters | Recurrences | TaskStore | RecurrenceStore | Session | Broker
 
 /** What an application asks. */
-const clients = Layer.merge(Duetime.layer, Recurrences.layer)
+const clients = Layer.merge(DeadLetters.layer.pipe(Layer.provideMerge(Duetime.layer)), Recurrences.layer)
 
 export type StoreFailure =
   | StoreUnavailable
@@ -245,7 +246,7 @@ export const layerDev = (
 
 /** For tools: no session, nothing runs, and a database that cannot be reached is an error at once. */
 export const layerClient: Layer.Layer<
-  Duetime | Recurrences | TaskStore | RecurrenceStore | PgClient.PgClient,
+  Duetime | DeadLetters | Recurrences | TaskStore | RecurrenceStore | PgClient.PgClient,
   StoreFailure | ConfigInvalid
 > = Layer.unwrap(
   Effect.map(settings, ({ options, url }) =>

@@ -210,6 +210,10 @@ export const make = (sql: SqlClient, retentionDays: number) => {
       SELECT k.kind_id, k.key FROM duetime.key k WHERE k.task_id < ${edge}::uuid
         AND NOT EXISTS (SELECT 1 FROM duetime.event e WHERE e.task_id = k.task_id AND e.task_id < ${edge}::uuid AND e.version = 1)
       LIMIT 10000)`
+    yield* sql`DELETE FROM duetime.edited WHERE task_id IN (
+      SELECT x.task_id FROM duetime.edited x WHERE x.task_id < ${edge}::uuid
+        AND NOT EXISTS (SELECT 1 FROM duetime.event e WHERE e.task_id = x.task_id AND e.task_id < ${edge}::uuid AND e.version = 1)
+      LIMIT 10000)`
     // A revision is spoken of by the lines of its time, and the next one begins before they are all gone.
     yield* sql`DELETE FROM duetime.recurrence_revision WHERE (recurrence_id, revision) IN (
       SELECT r.recurrence_id, r.revision FROM duetime.recurrence_revision r
