@@ -32,10 +32,12 @@ import * as Migrations from "./store/postgres/Migrations.ts"
 import { retentionDaysDefault, retentionDaysMax } from "./store/postgres/partitionPlan.ts"
 import * as PgProjections from "./store/postgres/PgProjections.ts"
 import * as PgVitals from "./store/postgres/PgVitals.ts"
+import * as PgRetention from "./store/postgres/PgRetention.ts"
 import * as PgTaskStore from "./store/postgres/PgTaskStore.ts"
 import { unavailable } from "./store/postgres/sqlErrors.ts"
 import type { Projections } from "./store/Projections.ts"
 import type { RecurrenceStore } from "./store/RecurrenceStore.ts"
+import type { Retention } from "./store/Retention.ts"
 import { reopening } from "./store/reopening.ts"
 import { leaseMsDefault, type Session } from "./store/Session.ts"
 import type {
@@ -275,6 +277,13 @@ export const layerVitals: Layer.Layer<Vitals, StoreUnavailable | ConfigInvalid> 
  */
 export const layerRehearsal: Layer.Layer<Ground | PgClient.PgClient | SqlClient, StoreUnavailable | ConfigInvalid> =
   Layer.merge(layerMemory, Layer.unwrap(Effect.map(settings, ({ url }) => client(url, 1))))
+
+/** For what is done to days of history by hand. */
+export const layerRetention: Layer.Layer<Retention, StoreFailure | ConfigInvalid> = Layer.unwrap(
+  Effect.map(settings, ({ options, url }) =>
+    PgRetention.layer(options.retentionDays ?? retentionDaysDefault).pipe(Layer.provide(client(url, 2)))
+  )
+)
 
 /** None: dispatch stays in the process. */
 export const kafkaFromEnv = KafkaSettings.config.pipe(Effect.catchTag("ConfigError", configInvalid))

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type { DeadLetters } from "../DeadLetters.ts"
 import type { Duetime } from "../Duetime.ts"
 import type { Projections } from "../store/Projections.ts"
+import type { Retention } from "../store/Retention.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import type { Vitals } from "../store/Vitals.ts"
 
@@ -30,6 +31,16 @@ export const withClient = Effect.fnUntraced(function* <A, E, R>(use: (client: Cl
     return yield* use({ duetime: yield* Duetime, deadLetters: yield* DeadLetters, store: yield* TaskStore })
   })
   return yield* Effect.provide(used, layerClient)
+})
+
+/** As above, for what is done to days of history. */
+export const withRetention = Effect.fnUntraced(function* <A, E, R>(
+  use: (retention: Retention["Service"]) => Effect.Effect<A, E, R>
+) {
+  const [{ layerRetention }, { Retention }] = yield* Effect.promise(() =>
+    Promise.all([import("../layers.ts"), import("../store/Retention.ts")])
+  )
+  return yield* Effect.provide(Effect.flatMap(Retention, use), layerRetention)
 })
 
 /** As above, for what looks at events and rows side by side. */
