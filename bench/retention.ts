@@ -118,7 +118,7 @@ const heldReader = Effect.gen(function* () {
     Effect.gen(function* () {
       yield* sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`
       yield* sql`SELECT count(*) FROM duetime.task`
-      yield* Effect.never
+      return yield* Effect.never
     })
   )
 })
