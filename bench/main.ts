@@ -6,7 +6,8 @@
  * In one process: drift, throughput, transactional, claim, commands (the command line on 10^6 tasks), schedule, backlog (`--deep`: up to 10^7 waiting tasks), pressure and soak
  * (`--seconds 600`, hours as well). With processes of their own on one database: scale (1, 2 and 4 engines), wide (`--workers 100
  * --processes 10 --rate 20`, the rate of each worker; minutes until all have started), recover, recurrences (1,000 and 100,000
- * of them), held (`--seconds 60` that a transaction stays open after the due time) and idle. With engines, workers and a real
+ * of them), held (`--seconds 60` that a transaction stays open after the due time), idle and retention (`--tasks 1000000` of a day that
+ * is dropped beside `--rate 500` for `--seconds 60`). With engines, workers and a real
  * Kafka in processes of their own (bench/kafka): kafka-drift, kafka-throughput, priority, stopped-service, kafka-faults;
  * `DUETIME_BENCH_PROFILE=<folder>` leaves a CPU profile of each engine and worker of these there. The layout decision has a program of its
  * own (bench/layout).
@@ -43,6 +44,7 @@ import { seeded } from "./random.ts"
 import { recurrences } from "./recurrences.ts"
 import { recover } from "./recover.ts"
 import { commit, type Floor, machine, type Report, text } from "./report.ts"
+import { retention } from "./retention.ts"
 import { scale } from "./scale.ts"
 import { schedule } from "./schedule.ts"
 import { postgresSettings } from "./server.ts"
@@ -133,6 +135,7 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
   held: () => held({ tasks: tasks(100), seconds: seconds(60) }),
   recurrences: () =>
     recurrences({ sizes: [1_000, 100_000], ratePerSecond: rate(100), seconds: seconds(30), burst: 20_000, random }),
+  retention: () => retention({ tasks: tasks(1_000_000), ratePerSecond: rate(500), seconds: seconds(60), random }),
   idle: () => idle({ tasks: tasks(flags.deep ? 10_000_000 : 1_000_000), seconds: seconds(60) }),
   pressure: () => pressure({ ratePerSecond: rate(800), secondsPinned: seconds(60), random }),
   commands: () => commands({ tasks: tasks(1_000_000), rounds: Number(flags.rounds) }),

@@ -12,7 +12,8 @@ CREATE TABLE duetime.dead_letter (
   charged integer NOT NULL,
   priority smallint NOT NULL,
   data jsonb,
-  announced_at timestamp with time zone
+  announced_at timestamp with time zone,
+  fingerprint text
 );
 
 -- table due
@@ -27,6 +28,12 @@ CREATE TABLE duetime.due (
   deaths smallint DEFAULT 0 NOT NULL,
   followed boolean DEFAULT false NOT NULL
 ) PARTITION BY RANGE (due_at);
+
+-- table edited
+CREATE TABLE duetime.edited (
+  task_id uuid NOT NULL,
+  version integer NOT NULL
+);
 
 -- table event
 CREATE TABLE duetime.event (
@@ -187,6 +194,9 @@ ALTER TABLE duetime.dead_letter ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (tas
 -- constraint due.due_pkey
 ALTER TABLE duetime.due ADD CONSTRAINT due_pkey PRIMARY KEY (kind_id, priority, due_at, task_id);
 
+-- constraint edited.edited_pkey
+ALTER TABLE duetime.edited ADD CONSTRAINT edited_pkey PRIMARY KEY (task_id);
+
 -- constraint event.event_version_is_appended_once
 ALTER TABLE duetime.event ADD CONSTRAINT event_version_is_appended_once PRIMARY KEY (task_id, version);
 
@@ -238,8 +248,14 @@ ALTER TABLE duetime.recurrence_revision ADD CONSTRAINT recurrence_revision_pkey 
 -- constraint session.session_pkey
 ALTER TABLE duetime.session ADD CONSTRAINT session_pkey PRIMARY KEY (session_id);
 
+-- index dead_letter_group
+CREATE INDEX dead_letter_group ON duetime.dead_letter USING btree (fingerprint, task_id) INCLUDE (kind_id, dead_at) WHERE (fingerprint IS NOT NULL);
+
 -- index dead_letter_unannounced
 CREATE INDEX dead_letter_unannounced ON duetime.dead_letter USING btree (dead_at, task_id) WHERE (announced_at IS NULL);
+
+-- index dead_letter_ungrouped
+CREATE INDEX dead_letter_ungrouped ON duetime.dead_letter USING btree (task_id) WHERE (fingerprint IS NULL);
 
 -- index expiring_look
 CREATE INDEX expiring_look ON duetime.expiring USING btree (look_at);
@@ -258,6 +274,18 @@ CREATE INDEX recurrence_decide ON duetime.recurrence USING btree (decide_at) WHE
 
 -- index session_live
 CREATE INDEX session_live ON duetime.session USING btree (lease_until) WHERE (ended_at IS NULL);
+
+-- function refuse_birth()
+CREATE OR REPLACE FUNCTION duetime.refuse_birth()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog'
+AS $function$
+BEGIN
+  RAISE EXCEPTION 'duetime: the day of task % is being retired, and no task is born in it any more', NEW.task_id
+    USING HINT = 'Schedule it again: a new id is of today.';
+END $function$
+;
 
 -- function refuse_change()
 CREATE OR REPLACE FUNCTION duetime.refuse_change()

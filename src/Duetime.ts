@@ -1,12 +1,14 @@
 import { Clock, Context, type Duration, Effect, Layer, Result, Schedule } from "effect"
 import { openJitteredDueAtMs } from "./core/calendar/Due.ts"
 import { defaultKindPolicy, type KindPolicy } from "./core/KindPolicy.ts"
+import { fold } from "./core/evolve.ts"
+import { isGroup } from "./core/fingerprint.ts"
 import { machine } from "./core/machine.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
 import type { FollowUps, Json, TaskEvent } from "./core/TaskEvent.ts"
 import * as TaskId from "./core/TaskId.ts"
 import { InvalidTransition, KeyConflict, type OptionsRejected, type PayloadRejected } from "./DuetimeError.ts"
-import { checkedId, isStorable, storablePayload } from "./clientInput.ts"
+import { checkedId, checkedReason, storablePayload } from "./clientInput.ts"
 import { followUpsOf } from "./FollowUp.ts"
 import { durationMsOf, isoOf, nameOf, rejected } from "./optionValues.ts"
 import { dueOf, expiryFaultOf, type Plan, planOf, type ScheduleOptions, type When } from "./ScheduleOptions.ts"
@@ -73,6 +75,13 @@ export class Duetime extends Context.Service<
     readonly runNow: (id: string) => Effect.Effect<TaskSummary, ActError>
     /** Gives a dead letter all its attempts again. */
     readonly redrive: (id: string) => Effect.Effect<TaskSummary, ActError>
+    /**
+     * The same, and they and all later ones are given this payload: any JSON. Whether the kind can read it, only a program with its
+     * schema knows (`duetime dead redrive --tasks`).
+     */
+    readonly redriveWith: (id: string, payload: unknown) => Effect.Effect<TaskSummary, ActError | PayloadRejected>
+    /** Ends a dead letter for good: it is cancelled with the reason, and its history stays as long as any. */
+    readonly discard: (id: string, reason: string) => Effect.Effect<TaskSummary, ActError>
 
     /**
      * From the answer on, nothing of the kind or of the queue's kinds starts; what has started goes on. Its tasks can be
@@ -134,8 +143,8 @@ export type PauseError = StoreUnavailable | OptionsRejected
 
 export const findLimitDefault = 100
 export const findLimitMax = 1_000
-/** Characters of the reason of a cancellation. */
-export const reasonLengthMax = 1_000
+export const groupWayOut =
+  'Give the 12 digits that `duetime dead groups` shows, such as "3f9a0c11d2e4"; only dead letters are in groups'
 
 /** Repeats after an answer that was lost: 50, 100, ... 800 ms, then the caller hears of it. */
 const afterLostAnswer = { schedule: Schedule.exponential("50 millis"), times: 5 }
@@ -286,14 +295,15 @@ const make = Effect.gen(function* () {
       if (!Number.isInteger(limit) || limit < 1 || limit > findLimitMax) {
         return yield* rejected("limit", limit, `Give a whole number from 1 to ${findLimitMax}`)
       }
+      if (filter.group !== undefined && (filter.stage !== "dead" || !isGroup(filter.group))) {
+        return yield* rejected("group", filter.group, groupWayOut)
+      }
       const page = yield* store.find({ ...filter, limit })
       return { tasks: page.tasks.map(summaryOf), next: page.next }
     }),
 
     cancel: Effect.fnUntraced(function* (id, reason) {
-      if (reason !== undefined && (reason.length > reasonLengthMax || !isStorable(reason))) {
-        return yield* rejected("reason", reason, `Give at most ${reasonLengthMax} characters without U+0000`)
-      }
+      if (reason !== undefined) yield* checkedReason(reason, 0)
       return yield* act(id, { _tag: "Cancel", reason: reason ?? null })
     }),
     reschedule: Effect.fnUntraced(function* (id, when) {
@@ -311,6 +321,14 @@ const make = Effect.gen(function* () {
     }),
     runNow: (id) => act(id, { _tag: "RunNow" }),
     redrive: (id) => act(id, { _tag: "Redrive" }),
+    redriveWith: Effect.fnUntraced(function* (id, payload) {
+      const kind = fold(yield* store.history(yield* checkedId(id)))?.kind ?? ""
+      const stored = yield* Effect.fromResult(storablePayload(kind, payload, payloadBytesMax))
+      return yield* act(id, { _tag: "Redrive", payload: stored })
+    }),
+    discard: Effect.fnUntraced(function* (id, reason) {
+      return yield* act(id, { _tag: "DiscardDead", reason: yield* checkedReason(reason, 1) })
+    }),
 
     pause: (target) => setPaused(target, true),
     resume: (target) => setPaused(target, false)
@@ -340,7 +358,8 @@ const verbs = [
   ["Reschedule", "reschedule"],
   ["Reprioritise", "reprioritise"],
   ["RunNow", "runNow"],
-  ["Redrive", "redrive"]
+  ["Redrive", "redrive"],
+  ["DiscardDead", "discard"]
 ] as const satisfies ReadonlyArray<readonly [Wish["_tag"], string]>
 
 const verbOf = (wish: Wish): string => verbs.find(([tag]) => tag === wish._tag)?.[1] ?? wish._tag

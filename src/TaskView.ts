@@ -1,6 +1,7 @@
 import { DateTime } from "effect"
 import { fold } from "./core/evolve.ts"
 import { followUpOf } from "./core/followUps.ts"
+import { payloadOf } from "./core/payloadOf.ts"
 import type { Priority } from "./core/Priority.ts"
 import type { AttemptError, DeadReason, FollowUp, Json, TaskEvent } from "./core/TaskEvent.ts"
 import type { TaskId } from "./core/TaskId.ts"
@@ -23,6 +24,7 @@ export type TaskSummary = {
 
 /** A task with all that its history tells of it. */
 export type TaskView = TaskSummary & {
+  /** That its attempts are given: the last one that a redrive came with, or the first. */
   readonly payload: Json
   readonly key: string | null
   /** What the handler returned, or its reconciler; null before and without. */
@@ -67,7 +69,7 @@ export const viewOf = (history: ReadonlyArray<TaskEvent>): TaskView | null => {
   }
   return {
     ...summaryOf(state),
-    payload: first.payload,
+    payload: payloadOf(history),
     key: first.key,
     result: last._tag === "AttemptSucceeded" || last._tag === "TaskReconciled" ? last.result : null,
     lastError,

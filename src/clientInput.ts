@@ -7,7 +7,7 @@ import { rejected } from "./optionValues.ts"
 
 /** What callers of the client give, checked before the store sees it. */
 
-export const isStorable = (text: string): boolean => Result.isSuccess(toStorable(text))
+const isStorable = (text: string): boolean => Result.isSuccess(toStorable(text))
 
 export const storablePayload = (
   kind: string,
@@ -33,3 +33,17 @@ export const checkedId = (id: string): Effect.Effect<TaskId.TaskId, OptionsRejec
     ? Effect.succeed(taskId)
     : Effect.fail(rejected("id", id, "Give the id that schedule returned, a UUID of version 7"))
 }
+
+/** Characters of the reason of a cancellation or a discard. */
+export const reasonLengthMax = 1_000
+
+export const checkedReason = (reason: string, lengthMin: number): Effect.Effect<string, OptionsRejected> =>
+  reason.length >= lengthMin && reason.length <= reasonLengthMax && isStorable(reason)
+    ? Effect.succeed(reason)
+    : Effect.fail(
+        rejected(
+          "reason",
+          reason,
+          `Give ${lengthMin === 0 ? "at most" : "1 to"} ${reasonLengthMax} characters without U+0000`
+        )
+      )

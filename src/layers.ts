@@ -16,6 +16,7 @@ import * as KafkaSettings from "./broker/kafka/KafkaSettings.ts"
 import type { KafkaTopics } from "./broker/kafka/KafkaTopics.ts"
 import * as MemoryBroker from "./broker/MemoryBroker.ts"
 import { configInvalid } from "./configInvalid.ts"
+import { DeadLetters } from "./DeadLetters.ts"
 import { Duetime } from "./Duetime.ts"
 import { ConfigInvalid } from "./DuetimeError.ts"
 import {
@@ -31,10 +32,12 @@ import * as Migrations from "./store/postgres/Migrations.ts"
 import { retentionDaysDefault, retentionDaysMax } from "./store/postgres/partitionPlan.ts"
 import * as PgProjections from "./store/postgres/PgProjections.ts"
 import * as PgVitals from "./store/postgres/PgVitals.ts"
+import * as PgRetention from "./store/postgres/PgRetention.ts"
 import * as PgTaskStore from "./store/postgres/PgTaskStore.ts"
 import { unavailable } from "./store/postgres/sqlErrors.ts"
 import type { Projections } from "./store/Projections.ts"
 import type { RecurrenceStore } from "./store/RecurrenceStore.ts"
+import type { Retention } from "./store/Retention.ts"
 import { reopening } from "./store/reopening.ts"
 import { leaseMsDefault, type Session } from "./store/Session.ts"
 import type {
@@ -50,10 +53,10 @@ import type { Vitals } from "./store/Vitals.ts"
 import { CommitSql } from "./worker/CommitSql.ts"
 
 /** What engines, workers and clients stand on. */
-export type Ground = Duetime | Recurrences | TaskStore | RecurrenceStore | Session | Broker
+export type Ground = Duetime | DeadLetters | Recurrences | TaskStore | RecurrenceStore | Session | Broker
 
 /** What an application asks. */
-const clients = Layer.merge(Duetime.layer, Recurrences.layer)
+const clients = Layer.merge(DeadLetters.layer.pipe(Layer.provideMerge(Duetime.layer)), Recurrences.layer)
 
 export type StoreFailure =
   | StoreUnavailable
@@ -245,7 +248,7 @@ export const layerDev = (
 
 /** For tools: no session, nothing runs, and a database that cannot be reached is an error at once. */
 export const layerClient: Layer.Layer<
-  Duetime | Recurrences | TaskStore | RecurrenceStore | PgClient.PgClient,
+  Duetime | DeadLetters | Recurrences | TaskStore | RecurrenceStore | PgClient.PgClient,
   StoreFailure | ConfigInvalid
 > = Layer.unwrap(
   Effect.map(settings, ({ options, url }) =>
@@ -274,6 +277,13 @@ export const layerVitals: Layer.Layer<Vitals, StoreUnavailable | ConfigInvalid> 
  */
 export const layerRehearsal: Layer.Layer<Ground | PgClient.PgClient | SqlClient, StoreUnavailable | ConfigInvalid> =
   Layer.merge(layerMemory, Layer.unwrap(Effect.map(settings, ({ url }) => client(url, 1))))
+
+/** For what is done to days of history by hand. */
+export const layerRetention: Layer.Layer<Retention, StoreFailure | ConfigInvalid> = Layer.unwrap(
+  Effect.map(settings, ({ options, url }) =>
+    PgRetention.layer(options.retentionDays ?? retentionDaysDefault).pipe(Layer.provide(client(url, 2)))
+  )
+)
 
 /** None: dispatch stays in the process. */
 export const kafkaFromEnv = KafkaSettings.config.pipe(Effect.catchTag("ConfigError", configInvalid))

@@ -62,7 +62,10 @@ export type TaskCommand = { readonly atMs: number; readonly eventId: EventId } &
   | { readonly _tag: "Reschedule"; readonly dueAtMs: number }
   | { readonly _tag: "Reprioritise"; readonly priority: Priority }
   | { readonly _tag: "RunNow" }
-  | { readonly _tag: "Redrive" }
+  /** With a payload: all attempts from then on are given that one. */
+  | { readonly _tag: "Redrive"; readonly payload?: Json }
+  /** A person has seen the dead letter and wants nothing more of it. */
+  | { readonly _tag: "DiscardDead"; readonly reason: string }
 )
 
 export type CommandTag = TaskCommand["_tag"]

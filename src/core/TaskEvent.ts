@@ -50,7 +50,7 @@ export type EventBody =
       /** No attempt starts at or after it; null or absent: never too late. */
       readonly expiresAtMs?: number | null
       readonly key: string | null
-      /** Here and nowhere else. */
+      /** Here, and where a redrive has replaced it (`payloadOf.ts`). */
       readonly payload: Json
       /** Absent: somebody has scheduled it, and no end. */
       readonly follows?: Follows
@@ -91,10 +91,12 @@ export type EventBody =
       readonly reason: DeadReason
       readonly error: AttemptError
     }
-  | { readonly _tag: "TaskRedriven"; readonly dueAtMs: number }
+  /** With a payload, a person has mended it: attempts from here on are given that one. */
+  | { readonly _tag: "TaskRedriven"; readonly dueAtMs: number; readonly payload?: Json }
   | { readonly _tag: "TaskRescheduled"; readonly dueAtMs: number }
   | { readonly _tag: "TaskReprioritised"; readonly priority: Priority }
   | { readonly _tag: "CancelRequested"; readonly reason: string | null }
+  /** Also of a dead letter that a person has discarded. */
   | { readonly _tag: "TaskCancelled"; readonly reason: string | null }
   /** Too late to start (again); with the failure after which it would have been tried again, if there was one. */
   | { readonly _tag: "TaskExpired"; readonly error: AttemptError | null }

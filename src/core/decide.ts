@@ -134,8 +134,12 @@ const bodyOf = (event: EventTag, command: TaskCommand, state: TaskState | null):
       return event === "TaskResumed"
         ? { _tag: "TaskResumed", reason: "run-now", dueAtMs: Math.ceil(command.atMs) }
         : { _tag: "TaskRescheduled", dueAtMs: Math.ceil(command.atMs) }
-    case "Redrive":
-      return { _tag: "TaskRedriven", dueAtMs: Math.ceil(command.atMs) }
+    case "Redrive": {
+      const redriven = { _tag: "TaskRedriven", dueAtMs: Math.ceil(command.atMs) } as const
+      return command.payload === undefined ? redriven : { ...redriven, payload: command.payload }
+    }
+    case "DiscardDead":
+      return { _tag: "TaskCancelled", reason: command.reason }
   }
 }
 

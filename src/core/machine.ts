@@ -79,7 +79,8 @@ export const machine: ReadonlyArray<Row> = [
   ["claimed", "RunNow", "always", "TaskRescheduled", "pending"],
   ["parked", "RunNow", "cancelRequested", "TaskCancelled", "cancelled"],
   ["parked", "RunNow", "always", "TaskResumed", "pending"],
-  ["dead", "Redrive", "always", "TaskRedriven", "pending"]
+  ["dead", "Redrive", "always", "TaskRedriven", "pending"],
+  ["dead", "DiscardDead", "always", "TaskCancelled", "cancelled"]
 ]
 
 const mayRetry = (state: TaskState, command: TaskCommand): boolean =>

@@ -92,6 +92,8 @@ export interface Connection extends AsyncDisposable {
   readonly reprioritise: (id: string, priority: Priority) => Promise<TaskSummary>
   readonly runNow: (id: string) => Promise<TaskSummary>
   readonly redrive: (id: string) => Promise<TaskSummary>
+  readonly redriveWith: (id: string, payload: unknown) => Promise<TaskSummary>
+  readonly discard: (id: string, reason: string) => Promise<TaskSummary>
   readonly pause: (target: Pausable) => Promise<void>
   readonly resume: (target: Pausable) => Promise<void>
 
@@ -188,6 +190,8 @@ export const connect = async <E = never>(
     reprioritise: (id, priority) => ask((duetime) => duetime.reprioritise(id, priority)),
     runNow: (id) => ask((duetime) => duetime.runNow(id)),
     redrive: (id) => ask((duetime) => duetime.redrive(id)),
+    redriveWith: (id, payload) => ask((duetime) => duetime.redriveWith(id, payload)),
+    discard: (id, reason) => ask((duetime) => duetime.discard(id, reason)),
     pause: (target) => ask((duetime) => duetime.pause(target)),
     resume: (target) => ask((duetime) => duetime.resume(target)),
     recurrences: {

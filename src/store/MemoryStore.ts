@@ -175,7 +175,18 @@ const makeStore = Effect.fnUntraced(function* (
           return last === undefined ? [] : [{ taskId, end: isEndEvent(last) ? last : null }]
         })
       ),
-    find: (filter) => process.run("find", () => streams.find(filter)),
+    groupDead: (limit) => process.run("groupDead", () => database.deadLetters.group(limit)),
+    deadGroups: (filter) => process.run("deadGroups", () => database.deadLetters.groups(filter)),
+    find: (filter) =>
+      process.run("find", () =>
+        streams.find(
+          filter,
+          (taskId) =>
+            filter.stage !== "dead" ||
+            filter.group === undefined ||
+            database.deadLetters.groupOf(taskId) === filter.group
+        )
+      ),
     streams: (after, limit) => process.run("streams", () => streams.page(after, limit)),
     kinds: process.run("kinds", () => database.sessions.kinds(streams.kinds(), database.now())),
     backlog: process.run("backlog", () => database.backlog()),

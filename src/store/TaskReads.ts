@@ -1,6 +1,6 @@
 import type { KindPolicy } from "../core/KindPolicy.ts"
 import type { Priority } from "../core/Priority.ts"
-import type { ExpiryReason, Json, TaskEvent } from "../core/TaskEvent.ts"
+import type { AttemptError, DeadReason, ExpiryReason, Json, TaskEvent } from "../core/TaskEvent.ts"
 import type { TaskId } from "../core/TaskId.ts"
 import type { Fence, Stage, TaskState } from "../core/TaskState.ts"
 
@@ -24,6 +24,8 @@ export type Ended = { readonly taskId: TaskId; readonly end: EndEvent | null }
 export type FindFilter = {
   readonly stage: Stage
   readonly kind?: string | undefined
+  /** Of the stage `dead`: only the dead letters of this group (`core/fingerprint.ts`), as far as they have one. */
+  readonly group?: string | undefined
   /** Cursor of the page before. */
   readonly after?: string | undefined
   /** 1 to 1,000 tasks. */
@@ -32,6 +34,24 @@ export type FindFilter = {
 
 /** A page of ended tasks may have fewer than asked for, or none, and still a next one. Null: there is nothing behind it. */
 export type FindPage = { readonly tasks: ReadonlyArray<TaskState>; readonly next: string | null }
+
+export type DeadGroupsFilter = {
+  readonly kind?: string | undefined
+  readonly group?: string | undefined
+  /** 1 to 1,000 groups. */
+  readonly limit: number
+}
+
+/** Dead letters of one kind with one cause. */
+export type DeadGroup = {
+  readonly group: string
+  readonly kind: string
+  readonly count: number
+  readonly firstDeadAtMs: number
+  readonly lastDeadAtMs: number
+  /** One of them. */
+  readonly sample: { readonly taskId: TaskId; readonly reason: DeadReason; readonly error: AttemptError }
+}
 
 export type StoredStream = {
   readonly taskId: TaskId

@@ -8,6 +8,8 @@ import type { EventId, TaskId } from "../core/TaskId.ts"
 import type { Fence, Stage, TaskState } from "../core/TaskState.ts"
 import type {
   BacklogRow,
+  DeadGroup,
+  DeadGroupsFilter,
   Ended,
   FindFilter,
   FindPage,
@@ -138,6 +140,11 @@ export class TaskStore extends Context.Service<
       limit: number,
       announce: (letters: ReadonlyArray<DeadLetter>) => Effect.Effect<void, E, R>
     ) => Effect.Effect<number, E | StoreUnavailable, R>
+
+    /** Works out the groups of dead letters that have none yet, the lowest ids first. Answers of how many. At most `batchSizeMax`. */
+    readonly groupDead: (limit: number) => Effect.Effect<number, StoreUnavailable>
+    /** The groups of the dead letters that have one, the largest first. */
+    readonly deadGroups: (filter: DeadGroupsFilter) => Effect.Effect<ReadonlyArray<DeadGroup>, StoreUnavailable>
 
     readonly history: (taskId: TaskId) => Effect.Effect<ReadonlyArray<TaskEvent>, StoreUnavailable | TaskNotFound>
     /** How these tasks have ended; null: not yet. Tasks without a history are left out. At most `batchSizeMax`. */
@@ -303,7 +310,8 @@ export type Wish =
   | { readonly _tag: "Reschedule"; readonly dueAtMs: number }
   | { readonly _tag: "Reprioritise"; readonly priority: Priority }
   | { readonly _tag: "RunNow" }
-  | { readonly _tag: "Redrive" }
+  | { readonly _tag: "Redrive"; readonly payload?: Json }
+  | { readonly _tag: "DiscardDead"; readonly reason: string }
 
 /** The state after the wish, whether it appended anything or was already so; or why it is not possible. */
 export type Acted =

@@ -1,4 +1,5 @@
 import { fold } from "../core/evolve.ts"
+import { payloadOf } from "../core/payloadOf.ts"
 import type { TaskEvent } from "../core/TaskEvent.ts"
 import type { Parked } from "./TaskStore.ts"
 
@@ -15,7 +16,7 @@ export const parkingOf = (history: ReadonlyArray<TaskEvent>): Omit<Parked, "aske
     taskId,
     kind,
     priority,
-    payload: first.payload,
+    payload: payloadOf(history),
     attempt,
     dueAtMs,
     startedAtMs: start.atMs,

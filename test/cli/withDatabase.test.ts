@@ -200,6 +200,23 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
         /DEAD after 1 attempt, not-retryable\n[^]*\n  started  \+<span>  #1  session <n>; drift <span> = claim <span> \+ pull <span>(\n  late: .*)?\n  dead  \+<span>  #1  took <span>; not-retryable; CardError: card refused/
       )
 
+      const groups = yield* cli("dead", "groups")
+      assert.match(
+        normalised(groups.stdout),
+        /^GROUP[^\n]*\n[0-9a-f]{12}  3  charge-card  <instant>  <instant>  <id>  CardError: card refused \\u001b\[<n>m\n$/
+      )
+      const [group = ""] = /^[0-9a-f]{12}/m.exec(groups.stdout) ?? []
+      assert.strictEqual((yield* cli("dead", "list", "--group", group)).stdout, list.stdout)
+      assert.include((yield* cli("dead", "show", id)).stdout, `group      ${group}\n`)
+      const unknown = yield* cli("dead", "list", "--group", "no-group")
+      assert.match(unknown.stderr, /^OptionsRejected: group is 'no-group'/)
+      const ramp = ["dead", "redrive", "--group", group, "--ramp"]
+      assert.deepStrictEqual(yield* json(...ramp, "--dry-run"), {
+        dryRun: true,
+        dead: 3,
+        groups: [{ group, count: 3 }]
+      })
+
       const one = yield* cli("dead", "redrive", id, "019ab1d6-9c00-7a1b-8c2d-0123456789ab")
       assert.match(one.stdout, new RegExp(`^${id}  pending  due `))
       assert.match(one.stderr, /^TaskNotFound/)
@@ -213,6 +230,20 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
       assert.deepStrictEqual(yield* json(...all, "--dry-run"), { ...none, dryRun: true })
       assert.deepStrictEqual(yield* json(...all, "--yes"), { ...none, dryRun: false, redriven: 2 })
       assert.strictEqual((yield* cli("dead", "list")).stderr, "No dead letters.\n")
+
+      yield* attempt("charge-card", refused)
+      const mended = yield* cli("dead", "redrive", id, "--payload", "7")
+      assert.match(mended.stdout, new RegExp(`^${id}  pending  due `))
+      assert.match((yield* cli("task", id)).stdout, /payload +7\n/)
+      const discard = ["dead", "discard", "--group", group, "--reason", "paid by hand"]
+      const all2 = { dead: 2, discarded: 0, skipped: 0 }
+      assert.deepStrictEqual(yield* json(...discard, "--dry-run"), { ...all2, dryRun: true })
+      assert.deepStrictEqual(yield* json(...discard, "--yes"), { ...all2, dryRun: false, discarded: 2 })
+      assert.strictEqual((yield* cli("dead", "groups")).stderr, "No dead letters.\n")
+      assert.match(
+        (yield* cli("dead", "discard", id, "--reason", "no")).stderr,
+        /^InvalidTransition: cannot discard task/
+      )
     })
   )
 
@@ -280,7 +311,7 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
       assert.match(normalised(kinds.stdout), /\ncharge-card  default  normal  8  <span>  nobody now\n/)
       assert.match(normalised(kinds.stdout), /\nsend-reminder  nobody ever: its tasks wait\n/)
       const backlog = yield* cli("backlog")
-      assert.match(normalised(backlog.stdout), /^KIND  DUE  OLDEST[^]*\ncharge-card  3  <span>  0  0  0\n/)
+      assert.match(normalised(backlog.stdout), /^KIND  DUE  OLDEST[^]*\ncharge-card  1  <span>  0  0  0\n/)
     })
   )
 

@@ -23,10 +23,13 @@ describe("duetime without a database", () => {
     [
       "a redrive of nothing",
       ["dead", "redrive"],
-      /^Give the ids of dead letters, or --all\.\nSee "duetime dead redrive --help"/
+      /^Give the ids of dead letters, or --all, or --group\.\nSee "duetime dead redrive --help"/
     ],
     ["a redrive of ids and all", ["dead", "redrive", id, "--all"], /^Give ids or --all, not both\.\n/],
-    ["a kind without --all", ["dead", "redrive", id, "--kind", "k"], /^--kind goes with --all\.\n/]
+    ["a kind without --all", ["dead", "redrive", id, "--kind", "k"], /^--kind goes with --all or --group\.\n/],
+    ["a ramp of one id", ["dead", "redrive", id, "--ramp"], /^--ramp goes with --all or --group\.\n/],
+    ["a payload for many", ["dead", "redrive", "--all", "--payload", "1"], /^--payload goes with one id\.\n/],
+    ["a discard without a reason", ["dead", "discard", id], /^Missing required flag: --reason\n/]
   ]
   it.live.each(wrongCalls)("is called wrongly with %s: status 2, and where to look", ([, args, message]) =>
     Effect.gen(function* () {

@@ -124,6 +124,7 @@ export const reschedule: Intent = { _tag: "Reschedule", dueAtMs: startMs + 20 }
 export const reprioritise: Intent = { _tag: "Reprioritise", priority: "critical" }
 export const runNow: Intent = { _tag: "RunNow" }
 export const redrive: Intent = { _tag: "Redrive" }
+export const discardDead: Intent = { _tag: "DiscardDead", reason: "nobody needs it" }
 
 const bytesOf = (place: number): Uint8Array =>
   Uint8Array.from({ length: 8 }, (_, index) => (place >> (8 * (7 - index))) & 0xff)

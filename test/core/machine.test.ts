@@ -5,6 +5,7 @@ import { deathsMaxLimit } from "../../src/core/deaths.ts"
 import type { KindPolicy } from "../../src/core/KindPolicy.ts"
 import type { RetryPolicy } from "../../src/core/RetryPolicy.ts"
 import { machine } from "../../src/core/machine.ts"
+import { payloadOf } from "../../src/core/payloadOf.ts"
 import type { EventTag } from "../../src/core/TaskEvent.ts"
 import type { TaskState } from "../../src/core/TaskState.ts"
 import { atOnce, intents, reached } from "./situations.ts"
@@ -165,7 +166,7 @@ const expected: Readonly<Record<string, Readonly<Record<string, EventTag | "alre
     Cancel: "TaskCancelled",
     RunNow: "TaskCancelled"
   },
-  dead: { Redrive: "TaskRedriven" },
+  dead: { Redrive: "TaskRedriven", DiscardDead: "TaskCancelled" },
   "pending expiring": {
     Claim: "TaskClaimed",
     Cancel: "TaskCancelled",
@@ -208,7 +209,7 @@ const expected: Readonly<Record<string, Readonly<Record<string, EventTag | "alre
     "Reconcile not done": "TaskExpired",
     Cancel: "TaskCancelled"
   },
-  "dead too late": {},
+  "dead too late": { DiscardDead: "TaskCancelled" },
   expired: {},
   succeeded: {},
   cancelled: { Cancel: "already so" }
@@ -456,6 +457,16 @@ describe("deaths", () => {
 })
 
 describe("redriving", () => {
+  it("gives all attempts from then on the payload that it came with, until the next one", () => {
+    const mended: Intent = { _tag: "Redrive", payload: { mended: null } }
+    const actor = new TaskActor(atOnce).lives(schedule({ payload: 1 }), claim, start, discard)
+    const payloads = [redrive, mended, redrive, { ...mended, payload: null }].map((intent) => {
+      actor.lives(intent, claim, start, discard)
+      return payloadOf(actor.events)
+    })
+    assert.deepStrictEqual(payloads, [1, { mended: null }, { mended: null }, null])
+  })
+
   it("forgives the charges, keeps the attempt numbers and makes the task due now", () => {
     const actor = new TaskActor(atOnce).lives(schedule(), claim, start, fail, claim, start, fail, redrive)
     const { attempt, charged, dueAtMs, stage } = actor.state ?? {}

@@ -76,14 +76,15 @@ describe("any sequence of commands", () => {
     )
   })
 
-  it("ends for ever, but for a redrive of a dead letter", () => {
+  it("ends for ever, but for a redrive and a discard of a dead letter", () => {
     fc.assert(
       fc.property(anyLife, (life) => {
         const { events } = live(life)
         let state: TaskState | null = null
         for (const event of events) {
           if (state !== null && isEnded(state.stage)) {
-            assert.deepStrictEqual([state.stage, event._tag], ["dead", "TaskRedriven"])
+            assert.strictEqual(state.stage, "dead")
+            assert.include(["TaskRedriven", "TaskCancelled"], event._tag)
           }
           state = evolve(state, event)
         }

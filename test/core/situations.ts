@@ -4,6 +4,7 @@ import {
   cancel,
   claim,
   discard,
+  discardDead,
   expire,
   expireTask,
   fail,
@@ -83,5 +84,6 @@ export const intents: ReadonlyArray<Intent> = [
   reprioritise,
   { _tag: "Reprioritise", priority: "normal" },
   runNow,
-  redrive
+  redrive,
+  discardDead
 ]

@@ -11,6 +11,7 @@ import { calendarLaws } from "./contract/calendarLaws.ts"
 import { capLaws } from "./contract/capLaws.ts"
 import { claimLaws } from "./contract/claimLaws.ts"
 import { deathLaws } from "./contract/deathLaws.ts"
+import { deadGroupLaws } from "./contract/deadGroupLaws.ts"
 import { deadLaws } from "./contract/deadLaws.ts"
 import { endLaws } from "./contract/endLaws.ts"
 import { expireLaws } from "./contract/expireLaws.ts"
@@ -48,6 +49,7 @@ const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["pause", pauseLaws],
   ["caps", capLaws],
   ["relaying dead letters", deadLaws],
+  ["triage of dead letters", deadGroupLaws],
   ["ends", endLaws],
   ["reading", readLaws],
   ["lost requests and answers", faultLaws],

@@ -35,7 +35,9 @@ const wishes: ReadonlyArray<Wish> = [
   { _tag: "Reschedule", dueAtMs: 5_000 },
   { _tag: "Reprioritise", priority: "critical" },
   { _tag: "RunNow" },
-  { _tag: "Redrive" }
+  { _tag: "Redrive" },
+  { _tag: "Redrive", payload: { mended: true } },
+  { _tag: "DiscardDead", reason: "nobody needs it" }
 ]
 const kinds = ["retried", "parked"]
 const policyOf = (kind: string): KindPolicy => ({

@@ -4,6 +4,7 @@ import * as Option from "effect/Option"
 import type { TaskView } from "../../TaskView.ts"
 import { answering } from "../Answer.ts"
 import { withClient } from "../connection.ts"
+import { group } from "../deadLetters.ts"
 import { after, kind, limit } from "../parameters.ts"
 import { table } from "../render/table.ts"
 import { nextPage } from "../render/tasks.ts"
@@ -17,12 +18,14 @@ const errorLengthMax = 100
 
 export const deadList = Command.make(
   "list",
-  { kind, limit, after },
-  answering(({ after, kind, limit }) =>
+  { kind, group, limit, after },
+  answering(({ after, group, kind, limit }) =>
     withClient(({ duetime }) =>
       Effect.gen(function* () {
         const kindName = Option.getOrUndefined(kind)
-        const found = yield* duetime.find({ stage: "dead", kind: kindName, limit, after: Option.getOrUndefined(after) })
+        const groupName = Option.getOrUndefined(group)
+        const page = { kind: kindName, group: groupName, limit, after: Option.getOrUndefined(after) }
+        const found = yield* duetime.find({ stage: "dead", ...page })
         const tasks = yield* Effect.forEach(found.tasks, (task) => duetime.get(task.id), {
           concurrency: readsInParallel
         })
@@ -43,7 +46,14 @@ export const deadList = Command.make(
                   ],
                   paint
                 ),
-          notes: tasks.length === 0 ? ["No dead letters."] : nextPage(found, ["dead", "list"], kindName)
+          notes:
+            tasks.length === 0
+              ? ["No dead letters."]
+              : nextPage(
+                  found,
+                  groupName === undefined ? ["dead", "list"] : ["dead", "list", "--group", groupName],
+                  kindName
+                )
         }
       })
     )

@@ -1,166 +1,126 @@
-import * as Argument from "effect/cli/Argument"
-import type * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Prompt from "effect/cli/Prompt"
-import { TerminalCapabilities } from "effect/cli/TerminalCapabilities"
+import type * as Prompt from "effect/cli/Prompt"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Terminal from "effect/Terminal"
+import type { DeadLettersError } from "../../DeadLetters.ts"
 import type { ActError } from "../../Duetime.ts"
-import type { OptionsRejected, StoreUnavailable } from "../../DuetimeError.ts"
-import type { TaskSummary } from "../../TaskView.ts"
+import type { ConfigInvalid, PayloadRejected, TasksInvalid } from "../../DuetimeError.ts"
+import type { StoreFailure, BrokerFailure } from "../../layers.ts"
 import { type Answer, answering } from "../Answer.ts"
 import { type Client, withClient } from "../connection.ts"
-import { counted } from "../render/table.ts"
-import { summaryLine } from "../render/tasks.ts"
+import {
+  checkSelection,
+  eachId,
+  filterOf,
+  inBulk,
+  isBulk,
+  selection,
+  type Selection,
+  type Sureness
+} from "../deadLetters.ts"
+import { noSpan } from "../parameters.ts"
+import { rampAll, type RampStopped } from "../ramp.ts"
+import { millisecondsOf } from "../span.ts"
 import { usage } from "../usage.ts"
 
-/** Dead letters looked up per page, and redriven at a time. */
-const pageSize = 500
-const redrivesInParallel = 8
-
-const yes = Flag.Boolean("yes").pipe(
-  Flag.withDescription("Do not ask before redriving all"),
-  Flag.withAlias("y"),
-  Flag.withDefault(false),
-  Flag.withoutNegation
-)
-const dryRun = Flag.Boolean("dry-run").pipe(
-  Flag.withDescription("Only count what would be redriven"),
-  Flag.withDefault(false),
-  Flag.withoutNegation
-)
-const all = Flag.Boolean("all").pipe(
-  Flag.withDescription("All dead letters, or with --kind all of one kind"),
-  Flag.withDefault(false),
-  Flag.withoutNegation
-)
-const kind = Flag.String("kind").pipe(
-  Flag.withDescription("With --all: only this kind"),
-  Flag.withMetavar("name"),
+const payload = Flag.String("payload").pipe(
+  Flag.withDescription("JSON that the attempts are given from now on, instead of the payload; of one id"),
+  Flag.withMetavar("json"),
+  Flag.mapTryCatch(
+    (text): unknown => JSON.parse(text),
+    (error) => `the payload is not JSON: ${error instanceof Error ? error.message : String(error)}`
+  ),
   Flag.optional
 )
-const ids = Argument.String("id").pipe(Argument.withDescription("Dead letters to redrive"), Argument.variadic())
+const tasks = Flag.String("tasks").pipe(
+  Flag.withDescription("With --payload: module with the handlers, whose schema of the kind must fit the payload"),
+  Flag.withMetavar("module"),
+  Flag.optional
+)
+const ramp = Flag.Boolean("ramp").pipe(
+  Flag.withDescription("In growing batches, group by group, each stopped when its failures return"),
+  Flag.withDefault(false),
+  Flag.withoutNegation
+)
+const wait = Flag.String("wait").pipe(
+  Flag.withDescription("With --ramp: how long the outcomes of a batch are waited for; default 5m"),
+  Flag.withMetavar("span"),
+  Flag.filterMap(millisecondsOf, noSpan),
+  Flag.optional
+)
+const after = Flag.String("after").pipe(
+  Flag.withDescription("With --ramp and --group: go on behind this id, where a ramp has stopped"),
+  Flag.withMetavar("id"),
+  Flag.optional
+)
 
-type Input = {
-  readonly ids: ReadonlyArray<string>
-  readonly all: boolean
-  readonly kind: Option.Option<string>
-  readonly dryRun: boolean
-  readonly yes: boolean
+type Input = Selection & {
+  readonly payload: Option.Option<unknown>
+  readonly tasks: Option.Option<string>
+  readonly ramp: boolean
+  readonly wait: Option.Option<number>
+  readonly after: Option.Option<string>
 }
+
+type OneError = ActError | PayloadRejected
+type ManyError = DeadLettersError | Sureness | RampStopped | TasksInvalid | ConfigInvalid | StoreFailure | BrokerFailure
 
 export const deadRedrive = Command.make(
   "redrive",
-  { ids, all, kind, dryRun, yes },
+  { ...selection, payload, tasks, ramp, wait, after },
   answering((input: Input) =>
-    withClient((client): Effect.Effect<Answer<ActError>, RedriveAllError, Prompt.Environment> =>
-      input.all ? redriveAll(client, input) : redriveIds(client, input)
-    )
+    withClient((client): Effect.Effect<Answer<OneError | RampStopped>, ManyError | OneError, Prompt.Environment> => {
+      if (input.ramp) return rampAll(client, input)
+      return isBulk(input) ? redriveAll(client, input) : redriveIds(client, input)
+    })
   )
 ).pipe(
   Command.validate((input) => {
-    if (input.all && input.ids.length > 0) return usage("Give ids or --all, not both.")
-    if (!input.all && input.ids.length === 0) return usage("Give the ids of dead letters, or --all.")
-    return !input.all && Option.isSome(input.kind) ? usage("--kind goes with --all.") : Effect.void
+    if (Option.isSome(input.payload) && (isBulk(input) || input.ids.length > 1)) {
+      return usage("--payload goes with one id.")
+    }
+    if (Option.isSome(input.tasks) && Option.isNone(input.payload)) return usage("--tasks goes with --payload.")
+    if (input.ramp && !isBulk(input)) return usage("--ramp goes with --all or --group.")
+    if (!input.ramp && (Option.isSome(input.wait) || Option.isSome(input.after))) {
+      return usage("--wait and --after go with --ramp.")
+    }
+    if (Option.isSome(input.after) && Option.isNone(input.group)) return usage("--after goes with --group.")
+    return checkSelection(input)
   }),
   Command.withDescription("Give dead letters all their attempts again, due now"),
   Command.withExamples([
-    { command: "duetime dead redrive --all --kind charge-card --dry-run", description: "How many would it be?" }
+    { command: "duetime dead redrive --all --kind charge-card --dry-run", description: "How many would it be?" },
+    {
+      command: "duetime dead redrive --group 3f9a0c11d2e4 --ramp",
+      description: "A few first, and more as they succeed"
+    },
+    {
+      command: `duetime dead redrive 019ab1d6-9c00-7a1b-8c2d-0123456789ab --payload '{"amount":7}' --tasks tasks.ts`,
+      description: "With a mended payload, checked against the kind's schema"
+    }
   ])
 )
 
-type RedriveAllError = StoreUnavailable | OptionsRejected | CliError.ValidationError | Terminal.QuitError
-
-/** Each id by itself: what is impossible for one does not stop the others, and the first reason ends the command. */
-const redriveIds = Effect.fnUntraced(function* ({ duetime }: Client, input: Input): Effect.fn.Return<Answer<ActError>> {
-  const redriven: Array<TaskSummary> = []
-  const failures: Array<ActError> = []
-  for (const id of input.ids) {
-    const wish = input.dryRun ? duetime.get(id) : duetime.redrive(id)
-    const answer = yield* Effect.result(wish)
-    if (answer._tag === "Success") redriven.push(answer.success)
-    else failures.push(answer.failure)
+const redriveIds = Effect.fnUntraced(function* ({ duetime }: Client, input: Input) {
+  const { payload, tasks } = input
+  if (Option.isSome(payload) && Option.isSome(tasks)) {
+    const { checkPayload } = yield* Effect.promise(() => import("../role/checkPayload.ts"))
+    const { kind } = yield* duetime.get(input.ids[0] ?? "")
+    yield* checkPayload(tasks.value, kind, payload.value)
   }
-  const [failure, ...others] = failures
-  return {
-    document: {
-      dryRun: input.dryRun,
-      redriven: redriven.map(({ id }) => id),
-      failed: failures.map(({ message }) => message)
-    },
-    text: (paint) => redriven.map((task) => summaryLine(task, paint)).join("\n"),
-    notes: others.map(({ message }) => message),
-    ...(failure === undefined ? {} : { failure })
-  }
+  return yield* eachId<OneError>(input, "redriven", (id) => {
+    if (input.dryRun) return duetime.get(id)
+    return Option.isNone(payload) ? duetime.redrive(id) : duetime.redriveWith(id, payload.value)
+  })
 })
 
-const redriveAll = Effect.fnUntraced(function* (
-  client: Client,
-  input: Input
-): Effect.fn.Return<Answer, RedriveAllError, Prompt.Environment> {
-  const which = `dead letter${Option.match(input.kind, { onNone: () => "", onSome: (name) => ` of kind ${name}` })}`
-  const found = yield* countDead(client, input.kind)
-  const count = found.toLocaleString("en-US")
-  if (input.dryRun || found === 0) {
-    return {
-      document: { dryRun: input.dryRun, dead: found, redriven: 0, skipped: 0 },
-      text: () => `${counted(found, "dead letter")}${found > 0 ? " would be redriven" : ""}`
+const redriveAll = ({ deadLetters }: Client, input: Input) =>
+  inBulk(
+    input,
+    { verb: "redrive", done: "redriven" },
+    {
+      count: deadLetters.count(filterOf(input)),
+      move: deadLetters.redriveAll(filterOf(input))
     }
-  }
-  if (!input.yes) {
-    const { canPrompt } = yield* TerminalCapabilities
-    if (!canPrompt)
-      return yield* usage(`This would redrive ${count} ${which}s: add --yes, or look first with --dry-run.`)
-    const isSure = yield* Prompt.run(Prompt.Confirm({ message: `Redrive ${count} ${which}${found === 1 ? "" : "s"}?` }))
-    if (!isSure) {
-      const document = { dryRun: false, dead: found, redriven: 0, skipped: 0 }
-      return { document, text: () => "", notes: ["Nothing was redriven."] }
-    }
-  }
-  let redriven = 0
-  let skipped = 0
-  yield* eachPage(client, input.kind, (page) =>
-    Effect.forEach(
-      page,
-      ({ id }) =>
-        client.duetime.redrive(id).pipe(
-          Effect.tap(() => Effect.sync(() => redriven++)),
-          // Somebody else was quicker, or retention has dropped its day.
-          Effect.catchTag(["InvalidTransition", "TaskNotFound"], () => Effect.sync(() => skipped++))
-        ),
-      { concurrency: redrivesInParallel, discard: true }
-    )
   )
-  return {
-    document: { dryRun: false, dead: found, redriven, skipped },
-    text: () => `Redriven ${counted(redriven, "dead letter")}${skipped > 0 ? `, ${skipped} were no longer dead` : ""}`
-  }
-})
-
-const countDead = Effect.fnUntraced(function* (client: Client, kind: Option.Option<string>) {
-  let count = 0
-  yield* eachPage(client, kind, (page) => Effect.sync(() => (count += page.length)))
-  return count
-})
-
-/** By a cursor behind the last id, so that letters that die meanwhile cannot keep the loop going round. */
-const eachPage = Effect.fnUntraced(function* <E>(
-  { duetime }: Client,
-  kind: Option.Option<string>,
-  visit: (page: ReadonlyArray<TaskSummary>) => Effect.Effect<unknown, E>
-) {
-  let after: string | undefined
-  while (true) {
-    const page: { readonly tasks: ReadonlyArray<TaskSummary>; readonly next: string | null } = yield* duetime.find({
-      stage: "dead",
-      kind: Option.getOrUndefined(kind),
-      limit: pageSize,
-      after
-    })
-    yield* visit(page.tasks)
-    if (page.next === null) return
-    after = page.next
-  }
-})

@@ -26,11 +26,11 @@ function* eventsAreLegal({ steps, stream }: Walk): Iterable<Finding> {
   }
 }
 
-/** Nothing follows the end of a task, but a redrive that follows a dead letter. */
+/** Nothing follows the end of a task, but a person's redrive or discard that follows a dead letter. */
 function* nothingFollowsAnEnd({ steps }: Walk): Iterable<Finding> {
   for (const { before, event } of steps) {
     if (before === null || !isEnded(before.stage)) continue
-    if (before.stage === "dead" && event._tag === "TaskRedriven") continue
+    if (before.stage === "dead" && (event._tag === "TaskRedriven" || event._tag === "TaskCancelled")) continue
     yield { version: event.version, message: `${event._tag} follows the end ${before.stage}` }
   }
 }
@@ -60,7 +60,11 @@ function* cancelledNeverStarts({ stream }: Walk): Iterable<Finding> {
 export const streamInvariants: ReadonlyArray<Invariant> = [
   { id: "S1", sentence: "Versions are gapless from 1 and event ids unique.", check: versionsAreGapless },
   { id: "S2", sentence: "Every event is legal for the state folded so far.", check: eventsAreLegal },
-  { id: "S3", sentence: "Nothing follows an end, but a redrive a dead letter.", check: nothingFollowsAnEnd },
+  {
+    id: "S3",
+    sentence: "Nothing follows an end, but a redrive or a discard a dead letter.",
+    check: nothingFollowsAnEnd
+  },
   { id: "S14", sentence: "No attempt starts after a cancel or its request.", check: cancelledNeverStarts },
   { id: "S19", sentence: "The instants of a stream do not run backwards.", check: timeRunsForward }
 ]

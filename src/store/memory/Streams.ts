@@ -26,6 +26,8 @@ export class Streams {
   readonly #counts = new Map<string, Record<Stage, number>>()
   /** Dead letters not announced yet, the first to die first, with the version of their death. */
   readonly unannounced = new Map<TaskId, number>()
+  /** All dead letters with the version of their death. */
+  readonly dead = new Map<TaskId, number>()
   /** What is parked, and when the outside is asked about it next; null: only a person decides. */
   readonly parked = new Map<TaskId, { askAtMs: number | null; askedCount: number }>()
   readonly lanes = new Lanes((entry) => {
@@ -68,8 +70,13 @@ export class Streams {
     return born?._tag !== "TaskScheduled" || last === undefined ? null : followUpOf(born, last)
   }
 
+  /** That the attempts are given now. */
   payload(taskId: TaskId): Json {
-    return JSON.parse(this.#records.get(taskId)?.payloadText ?? "null")
+    const record = this.#records.get(taskId)
+    const edited = record?.events.findLast((event) => event._tag === "TaskRedriven" && event.payload !== undefined)
+    return edited?._tag === "TaskRedriven" && edited.payload !== undefined
+      ? structuredClone(edited.payload)
+      : JSON.parse(record?.payloadText ?? "null")
   }
 
   /** The event with its state, if this stream holds one of that id: how a repeated request is recognised. */
@@ -138,12 +145,14 @@ export class Streams {
     return this.#counts.keys()
   }
 
-  find({ after, kind, limit, stage }: FindFilter): FindPage {
+  /** @param isMeant what the filter says besides stage and kind */
+  find({ after, kind, limit, stage }: FindFilter, isMeant: (taskId: TaskId) => boolean = () => true): FindPage {
     const tasks: Array<TaskState> = []
     const ids = this.#sortedIds()
     for (let index = firstAfter(ids, after ?? null); index < ids.length; index++) {
       const state = this.stateOf(ids[index] ?? "")
       if (state === null || state.stage !== stage || (kind !== undefined && state.kind !== kind)) continue
+      if (!isMeant(state.taskId)) continue
       const last = tasks.at(-1)
       if (tasks.length === limit && last !== undefined) return { tasks, next: last.taskId }
       tasks.push(state)
@@ -167,8 +176,14 @@ export class Streams {
     }
     if (before?.stage === "pending") this.lanes.leave(before.kind, before.priority)
     if (stage === "pending") this.lanes.enter(kind, priority, { taskId, dueAtMs, version })
-    if (before?.stage === "dead") this.unannounced.delete(taskId)
-    if (stage === "dead") this.unannounced.set(taskId, version)
+    if (before?.stage === "dead") {
+      this.unannounced.delete(taskId)
+      this.dead.delete(taskId)
+    }
+    if (stage === "dead") {
+      this.unannounced.set(taskId, version)
+      this.dead.set(taskId, version)
+    }
     if (before?.stage === "parked") this.parked.delete(taskId)
     if (stage === "parked") this.parked.set(taskId, { askAtMs: atMs, askedCount: 0 })
     if (stage === "running" && before?.stage !== "running" && deadlineAtMs !== null) {
@@ -220,11 +235,13 @@ const withoutJson = (body: EventBody): EventBody => {
     const own = isFollowed(body) ? structuredClone(linksOf(body)) : {}
     return { ...body, payload: null, ...own }
   }
+  if (body._tag === "TaskRedriven") return structuredClone(body)
   return hasResult(body) ? { ...body, result: null } : body
 }
 
 const withJson = (event: TaskEvent, record: StreamRecord): TaskEvent => {
   if (event._tag === "TaskScheduled") return { ...event, payload: JSON.parse(record.payloadText) }
+  if (event._tag === "TaskRedriven") return structuredClone(event)
   return hasResult(event) ? { ...event, result: JSON.parse(record.resultText) } : event
 }
 

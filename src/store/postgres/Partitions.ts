@@ -1,7 +1,6 @@
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import { eventCodes } from "../../core/TaskEvent.ts"
 import { lowerBoundAt } from "../../core/TaskId.ts"
 import type { Maintained } from "../TaskStore.ts"
 import { msOf } from "./parameters.ts"
@@ -15,6 +14,7 @@ import {
   wantedAt
 } from "./partitionSteps.ts"
 import { daysBetween, type Partition } from "./partitionPlan.ts"
+import { make as makeRetire } from "./retire.ts"
 import { isSqlError, orUnavailable } from "./sqlErrors.ts"
 import { type DueTables, wholeDue } from "./statements.ts"
 
@@ -24,7 +24,7 @@ import { type DueTables, wholeDue } from "./statements.ts"
  * at once is left for the next round, so nothing queues up behind it.
  *
  * Retiring: streams that have not ended well (pending, in progress, parked, dead) are carried into the `kept` partition,
- * which covers everything before the retention edge, and those that have ended there since are left behind. It is an
+ * which covers everything before the retention edge, and those that have ended there since are left behind (`retire.ts`). It is an
  * ordinary partition, so look-ups and appends of those streams need no second path.
  */
 const lockTimeoutMs = 1_000
@@ -66,9 +66,9 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     const made: Array<string> = []
     const dropped: Array<string> = []
     for (const table of tables) {
-      for (let step = 0; step < stepsMax; step++) {
+      for (let count = 0; count < stepsMax; count++) {
         const next = nextStep(yield* attached(sql, table), wantedAt(table, nowMs, retentionDays))
-        if (next === null || !(yield* exclusively(perform(table, next)))) break
+        if (next === null || !(yield* step(table, next, false))) break
         if (next.kind !== "retire") for (const partition of next.make) made.push(`${table}_${partition.name}`)
         if (next.kind !== "make") dropped.push(`${table}_${next.drop.name}`)
       }
@@ -103,18 +103,34 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     }
   }).pipe(orUnavailable("maintain"))
 
-  const perform = (table: Table, step: Step) => {
-    switch (step.kind) {
-      case "make":
-        return Effect.forEach(step.make, (part) => Effect.andThen(create(table, part), attach(table, part)), {
-          discard: true
-        })
-      case "split":
-        return split(table, step)
-      case "retire":
-        return retire(table, step.drop)
+  /** False: not in this round. */
+  const step = Effect.fnUntraced(function* (table: Table, next: Step, isKept: boolean) {
+    if (next.kind !== "retire") return yield* exclusively(Effect.as(perform(table, next), true))
+    if (table === "event" && !(yield* unlessLocked(close(`${table}_${next.drop.name}`)))) return false
+    return yield* exclusively(retire(table, next.drop, isKept))
+  })
+
+  const perform = (table: Table, next: Exclude<Step, { readonly kind: "retire" }>) =>
+    next.kind === "split"
+      ? split(table, next)
+      : Effect.forEach(next.make, (part) => Effect.andThen(create(table, part), attach(table, part)), { discard: true })
+
+  /**
+   * Retires history before an instant, the beginning of a day that has come, whatever the retention is. Answers the names of the
+   * days that were retired; fewer than there are if somebody was in the way.
+   * @param isKept each stays as a table of its own, to be exported
+   */
+  const retireBefore = Effect.fnUntraced(function* (toMs: number, isKept: boolean) {
+    const retired: Array<string> = []
+    const wanted = wantedAt("event", yield* databaseNowMs, retentionDays).filter((part) => part.fromMs >= toMs)
+    for (let count = 0; count < stepsMax; count++) {
+      // A month that no engine has split in time is theirs, not a day to be exported.
+      const next = nextStep(yield* attached(sql, "event"), wanted)
+      if (next?.kind !== "retire" || !next.drop.name.startsWith("d") || !(yield* step("event", next, isKept))) break
+      retired.push(next.drop.name)
     }
-  }
+    return retired
+  })
 
   /**
    * The check is what the partition's bound will demand, so attaching it need not read the rows that are in it by then;
@@ -156,22 +172,6 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     for (const part of make) yield* attach(table, part)
   })
 
-  /** A new kept partition, of what goes on in the old one and in the day, takes the place of both. */
-  const retire = Effect.fnUntraced(function* (table: Table, drop: Partition) {
-    const kept: Partition = { name: "kept_next", fromMs: -Infinity, toMs: drop.toMs }
-    yield* create(table, kept)
-    const sources = [`${table}_kept`, `${table}_${drop.name}`]
-    yield* sql.unsafe(`LOCK TABLE ${sources.map((name) => `duetime.${name}`).join(", ")} IN SHARE ROW EXCLUSIVE MODE`)
-    for (const name of sources) {
-      yield* sql.unsafe(
-        `INSERT INTO duetime.${table}_kept_next SELECT * FROM duetime.${name} p ${survivors[table](name, drop.toMs)}`
-      )
-    }
-    for (const name of sources) yield* detachAndDrop(name, table)
-    yield* sql.unsafe(`ALTER TABLE duetime.${table}_kept_next RENAME TO ${table}_kept`)
-    yield* attach(table, kept, `${table}_kept`)
-  })
-
   /** A split that would lose a row must never commit. */
   const assertAllMoved = Effect.fnUntraced(function* (table: Table, from: string, parts: ReadonlyArray<Partition>) {
     const moved = parts.map((part) => `(SELECT count(*) FROM duetime.${table}_${part.name})`).join(" + ")
@@ -182,26 +182,18 @@ export const make = (sql: SqlClient, retentionDays: number) => {
   })
 
   /** False if another engine is at it, or the locks could not be had in time. */
-  const exclusively = (step: Effect.Effect<void, SqlError>): Effect.Effect<boolean, SqlError> =>
-    sql
-      .withTransaction(
+  const exclusively = (step: Effect.Effect<boolean, SqlError>): Effect.Effect<boolean, SqlError> =>
+    unlessLocked(
+      sql.withTransaction(
         Effect.gen(function* () {
           yield* sql.unsafe(`SET LOCAL lock_timeout = ${lockTimeoutMs}`)
           const [lock] = yield* sql<{
             readonly mine: boolean
           }>`SELECT pg_try_advisory_xact_lock(${advisoryLock}) AS mine`
-          if (lock?.mine !== true) return false
-          yield* step
-          return true
+          return lock?.mine === true && (yield* step)
         })
       )
-      .pipe(
-        Effect.catchIf(
-          (error) =>
-            isSqlError(error) && (error.reason._tag === "LockTimeoutError" || error.reason._tag === "DeadlockError"),
-          () => Effect.succeed(false)
-        )
-      )
+    )
 
   /** Keys and sessions of tasks whose day is gone. A key lives as long as its task's history. */
   const forget = Effect.fnUntraced(function* (wanted: ReadonlyArray<Partition>) {
@@ -209,6 +201,10 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     yield* sql`DELETE FROM duetime.key WHERE (kind_id, key) IN (
       SELECT k.kind_id, k.key FROM duetime.key k WHERE k.task_id < ${edge}::uuid
         AND NOT EXISTS (SELECT 1 FROM duetime.event e WHERE e.task_id = k.task_id AND e.task_id < ${edge}::uuid AND e.version = 1)
+      LIMIT 10000)`
+    yield* sql`DELETE FROM duetime.edited WHERE task_id IN (
+      SELECT x.task_id FROM duetime.edited x WHERE x.task_id < ${edge}::uuid
+        AND NOT EXISTS (SELECT 1 FROM duetime.event e WHERE e.task_id = x.task_id AND e.task_id < ${edge}::uuid AND e.version = 1)
       LIMIT 10000)`
     // A revision is spoken of by the lines of its time, and the next one begins before they are all gone.
     yield* sql`DELETE FROM duetime.recurrence_revision WHERE (recurrence_id, revision) IN (
@@ -239,9 +235,12 @@ export const make = (sql: SqlClient, retentionDays: number) => {
       : parts.map((part) => `duetime.due_${part.name}`)
   }
 
+  const { close, retire } = makeRetire({ sql, create, attach })
+
   return {
     maintain,
     maintainAt,
+    retireBefore,
     ready,
     eventTableOf,
     dueTablesOf,
@@ -250,16 +249,13 @@ export const make = (sql: SqlClient, retentionDays: number) => {
   }
 }
 
-const { AttemptSucceeded, TaskCancelled, TaskExpired, TaskReconciled } = eventCodes
-
-/** Streams that go on: everything but what succeeded, was cancelled or expired. Every row that still waits. Lines that reach further. */
-const survivors: Record<Table, (name: string, edgeMs: number) => string> = {
-  event: (name) =>
-    `WHERE NOT EXISTS (SELECT 1 FROM duetime.${name} l
-       WHERE l.task_id = p.task_id AND l.type IN (${AttemptSucceeded}, ${TaskReconciled}, ${TaskCancelled}, ${TaskExpired}))`,
-  due: () => "",
-  occurrence: (_, edgeMs) => `WHERE p.until_at >= '${new Date(edgeMs).toISOString()}'`
-}
+/** False: the locks could not be had in time. */
+const unlessLocked = (effect: Effect.Effect<boolean, SqlError>): Effect.Effect<boolean, SqlError> =>
+  Effect.catchIf(
+    effect,
+    (error) => isSqlError(error) && (error.reason._tag === "LockTimeoutError" || error.reason._tag === "DeadlockError"),
+    () => Effect.succeed(false)
+  )
 
 const within = (table: Table, partition: Partition): string => {
   const column = { event: "task_id", due: "due_at", occurrence: "nominal_at" }[table]

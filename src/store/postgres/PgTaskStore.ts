@@ -19,6 +19,7 @@ import { make as makeAct } from "./act.ts"
 import { dayMs } from "./byDay.ts"
 import { make as makeClaim } from "./claim.ts"
 import { make as makeClock } from "./DatabaseClock.ts"
+import { make as makeDeadGroups } from "./deadGroups.ts"
 import { make as makeEnds } from "./ends.ts"
 import { make as makeExpire } from "./expire.ts"
 import { make as makeExpireTasks } from "./expireTasks.ts"
@@ -95,6 +96,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     wakeUps,
     ledgerFromMs: partitions.ledgerFromMs
   })
+  const deadGroups = makeDeadGroups({ sql: own, kinds })
   const systemClock = yield* Clock.Clock
 
   const store = TaskStore.of({
@@ -122,6 +124,8 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     act: ambientAct.act,
     pause: makePause({ sql: own, kinds, scheduled }),
     relayDead: makeRelayDead({ sql: own, kinds }),
+    groupDead: deadGroups.groupDead,
+    deadGroups: deadGroups.deadGroups,
     history: reads.history,
     ends: makeEnds({ sql: own, kinds }),
     find: reads.find,
@@ -129,7 +133,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
     kinds: reads.kinds,
     backlog: reads.backlog,
     wakeUps: wakeUps.subscribe,
-    maintain: partitions.maintain
+    maintain: Effect.tap(partitions.maintain, deadGroups.groupSome)
   })
   return { ambient, own, kinds, store, recurrences }
 })

@@ -62,6 +62,10 @@ export const make = (options: {
     const moved = yield* move(before, after, kindId, event)
     if (!moved) return null
     yield* append(event, body)
+    if (body._tag === "TaskRedriven" && body.payload !== undefined) {
+      yield* sql`INSERT INTO duetime.edited (task_id, version) VALUES (${taskId}::uuid, ${event.version})
+        ON CONFLICT (task_id) DO UPDATE SET version = excluded.version`
+    }
     const [born] = events
     if (before.followed && born?._tag === "TaskScheduled") {
       const [followUp] = yield* followUps.write([event], new Map([[taskId, born]]))

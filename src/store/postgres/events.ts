@@ -110,7 +110,11 @@ export const toColumns = (body: EventBody): EventColumns => {
         dueAtMs: body.dueAtMs,
         data: body.reason === "run-now" ? null : JSON.stringify(body.reason)
       }
-    case "TaskRedriven":
+    case "TaskRedriven": {
+      // In an object, or a payload of null could not be told from none.
+      const data = body.payload === undefined ? null : JSON.stringify({ payload: body.payload })
+      return { ...none, type, dueAtMs: body.dueAtMs, data }
+    }
     case "TaskRescheduled":
       return { ...none, type, dueAtMs: body.dueAtMs }
     case "TaskReprioritised":
@@ -191,7 +195,10 @@ const bodyOf = (row: EventRow, kindName: (kindId: number) => string): EventBody 
       return { _tag: tag, attempt, ...deathOf(row.data) }
     case "TaskResumed":
       return { _tag: tag, reason: wordOf<ResumeReason>(row.data, "run-now", ["not-done"]), dueAtMs }
-    case "TaskRedriven":
+    case "TaskRedriven": {
+      const payload = fieldOf(row.data, "payload")
+      return payload === undefined ? { _tag: tag, dueAtMs } : { _tag: tag, dueAtMs, payload }
+    }
     case "TaskRescheduled":
       return { _tag: tag, dueAtMs }
     case "TaskReprioritised":

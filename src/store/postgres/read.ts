@@ -85,7 +85,8 @@ export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: 
         return yield* sql<IdRow>`SELECT task_id FROM duetime.parked WHERE task_id > ${after(filter)}::uuid ${ofKind(kindIds)}
           ORDER BY task_id LIMIT ${filter.limit}`
       case "dead":
-        return yield* sql<IdRow>`SELECT task_id FROM duetime.dead_letter WHERE task_id > ${after(filter)}::uuid ${ofKind(kindIds)}
+        return yield* sql<IdRow>`SELECT task_id FROM duetime.dead_letter
+          WHERE task_id > ${after(filter)}::uuid ${ofKind(kindIds)} ${filter.group === undefined ? sql.literal("") : sql`AND fingerprint = ${filter.group}`}
           ORDER BY task_id LIMIT ${filter.limit}`
     }
   })

@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { auditRow, auditStream, tableOf } from "../../core/audit.ts"
 import { rankOf } from "../../core/Priority.ts"
+import { eventCodes } from "../../core/TaskEvent.ts"
 import type { TaskId } from "../../core/TaskId.ts"
 import type { StoredRow } from "../Projections.ts"
 import type { FoundStream, make as makeRows } from "./auditedRows.ts"
@@ -143,7 +144,15 @@ const insertExpiring = (
    FROM ${arrivedAt(table)} AND r.expires_at_ms IS NOT NULL
    ON CONFLICT (task_id) DO NOTHING`
 
+/** The last redrive that came with a payload. */
+const insertEdited = `INSERT INTO duetime.edited (task_id, version)
+   SELECT e.task_id, max(e.version) FROM jsonb_to_recordset($1::text::jsonb) AS r (task_id uuid)
+   JOIN duetime.event e ON e.task_id = r.task_id AND e.type = ${eventCodes.TaskRedriven} AND e.data IS NOT NULL
+   GROUP BY e.task_id
+   ON CONFLICT (task_id) DO UPDATE SET version = excluded.version`
+
 const insertStatements = [
+  insertEdited,
   insertExpiring("due"),
   insertExpiring("in_progress"),
   `INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged, deaths, followed)
@@ -161,5 +170,5 @@ const insertStatements = [
    FROM ${arrivedAt("dead_letter")}
    ON CONFLICT (task_id) DO UPDATE SET due_at = excluded.due_at, dead_at = excluded.dead_at, kind_id = excluded.kind_id,
      version = excluded.version, attempt = excluded.attempt, charged = excluded.charged, priority = excluded.priority,
-     data = excluded.data, announced_at = CASE WHEN l.version = excluded.version THEN l.announced_at END`
+     data = excluded.data, fingerprint = NULL, announced_at = CASE WHEN l.version = excluded.version THEN l.announced_at END`
 ]

@@ -13,7 +13,16 @@ import { float8s, instant, int2s, int4, int4s, msOf, uuid, uuids } from "./param
 import { isNotPaused } from "./pause.ts"
 import { isSqlError, isUndefinedTable, orUnavailable } from "./sqlErrors.ts"
 import { type StartedRow, startedOf } from "./start.ts"
-import { columnOf, type DueTables, goneFrom, isInTime, lockedPlace, now, sessionLives } from "./statements.ts"
+import {
+  columnOf,
+  type DueTables,
+  goneFrom,
+  isInTime,
+  lockedPlace,
+  now,
+  payloadAt,
+  sessionLives
+} from "./statements.ts"
 
 const { AttemptStarted, TaskClaimed } = eventCodes
 
@@ -62,14 +71,14 @@ export const startDueSql = (
   )
   SELECT g.task_id, g.version + 1 AS version, g.start_id AS event_id, g.kind_id, g.priority, ${msOf("g.due_at")} AS due_at_ms,
     g.attempt + 1 AS attempt, g.charged + 1 AS charged, g.followed, ${msOf("(SELECT at FROM now)")} + g.timeout_ms AS deadline_at_ms,
-    ${msOf("(SELECT at FROM now)")} AS started_at_ms, ${columnOf("data", "g.task_id", "1", "$8", "$9", eventTable)} AS payload
+    ${msOf("(SELECT at FROM now)")} AS started_at_ms, ${payloadAt({ taskId: "g.task_id", attempt: "g.attempt + 1" }, "$8", "$9", eventTable)} AS payload
   FROM gone g ORDER BY g.priority, g.due_at, g.task_id`
 
 /** $1 event ids; $2, $3 bounds of the task ids. */
 export const startedWithSql = `SELECT p.task_id, p.fence_version AS version, p.fence_id AS event_id, p.kind_id, p.priority,
     ${msOf("p.due_at")} AS due_at_ms, p.attempt, p.charged, p.followed, ${msOf("p.deadline_at")} AS deadline_at_ms,
     ${msOf(columnOf("at", "p.task_id", "p.fence_version", "$2", "$3"))} AS started_at_ms,
-    ${columnOf("data", "p.task_id", "1", "$2", "$3")} AS payload
+    ${payloadAt({ taskId: "p.task_id", attempt: "p.attempt" }, "$2", "$3")} AS payload
   FROM duetime.in_progress p
   WHERE p.fence_id = ANY($1::uuid[]) AND p.status = 2 AND p.task_id >= $2::uuid AND p.task_id < $3::uuid`
 

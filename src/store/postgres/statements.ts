@@ -46,6 +46,20 @@ export const columnOf = (
   `(SELECT e.${column} FROM ${table} e WHERE e.task_id = ${taskId} AND e.version = ${version} AND e.task_id >= ${from}::uuid AND e.task_id < ${to}::uuid)`
 
 /**
+ * What an attempt is given. Only one that is not the first can have another payload than the task was born with: then
+ * `edited` says which event has it, and one look tells a whole statement that there is none.
+ */
+export const payloadAt = (
+  row: { readonly taskId: string; readonly attempt: string },
+  from: string,
+  to: string,
+  table = "duetime.event"
+): string =>
+  `coalesce(CASE WHEN ${row.attempt} > 1 AND (SELECT EXISTS (SELECT FROM duetime.edited)) THEN (
+      SELECT ${columnOf("data", "x.task_id", "x.version", from, to, table)} -> 'payload' FROM duetime.edited x WHERE x.task_id = ${row.taskId}
+    ) END, ${columnOf("data", row.taskId, "1", from, to, table)})`
+
+/**
  * What only some tasks have: one that expires tells so in its event and in a row of its own, one that is linked to others tells
  * what follows it, or what it follows. The statements for all other tasks know nothing of it.
  */
@@ -237,7 +251,7 @@ export const startSql = (eventTable: string): string => `WITH ${now}, wanted AS 
     FROM started
   )
   SELECT s.task_id, s.version, s.fence_id AS event_id, s.kind_id, s.priority, ${msOf("s.due_at")} AS due_at_ms, s.attempt, s.charged, s.followed,
-    ${msOf("s.deadline_at")} AS deadline_at_ms, ${msOf("s.at")} AS started_at_ms, ${columnOf("data", "s.task_id", "1", "$8", "$9", eventTable)} AS payload
+    ${msOf("s.deadline_at")} AS deadline_at_ms, ${msOf("s.at")} AS started_at_ms, ${payloadAt({ taskId: "s.task_id", attempt: "s.attempt" }, "$8", "$9", eventTable)} AS payload
   FROM started s`
 
 /**
@@ -247,7 +261,7 @@ export const startSql = (eventTable: string): string => `WITH ${now}, wanted AS 
 export const startedBeforeSql = `SELECT p.task_id, p.fence_version AS version, p.fence_id AS event_id, p.kind_id, p.priority,
     ${msOf("p.due_at")} AS due_at_ms, p.attempt, p.charged, p.followed, ${msOf("p.deadline_at")} AS deadline_at_ms,
     ${msOf(`CASE WHEN p.status = 2 THEN ${columnOf("at", "p.task_id", "p.fence_version", "$2", "$3")} ELSE clock_timestamp() END`)} AS started_at_ms,
-    ${columnOf("data", "p.task_id", "1", "$2", "$3")} AS payload,
+    ${payloadAt({ taskId: "p.task_id", attempt: "p.attempt" }, "$2", "$3")} AS payload,
     p.kind_id = ANY (${pausedKinds}) AS is_paused
   FROM duetime.in_progress p
   WHERE p.task_id = ANY($1::uuid[])`
