@@ -4,7 +4,7 @@ import { Duetime } from "../../src/Duetime.ts"
 import type { Stage } from "../../src/core/TaskState.ts"
 import { kinds, secret } from "./handlers.ts"
 import type { History, PlannedPause, PlannedTask, PlannedWish } from "./History.ts"
-import type { Kernel } from "./Kernel.ts"
+import type { Kernel } from "../../src/testing/simulation/Kernel.ts"
 
 /** What the client was told of one task. */
 export type Acknowledged = {

@@ -2,7 +2,7 @@
 import { audit } from "../../src/core/audit.ts"
 import { fold } from "../../src/core/evolve.ts"
 import { isEnded } from "../../src/core/TaskState.ts"
-import { type Broken, kindOf, streamsById } from "./Broken.ts"
+import { type Broken, kindOf, streamsById } from "../../src/testing/simulation/Broken.ts"
 import { kinds, receipt } from "./handlers.ts"
 import type { History } from "./History.ts"
 import { commitsAreAnsweredTruly, parkedIsAskedAbout, receiptsMatch } from "./receipts.ts"

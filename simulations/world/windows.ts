@@ -2,7 +2,7 @@
  * The windows of the protocol (`docs/explain/proof.md`) that a history was in: where a fault between two steps could lose or repeat
  * something. Those not here are not in this world: 17 and 18 (a failover or a backup that loses commits), 20 to 22 (recurrences).
  */
-import { kindOf } from "./Broken.ts"
+import { kindOf } from "../../src/testing/simulation/Broken.ts"
 import { kinds } from "./handlers.ts"
 import type { History } from "./History.ts"
 import type { Outcome } from "./World.ts"

@@ -4,10 +4,10 @@ import { evolve } from "../../src/core/evolve.ts"
 import type { CommandTag } from "../../src/core/TaskCommand.ts"
 import type { TaskState } from "../../src/core/TaskState.ts"
 import type { StoredStream } from "../../src/store/TaskStore.ts"
-import { type Broken, kindOf, streamsById } from "./Broken.ts"
+import { type Broken, kindOf, streamsById } from "../../src/testing/simulation/Broken.ts"
 import type { Told } from "./client.ts"
 import { capsOfPaced, kinds } from "./handlers.ts"
-import { epochMs } from "./Kernel.ts"
+import { epochMs } from "../../src/testing/simulation/Kernel.ts"
 import type { Outcome } from "./World.ts"
 
 const commandOf: { readonly [Wish in Told["wish"]]: CommandTag } = {

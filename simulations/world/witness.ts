@@ -12,7 +12,7 @@ import type { TaskState } from "../../src/core/TaskState.ts"
 import type { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import type { Claimed, ClaimRequest, Finished, FinishRequest, StartRequest } from "../../src/store/TaskStore.ts"
 import { secret } from "./handlers.ts"
-import type { Broken } from "./Broken.ts"
+import type { Broken } from "../../src/testing/simulation/Broken.ts"
 
 export class Witness {
   readonly broken: Array<Broken> = []
