@@ -6,7 +6,7 @@ import type { Broker } from "../../src/broker/Broker.ts"
 import type { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import type { Session } from "../../src/store/Session.ts"
 import type { TaskStore } from "../../src/store/TaskStore.ts"
-import type { Kernel } from "./Kernel.ts"
+import type { Kernel } from "../../src/testing/simulation/Kernel.ts"
 
 export type Damage = {
   /** Once, before any node begins. */

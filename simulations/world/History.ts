@@ -3,9 +3,9 @@
  * and shrinks it to what is needed for a failure. Each history draws its own subset of the kinds of faults (swarm).
  */
 import * as fc from "fast-check"
-import type { Fault, FaultTag } from "./Fault.ts"
-import { attemptOperations, operations, repeatableOperations } from "./Fault.ts"
-import type { NodeClock } from "./Incarnation.ts"
+import type { Fault, FaultTag } from "../../src/testing/simulation/Fault.ts"
+import { attemptOperations, operations, repeatableOperations } from "../../src/testing/simulation/Fault.ts"
+import type { NodeClock } from "../../src/testing/simulation/Incarnation.ts"
 import { type PlannedRecurrence, plannedRecurrences } from "./PlannedRecurrence.ts"
 
 export const kindNames = ["post", "mail", "alert", "pay", "paced"] as const

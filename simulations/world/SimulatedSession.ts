@@ -6,8 +6,8 @@ import { Clock, Effect, type Scope } from "effect"
 import type { KindPolicy } from "../../src/core/KindPolicy.ts"
 import type { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import { renewalsPerLease, type Session } from "../../src/store/Session.ts"
-import type { Owner } from "./Kernel.ts"
-import type { Legs } from "./Legs.ts"
+import type { Owner } from "../../src/testing/simulation/Kernel.ts"
+import type { Legs } from "../../src/testing/simulation/Legs.ts"
 
 /** Between two tries after one that failed. */
 const retryDelayMs = 100

@@ -7,7 +7,7 @@ import type { Clock } from "effect"
 import type { TaskEvent } from "../../src/core/TaskEvent.ts"
 import { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import { leaseMsDefault } from "../../src/store/Session.ts"
-import type { Kernel } from "./Kernel.ts"
+import type { Kernel } from "../../src/testing/simulation/Kernel.ts"
 
 /** What a failover has taken. */
 export type Lost = {

@@ -6,7 +6,7 @@ import type { Stage } from "../../src/core/TaskState.ts"
 import { clientRecurrence, type RecurrenceNote } from "./clientRecurrences.ts"
 import { kinds, secret } from "./handlers.ts"
 import type { History, PlannedPause, PlannedTask, PlannedWish } from "./History.ts"
-import type { Kernel } from "./Kernel.ts"
+import type { Kernel } from "../../src/testing/simulation/Kernel.ts"
 
 /** What the client was told of one task. */
 export type Acknowledged = {

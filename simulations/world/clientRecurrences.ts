@@ -2,7 +2,7 @@
 import { Effect, Schedule } from "effect"
 import { Recurrences } from "../../src/Recurrences.ts"
 import { kinds, secret } from "./handlers.ts"
-import type { Kernel } from "./Kernel.ts"
+import type { Kernel } from "../../src/testing/simulation/Kernel.ts"
 import type { PlannedRecurrence } from "./PlannedRecurrence.ts"
 import type { PlannedRule } from "./recurrenceRules.ts"
 

@@ -8,7 +8,7 @@ import * as Task from "../../src/Task.ts"
 import { CommitSql } from "../../src/worker/CommitSql.ts"
 import type { Attempt } from "../../src/worker/Handlers.ts"
 import type { KindName } from "./History.ts"
-import type { Kernel } from "./Kernel.ts"
+import type { Kernel } from "../../src/testing/simulation/Kernel.ts"
 
 export type Call = {
   readonly taskId: string

@@ -1,8 +1,8 @@
 /** What no fault excuses: a process that lives and reaches the database keeps what it holds, and runs what it has started. */
 import { evolve } from "../../src/core/evolve.ts"
 import type { TaskState } from "../../src/core/TaskState.ts"
-import type { Broken } from "./Broken.ts"
-import type { Fault } from "./Fault.ts"
+import type { Broken } from "../../src/testing/simulation/Broken.ts"
+import type { Fault } from "../../src/testing/simulation/Fault.ts"
 import type { History } from "./History.ts"
 import type { Outcome } from "./World.ts"
 

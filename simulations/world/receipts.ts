@@ -1,6 +1,6 @@
 /** The effect of a transaction: the receipt that `pay` schedules in `attempt.commit`. */
 import { Predicate } from "effect"
-import { type Broken, kindOf, streamsById } from "./Broken.ts"
+import { type Broken, kindOf, streamsById } from "../../src/testing/simulation/Broken.ts"
 import { kinds, receipt } from "./handlers.ts"
 import { hasLost } from "./Standby.ts"
 import type { Outcome } from "./World.ts"

@@ -6,7 +6,7 @@
 import type { Rule } from "../../src/core/recurrence/Rule.ts"
 import { ask, expectedFires, type Fold, type Gap } from "../recurrence/oracle.ts"
 import type { Stretch } from "../recurrence/Offsets.ts"
-import { clocksGoBackMs, epochMs } from "./Kernel.ts"
+import { clocksGoBackMs, epochMs } from "../../src/testing/simulation/Kernel.ts"
 
 export type PlannedRule =
   | { readonly everyMs: number; readonly anchorMs: number }

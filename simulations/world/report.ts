@@ -1,6 +1,6 @@
 /** What a run of simulated histories says to people. */
 import type { TaskEvent } from "../../src/core/TaskEvent.ts"
-import { epochMs } from "./Kernel.ts"
+import { epochMs } from "../../src/testing/simulation/Kernel.ts"
 import { windows } from "./windows.ts"
 import type { Failure, Tally } from "./simulate.ts"
 

@@ -2,7 +2,7 @@
 import * as fc from "fast-check"
 import { type Breakage, unbroken } from "./Breakage.ts"
 import { faultTags, type History, histories, historyOf } from "./History.ts"
-import type { Broken } from "./Broken.ts"
+import type { Broken } from "../../src/testing/simulation/Broken.ts"
 import { brokenIn } from "./invariants.ts"
 import { windows, windowsOf } from "./windows.ts"
 import { type Outcome, runHistory } from "./World.ts"

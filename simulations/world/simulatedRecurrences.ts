@@ -1,8 +1,8 @@
 /** The memory database's recurrences behind legs. */
 import type { Effect } from "effect"
 import type { RecurrenceStore } from "../../src/store/RecurrenceStore.ts"
-import type { Owner } from "./Kernel.ts"
-import type { Legs } from "./Legs.ts"
+import type { Owner } from "../../src/testing/simulation/Kernel.ts"
+import type { Legs } from "../../src/testing/simulation/Legs.ts"
 
 export const recurrencesBehindLegs = (
   store: RecurrenceStore["Service"],

@@ -4,7 +4,7 @@ import type { TaskState } from "../../src/core/TaskState.ts"
 import { leaseMsDefault } from "../../src/store/Session.ts"
 import { kinds } from "./handlers.ts"
 import type { History } from "./History.ts"
-import type { Broken } from "./Broken.ts"
+import type { Broken } from "../../src/testing/simulation/Broken.ts"
 import type { Outcome } from "./World.ts"
 
 /** Two looks of a supervisor, a clock that is two in a hundred slow over a lease, and the ways to and fro. */

@@ -2,10 +2,10 @@
  * The windows of the protocol (`docs/explain/proof.md`) that a history was in: where a fault between two steps could lose or repeat
  * something.
  */
-import { kindOf } from "./Broken.ts"
+import { kindOf } from "../../src/testing/simulation/Broken.ts"
 import { kinds } from "./handlers.ts"
 import type { History } from "./History.ts"
-import { clocksGoBackMs } from "./Kernel.ts"
+import { clocksGoBackMs } from "../../src/testing/simulation/Kernel.ts"
 import type { Outcome } from "./World.ts"
 
 export const windows: ReadonlyArray<readonly [number: number, what: string]> = [

@@ -20,7 +20,7 @@ import type {
   StartRequest
 } from "../../src/store/TaskStore.ts"
 import { secret } from "./handlers.ts"
-import type { Broken } from "./Broken.ts"
+import type { Broken } from "../../src/testing/simulation/Broken.ts"
 
 export class Witness {
   readonly broken: Array<Broken> = []

@@ -13,6 +13,24 @@ import { layerOn } from "../store/MemoryStore.ts"
 import { type StoredStream, TaskStore } from "../store/TaskStore.ts"
 import { Worker, type WorkerOptions } from "../worker/Worker.ts"
 
+export type { Draw } from "./simulation/Draw.ts"
+export type { SimulatedFault } from "./simulation/faultDraws.ts"
+export type { Finding, Invariants, Violation } from "./simulation/judge.ts"
+export type { By } from "./simulation/Kept.ts"
+export { Ledger, type LedgerRow, type LedgerTable } from "./simulation/Ledger.ts"
+export {
+  Outside,
+  type OutsideEffect,
+  OutsideRefused,
+  type OutsideService,
+  OutsideUnavailable
+} from "./simulation/Outside.ts"
+export { plan, type Planned, type PlanOptions } from "./simulation/plan.ts"
+export type { SimulatedNode, SimulatedOutcome, SimulatedTask } from "./simulation/runPlanned.ts"
+export { simulate, type SimulateOptions, type SimulationFailure, type SimulationReport } from "./simulation/simulate.ts"
+export { HandlerLeft, type Only, SimulationFailed, SimulationVoid } from "./simulation/SimulationError.ts"
+export type { SimulatedCall, SimulatedServices } from "./simulation/userNode.ts"
+
 /**
  * The whole scheduler in one test: memory store, memory broker, engine and worker on Effect's `TestClock`. Nothing runs
  * until the test moves the clock, three hours pass in milliseconds, and the history says what happened.

@@ -47,7 +47,20 @@ const mayImport = {
   index: ["core", "store", "broker", "engine", "worker", "handlers", "base", "client", "layers"],
   api: ["core", "base", "client"],
   promise: ["core", "base", "client", "handlers", "layers", "index"],
-  testing: ["core", "store", "store memory", "broker memory", "engine", "worker", "base", "client", "layers", "index"],
+  testing: [
+    "core",
+    "store",
+    "store memory",
+    "broker",
+    "broker memory",
+    "engine",
+    "worker",
+    "handlers",
+    "base",
+    "client",
+    "layers",
+    "index"
+  ],
   holidays: ["core", "base", "client"],
   cli: ["core", "store", "api", "base", "client", "words", "layers", "index"],
   dashboard: ["api"]
@@ -87,7 +100,8 @@ const reserved: ReadonlyArray<Reserved> = [
   { modules: /^kafkajs/, zones: ["broker/kafka"], typeZones: [], why: "Kafka is known only to its adapter" },
   {
     modules: /^(effect\/sql|@effect\/sql-pg)/,
-    zones: ["store/postgres", "layers"],
+    // A simulated node has no SQL, and hands a client to `commit` that says so.
+    zones: ["store/postgres", "layers", "testing"],
     // A handler's `commit` hands the transaction's client to the user.
     typeZones: ["worker", "handlers", "client", "promise"],
     why: "SQL is known only to its adapter"

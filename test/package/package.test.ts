@@ -14,6 +14,9 @@ const readme = fs.readFileSync("README.md", "utf8")
 const installMsMax = 240_000
 const firstTaskMsMax = 60_000
 
+const compiler = path.join(repository, "node_modules/.bin/tsc")
+const compilerOptions = "--module nodenext --target es2024 --lib es2024,dom,esnext.disposable --types node".split(" ")
+
 let folder = ""
 const run = (command: string, ...args: ReadonlyArray<string>) =>
   execFileSync(command, args, { cwd: folder, encoding: "utf8", timeout: installMsMax, stdio: "pipe" })
@@ -58,18 +61,7 @@ describe("The package that a stranger installs", () => {
         .join("\n")
     )
     fs.writeFileSync(path.join(folder, "example.ts"), exampleOf("README.md"))
-    const compiler = path.join(repository, "node_modules/.bin/tsc")
-    const options = [
-      "--module",
-      "nodenext",
-      "--target",
-      "es2024",
-      "--lib",
-      "es2024,dom,esnext.disposable",
-      "--types",
-      "node"
-    ]
-    run(compiler, "--noEmit", "--strict", ...options, "all.ts", "example.ts")
+    run(compiler, "--noEmit", "--strict", ...compilerOptions, "all.ts", "example.ts")
   })
 
   for (const [name, file, from] of [
@@ -81,6 +73,25 @@ describe("The package that a stranger installs", () => {
       assert.include(await saidBy(file), "Hello, Ada!")
     })
   }
+
+  it("simulates handlers, without any other package: the naive ones fail and the mended ones hold", () => {
+    for (const name of ["cardPayments.ts", "cardPaymentsSimulation.ts"])
+      fs.writeFileSync(path.join(folder, name), exampleOf(`examples/${name}`))
+    fs.writeFileSync(
+      path.join(folder, "simulation.ts"),
+      `import { Effect } from "effect"
+       import { mendedHandler, naiveHandler } from "./cardPayments.ts"
+       import { simulatePayments } from "./cardPaymentsSimulation.ts"
+       const naive = await Effect.runPromise(Effect.flip(simulatePayments(naiveHandler, { runs: 200 })))
+       console.log(naive.message)
+       const held = await Effect.runPromise(simulatePayments(mendedHandler, { runs: 20 }))
+       console.log(\`held over \${held.runs} histories\`)`
+    )
+    run(compiler, "--noEmit", "--strict", "--allowImportingTsExtensions", ...compilerOptions, "simulation.ts")
+    const said = run(process.execPath, "simulation.ts")
+    assert.include(said, "an invoice is charged once")
+    assert.include(said, "held over 20 histories")
+  })
 
   it("says which package to install when what is asked for is not there", () => {
     fs.writeFileSync(
@@ -97,7 +108,9 @@ describe("The package that a stranger installs", () => {
 const exampleOf = (file: string): string => {
   const text = fs.readFileSync(path.join(repository, file), "utf8")
   const block = file.endsWith(".md") ? (/```ts\n([\s\S]*?)```/.exec(text)?.[1] ?? "") : text
-  return block.replaceAll("../src/promise/index.ts", "duetime/promise")
+  return block.replaceAll(/"\.\.\/src\/(?:(\w+)\/)?index\.ts"/g, (_, entry?: string) =>
+    entry === undefined ? '"duetime"' : `"duetime/${entry}"`
+  )
 }
 
 /** What a program says until it has greeted or the time is over; then it is stopped as Ctrl-C does. */

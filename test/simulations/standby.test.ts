@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { clockOf, trueClock } from "../../simulations/world/Incarnation.ts"
-import { Kernel, world } from "../../simulations/world/Kernel.ts"
+import { clockOf, trueClock } from "../../src/testing/simulation/Incarnation.ts"
+import { Kernel, world } from "../../src/testing/simulation/Kernel.ts"
 import { hasLost, isLost, Standby } from "../../simulations/world/Standby.ts"
 import type { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 

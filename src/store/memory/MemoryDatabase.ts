@@ -227,6 +227,7 @@ export class MemoryDatabase {
     if (transaction.tasks.some((task) => this.#answerOf(task) !== null)) return "KeyTaken"
     if (this.finish(request)._tag === "Lost") return "Lost"
     for (const task of transaction.tasks) this.#create(task)
+    for (const effect of transaction.effects) effect()
     return "Committed"
   }
 

@@ -5,6 +5,8 @@ import { Keys } from "./Keys.ts"
 /** Tasks scheduled inside `finishWith`, unseen by anybody until its outcome is recorded, and gone if it is not. */
 export class MemoryTransaction {
   readonly tasks: Array<NewTask> = []
+  /** What else becomes true with its commit: rows of a simulated application. Run once, in the step that commits. */
+  readonly effects: Array<() => void> = []
   readonly #byId = new Map<string, NewTask>()
   readonly #keys = new Keys(() => false)
 

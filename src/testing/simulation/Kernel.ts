@@ -5,7 +5,7 @@
  * Every task and timer belongs to an incarnation of a node, or to nobody (the world itself). A crash marks the incarnation dead:
  * what it had ready or armed is dropped when its turn comes, so none of its fibers runs again and no finalizer does.
  */
-import { Heap } from "../../src/store/memory/Heap.ts"
+import { Heap } from "../../store/memory/Heap.ts"
 import { Chance, hashOf, hashOfNumber } from "./chance.ts"
 
 /** The clocks of Berlin go back by an hour: ms since 1970. */

@@ -3,14 +3,14 @@
  * that dies with it. One consumer group per queue; what a dead member held comes to another after a rebalance.
  */
 import { Effect, Queue, type Scope } from "effect"
-import { type Broker, BrokerUnavailable, type Dispatch, holdMsMax, type Subscription } from "../../src/broker/Broker.ts"
-import { DispatchLanes } from "../../src/broker/DispatchLanes.ts"
-import type { DeadLetter } from "../../src/core/DeadLetter.ts"
-import { priorities, type Priority } from "../../src/core/Priority.ts"
-import type { EventId } from "../../src/core/TaskId.ts"
+import { type Broker, BrokerUnavailable, type Dispatch, holdMsMax, type Subscription } from "../../broker/Broker.ts"
+import { DispatchLanes } from "../../broker/DispatchLanes.ts"
+import type { DeadLetter } from "../../core/DeadLetter.ts"
+import { priorities, type Priority } from "../../core/Priority.ts"
+import type { EventId } from "../../core/TaskId.ts"
 import type { Fault } from "./Fault.ts"
 import { type Kernel, type Owner, world } from "./Kernel.ts"
-import type { Witness } from "./witness.ts"
+import type { Witness } from "./Witness.ts"
 
 export class SimulatedBroker {
   readonly announced: Array<DeadLetter> = []

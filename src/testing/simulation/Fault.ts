@@ -98,4 +98,6 @@ export const operations = [
   "openSession"
 ] as const
 export type RepeatableOperation = (typeof repeatableOperations)[number]
-export type Operation = (typeof operations)[number]
+/** Calls that handlers make by themselves, to the outside and to a table of their own. */
+export const handlerOperations = ["outside", "ledger"] as const
+export type Operation = (typeof operations)[number] | (typeof handlerOperations)[number]

@@ -1,11 +1,11 @@
 /** The memory store behind legs: the same decisions as the database's, with everything between it and a node going wrong. */
 import { Effect } from "effect"
-import { CurrentTransaction, MemoryTransaction } from "../../src/store/memory/MemoryTransaction.ts"
-import type { StoreUnavailable } from "../../src/store/StoreError.ts"
-import type { TaskStore } from "../../src/store/TaskStore.ts"
+import { CurrentTransaction, MemoryTransaction } from "../../store/memory/MemoryTransaction.ts"
+import type { StoreUnavailable } from "../../store/StoreError.ts"
+import type { TaskStore } from "../../store/TaskStore.ts"
 import type { Kernel, Owner } from "./Kernel.ts"
 import type { Legs } from "./Legs.ts"
-import type { Witness } from "./witness.ts"
+import type { Witness } from "./Witness.ts"
 
 export const storeBehindLegs = (
   store: TaskStore["Service"],
@@ -73,6 +73,7 @@ export const storeBehindLegs = (
         return Effect.flatMap(Effect.provideService(effect, CurrentTransaction, transaction), (value) => {
           const body = Effect.map(CurrentTransaction, (committed) => {
             for (const task of transaction.tasks) committed?.add(task)
+            committed?.effects.push(...transaction.effects)
             return value
           })
           return call("finishWith", store.finishWith(body, requestOf))

@@ -1,4 +1,4 @@
-import type { StoredStream } from "../../src/store/TaskStore.ts"
+import type { StoredStream } from "../../store/TaskStore.ts"
 
 /** A sentence that a history breaks, by the ids of the reliability study (`docs/explain/proof.md`). */
 export type Broken = { readonly id: string; readonly taskId: string | null; readonly message: string }

@@ -4,7 +4,7 @@
  */
 import { Clock, Context, Duration, Effect, Random, Scheduler } from "effect"
 import { CurrentLoggers, type Logger } from "effect/Logger"
-import { Ids } from "../../src/store/Ids.ts"
+import { Ids } from "../../store/Ids.ts"
 import { epochMs, type Kernel, type Owner } from "./Kernel.ts"
 
 export type NodeClock = {

@@ -3,7 +3,7 @@
  * leg; the faults of the history say which of them is late, lost, repeated, refused or cut by a crash.
  */
 import { Effect } from "effect"
-import { StoreUnavailable } from "../../src/store/StoreError.ts"
+import { StoreUnavailable } from "../../store/StoreError.ts"
 import { applied } from "./applied.ts"
 import type { Fault } from "./Fault.ts"
 import type { Kernel, Owner } from "./Kernel.ts"
