@@ -6,6 +6,7 @@ import * as fc from "fast-check"
 import type { Fault, FaultTag } from "./Fault.ts"
 import { attemptOperations, operations, repeatableOperations } from "./Fault.ts"
 import type { NodeClock } from "./Incarnation.ts"
+import type { Role } from "./node.ts"
 
 export const kindNames = ["post", "mail", "alert", "pay", "paced"] as const
 export type KindName = (typeof kindNames)[number]
@@ -24,6 +25,8 @@ export type PlannedTask = {
   readonly expiresInMs: number | null
   /** Scheduled by two fibers at once under the same key. */
   readonly isTwice: boolean
+  /** Whether others follow its end; absent: every third task's. */
+  readonly isFollowed?: boolean
   readonly wishes: ReadonlyArray<PlannedWish>
 }
 
@@ -42,6 +45,10 @@ export type History = {
   /** Chance that a fiber loses its turn before an operation. */
   readonly preemption: number
   readonly clocks: ReadonlyArray<NodeClock>
+  /** What each node is; absent: each is engine and worker in one process. */
+  readonly roles?: ReadonlyArray<Role>
+  /** Ms until all may be over; absent: as long as chaos lasts. */
+  readonly lastsMs?: number
   readonly concurrency: number
   /** Tasks that an engine may hold claimed and not started (`EngineConfig.windowTasksMin`). */
   readonly windowTasks: number

@@ -8,6 +8,7 @@ import { applied } from "./applied.ts"
 import type { Fault } from "./Fault.ts"
 import type { Kernel, Owner } from "./Kernel.ts"
 import { world } from "./Kernel.ts"
+import type { LegCut } from "./LegCut.ts"
 
 /** What one node may meet on its way; the counters go on over its lives. */
 export class Legs {
@@ -16,6 +17,7 @@ export class Legs {
   readonly #faults: ReadonlyArray<Fault>
   readonly #crash: (downMs: number) => void
   readonly #fired: (fault: Fault, step: string) => void
+  readonly #cuts: LegCut
   readonly #ways = new Map<string, Way>()
 
   constructor(parts: {
@@ -25,7 +27,9 @@ export class Legs {
     /** Kills the node that is alive now. */
     readonly crash: (downMs: number) => void
     readonly fired: (fault: Fault, step: string) => void
+    readonly cuts: LegCut
   }) {
+    this.#cuts = parts.cuts
     this.#kernel = parts.kernel
     this.#node = parts.node
     this.#faults = parts.faults.filter((fault) => "node" in fault && fault.node === parts.node)
@@ -54,6 +58,7 @@ export class Legs {
           legMsMin + way[leg]() * (legMsMax - legMsMin)
         )
       const cuts = (leg: "request" | "reply"): boolean => {
+        if (this.#cuts(owner, operation, leg)) return true
         for (const fault of met) {
           if (fault._tag !== "CrashAtLeg" || fault.leg !== leg || !owner.isAlive) continue
           this.#crash(fault.downMs)

@@ -4,24 +4,24 @@
  */
 import { Clock, Context, Effect, Exit, Layer } from "effect"
 import { Broker } from "../../src/broker/Broker.ts"
-import { Duetime } from "../../src/Duetime.ts"
-import { Engine } from "../../src/engine/Engine.ts"
 import { defaults, EngineConfig } from "../../src/engine/EngineConfig.ts"
 import { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
 import { RecurrenceStore } from "../../src/store/RecurrenceStore.ts"
 import { leaseMsDefault, Session } from "../../src/store/Session.ts"
 import { type StoredStream, TaskStore } from "../../src/store/TaskStore.ts"
-import { Worker } from "../../src/worker/Worker.ts"
+import { AttemptObserver, type AttemptObserverShape } from "../../src/worker/AttemptObserver.ts"
 import { type Breakage, unbroken } from "./Breakage.ts"
 import { type Acknowledged, client, type Notes, type Paused, type Told } from "./client.ts"
 import type { Fault } from "./Fault.ts"
-import { type Call, commitSql, handlersOf } from "./handlers.ts"
+import { type Begun, type Call, handlersOf } from "./handlers.ts"
 import { chaosMs, clientNode, type History } from "./History.ts"
 import { clockOf, Incarnation, type NodeClock, trueClock } from "./Incarnation.ts"
 import type { Broken } from "./Broken.ts"
-import { Kernel, world } from "./Kernel.ts"
+import { Kernel, type Owner, world } from "./Kernel.ts"
+import { type AtLeg, legCut, neverAtLeg } from "./LegCut.ts"
 import { Legs } from "./Legs.ts"
+import { nodeProgram } from "./node.ts"
 import { SimulatedBroker } from "./SimulatedBroker.ts"
 import { sessionBehindLegs, storeBehindLegs } from "./simulatedStore.ts"
 import { Witness } from "./witness.ts"
@@ -51,7 +51,7 @@ export type Outcome = {
   readonly simulatedMs: number
 }
 
-export const runHistory = (history: History, breakage: Breakage = unbroken): Outcome => {
+export const runHistory = (history: History, breakage: Breakage = unbroken, atLeg: AtLeg = neverAtLeg): Outcome => {
   const damage = breakage()
   const kernel = new Kernel(history.seed)
   const database = new MemoryDatabase(clockOf(kernel, world, trueClock), leaseMsDefault)
@@ -71,20 +71,33 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     const lastsMs = "forMs" in fault ? fault.forMs : "downMs" in fault ? fault.downMs : 0
     healedAtMs = Math.max(healedAtMs, kernel.nowMs + lastsMs)
   }
-  const broker = new SimulatedBroker(kernel, history.faults, onFired, witness)
+  const crashes = new Map<Owner, (downMs: number) => void>()
+  const cuts = legCut(atLeg, (owner, downMs) => {
+    healedAtMs = Math.max(healedAtMs, kernel.nowMs + downMs)
+    crashes.get(owner)?.(downMs)
+  })
+  const broker = new SimulatedBroker(kernel, history.faults, onFired, witness, cuts)
 
   const start = (
     name: string,
     clock: NodeClock,
     legs: Legs,
+    crash: (downMs: number) => void,
+    begun: Map<string, Begun>,
     program: Effect.Effect<unknown, unknown, TaskStore | RecurrenceStore | Session | Broker>
   ) => {
     const incarnation = new Incarnation(kernel, name, clock, history.preemption, witness.logger)
+    crashes.set(incarnation, crash)
     let control: MemoryStore.MemoryControl["Service"] | null = null
     let session: Session["Service"] | null = null
     // A clock that is two in a hundred slow believes in its lease so much longer.
     const isLeaseOver = () =>
       session !== null && !database.sessions.isAlive(session.id(), database.now() - leaseSlackMs)
+    const observer: AttemptObserverShape = {
+      started: ({ attempt, taskId }) =>
+        begun.set(`${taskId} ${attempt}`, { atMs: kernel.nowMs, isLeaseOver: isLeaseOver() }),
+      ended: () => {}
+    }
     const whole = Effect.scoped(
       Effect.gen(function* () {
         const ports = yield* Layer.build(Layer.fresh(MemoryStore.layerOn(database)))
@@ -108,6 +121,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
               Context.add(Session, damage.session?.(ownSession) ?? ownSession),
               Context.add(RecurrenceStore, Context.get(ports, RecurrenceStore)),
               Context.add(Broker, damage.broker?.(ownBroker) ?? ownBroker),
+              Context.add(AttemptObserver, observer),
               Context.add(EngineConfig, { ...defaults, windowTasksMin: history.windowTasks })
             )
           )
@@ -122,7 +136,6 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     })
     return {
       incarnation,
-      isLeaseOver,
       cutOff: (isCutOff: boolean) => control !== null && Effect.runSync(control.cutOff(isCutOff)),
       kill: () => {
         kernel.note(`${name} dies`)
@@ -143,17 +156,14 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
       current = null
       kernel.after(world, downMs, rise)
     }
-    const legs = new Legs({ kernel, node: index, faults: history.faults, crash, fired: onFired })
+    const legs = new Legs({ kernel, node: index, faults: history.faults, crash, fired: onFired, cuts })
     const rise = () => {
       if (current !== null) return
       const name = `n${index}.${++lives}`
-      const node = Engine.layer.pipe(
-        Layer.provideMerge(handlersOf(kernel, name, ledger, () => current?.isLeaseOver() ?? false)),
-        Layer.provideMerge(Duetime.layer),
-        Layer.provideMerge(Worker.layer({ concurrency: history.concurrency })),
-        Layer.provide(commitSql)
-      )
-      current = start(name, clock, legs, Layer.launch(Layer.fresh(node)))
+      const begun = new Map<string, Begun>()
+      const handlers = handlersOf(kernel, name, ledger, (taskId, attempt) => begun.get(`${taskId} ${attempt}`))
+      const node = nodeProgram(history.roles?.[index] ?? "both", handlers, history.concurrency)
+      current = start(name, clock, legs, crash, begun, node)
     }
     rise()
     return { crash, rise, current: () => current }
@@ -176,12 +186,35 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     })
   }
 
-  const clientLegs = new Legs({ kernel, node: clientNode, faults: history.faults, crash: () => {}, fired: onFired })
-  start("client", trueClock, clientLegs, client(history, kernel, notes))
+  let clientLives = 0
+  const clientRises = () => {
+    const name = ++clientLives === 1 ? "client" : `client.${clientLives}`
+    const life = start(
+      name,
+      trueClock,
+      clientLegs,
+      (downMs) => {
+        life.kill()
+        kernel.after(world, downMs, clientRises)
+      },
+      new Map(),
+      client(history, kernel, notes)
+    )
+  }
+  const clientLegs = new Legs({
+    kernel,
+    node: clientNode,
+    faults: history.faults,
+    crash: () => {},
+    fired: onFired,
+    cuts
+  })
+  clientRises()
 
+  const { lastsMs = chaosMs } = history
   const wishesCount = history.tasks.reduce((sum, { wishes }) => sum + wishes.length, 0)
   const isOver = () =>
-    kernel.nowMs > chaosMs &&
+    kernel.nowMs > lastsMs &&
     acknowledged.length === history.tasks.length &&
     notes.told.length === wishesCount &&
     notes.paused.length === history.pauses.length &&
@@ -189,7 +222,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     Array.from(database.streams.kinds()).every((kind) =>
       open.every((stage) => database.streams.count(kind, stage) === 0)
     )
-  kernel.runUntil(chaosMs + healMsMax, isOver)
+  kernel.runUntil(lastsMs + healMsMax, isOver)
   const streams = database.streams.page(null, Number.MAX_SAFE_INTEGER)
   for (const { events } of streams) {
     for (const { _tag, atMs, eventId } of events) kernel.note(`${_tag} ${atMs} ${eventId}`)

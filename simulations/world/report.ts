@@ -22,7 +22,8 @@ export const failureText = (failure: Failure, mutant?: string): string => {
   ].join("\n")
 }
 
-const timelineOf = ({ outcome }: Failure, taskId: string): ReadonlyArray<string> => {
+/** What happened to one task, as it stands in its stream and was seen outside. */
+export const timelineOf = ({ outcome }: Pick<Failure, "outcome">, taskId: string): ReadonlyArray<string> => {
   const events = outcome.streams.find((stream) => stream.taskId === taskId)?.events ?? []
   const lines = [
     ...events.map((event) => ({

@@ -35,10 +35,10 @@ const lateMsMax = 1_500
 const busyLookMs = 500
 
 export function* nothingIsLateWithoutCause(
-  { streams }: Outcome,
+  { died, streams }: Outcome,
   { concurrency, faults, pauses }: History
 ): Iterable<Broken> {
-  if (faults.length > 0 || pauses.length > 0) return
+  if (faults.length > 0 || pauses.length > 0 || died.length > 0) return
   const running: Array<{ readonly fromMs: number; readonly untilMs: number }> = []
   const late: Array<{ readonly taskId: string; readonly atMs: number; readonly lateMs: number }> = []
   for (const { events, taskId } of streams) {
