@@ -1,5 +1,5 @@
 /** What a run over the legs says to people. */
-import { timelineOf } from "../world/report.ts"
+import { brokenText, timelineOf } from "../world/report.ts"
 import type { Leg } from "../world/LegCut.ts"
 import type { Ran } from "./crashAt.ts"
 import type { LegFailure, LegsOfScenario } from "./runLegs.ts"
@@ -25,7 +25,7 @@ export const failuresText = (failures: ReadonlyArray<LegFailure>, mutant?: strin
   failures
     .flatMap(({ broken, cut, legNumbers, scenario }) => [
       `${scenario} breaks ${broken.length} sentences, crashed at ${cut.map(legText).join(" and ") || "no leg"}:`,
-      ...broken.slice(0, brokenMax).map(({ id, message, taskId }) => `  ${id} ${taskId ?? ""} ${message}`),
+      ...broken.slice(0, brokenMax).map(brokenText),
       `Again: ${replayOf(scenario, legNumbers, mutant)}`,
       ""
     ])
@@ -35,7 +35,7 @@ export const failuresText = (failures: ReadonlyArray<LegFailure>, mutant?: strin
 export const runText = (scenario: string, legNumbers: ReadonlyArray<number>, ran: Ran): string =>
   [
     `${scenario}: ${ran.legs.length} legs, crashed at ${ran.cut.map((leg, index) => `${legNumbers[index]} (${legText(leg)})`).join(" and ") || "none"}`,
-    ...ran.broken.map(({ id, message, taskId }) => `  ${id} ${taskId ?? ""} ${message}`),
+    ...ran.broken.map(brokenText),
     ...ran.outcome.streams.flatMap(({ taskId }) => [`Task ${taskId}:`, ...timelineOf(ran, taskId)]),
     ""
   ].join("\n")

@@ -14,7 +14,7 @@ import { AttemptObserver, type AttemptObserverShape } from "../../src/worker/Att
 import { type Breakage, unbroken } from "./Breakage.ts"
 import { type Acknowledged, client, type Notes, type Paused, type Told } from "./client.ts"
 import type { Fault } from "./Fault.ts"
-import { type Begun, type Call, handlersOf } from "./handlers.ts"
+import { type Begun, type Call, handlersOf, policies } from "./handlers.ts"
 import { chaosMs, clientNode, type History } from "./History.ts"
 import { clockOf, Incarnation, type NodeClock, trueClock } from "./Incarnation.ts"
 import type { Broken } from "./Broken.ts"
@@ -22,6 +22,7 @@ import { Kernel, type Owner, world } from "./Kernel.ts"
 import { type AtLeg, legCut, neverAtLeg } from "./LegCut.ts"
 import { Legs } from "./Legs.ts"
 import { nodeProgram } from "./node.ts"
+import { type Ask, type Operation, Operations } from "./operations.ts"
 import { SimulatedBroker } from "./SimulatedBroker.ts"
 import { sessionBehindLegs, storeBehindLegs } from "./simulatedStore.ts"
 import { Witness } from "./witness.ts"
@@ -36,6 +37,10 @@ export type Outcome = {
   readonly told: ReadonlyArray<Told>
   readonly paused: ReadonlyArray<Paused>
   readonly died: ReadonlyArray<Died>
+  /** What callers of the store were told of tasks. */
+  readonly operations: ReadonlyArray<Operation>
+  readonly asks: ReadonlyArray<Ask>
+  readonly killedAtMs: ReadonlyMap<string, number>
   readonly announced: ReadonlyArray<string>
   /** What was seen to be wrong on the way. */
   readonly witnessed: ReadonlyArray<Broken>
@@ -55,9 +60,10 @@ export const runHistory = (history: History, breakage: Breakage = unbroken, atLe
   const damage = breakage()
   const kernel = new Kernel(history.seed)
   const database = new MemoryDatabase(clockOf(kernel, world, trueClock), leaseMsDefault)
-  const witness = new Witness(database)
+  const witness = new Witness(database, { policyOf: (kind) => policies.get(kind) }, () => kernel.nowMs)
   damage.database?.(database, kernel)
   witness.watch()
+  const operations = new Operations(() => kernel.nowMs)
   const ledger: Array<Call> = []
   const notes: Notes = { acknowledged: [], told: [], paused: [] }
   const { acknowledged } = notes
@@ -117,7 +123,10 @@ export const runHistory = (history: History, breakage: Breakage = unbroken, atLe
         const ownBroker = broker.serviceFor(incarnation)
         return yield* program.pipe(
           Effect.provideContext(
-            Context.make(TaskStore, damage.ownStore?.(behindLegs, database) ?? behindLegs).pipe(
+            Context.make(
+              TaskStore,
+              operations.recorded(damage.ownStore?.(behindLegs, database) ?? behindLegs, name)
+            ).pipe(
               Context.add(Session, damage.session?.(ownSession) ?? ownSession),
               Context.add(RecurrenceStore, Context.get(ports, RecurrenceStore)),
               Context.add(Broker, damage.broker?.(ownBroker) ?? ownBroker),
@@ -140,6 +149,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken, atLe
       kill: () => {
         kernel.note(`${name} dies`)
         incarnation.isAlive = false
+        operations.killed(name)
         if (session !== null) died.push({ sessionId: session.id(), atMs: database.now() })
         broker.died(incarnation)
         // What it has sent arrives before the database learns of its death.
@@ -161,7 +171,13 @@ export const runHistory = (history: History, breakage: Breakage = unbroken, atLe
       if (current !== null) return
       const name = `n${index}.${++lives}`
       const begun = new Map<string, Begun>()
-      const handlers = handlersOf(kernel, name, ledger, (taskId, attempt) => begun.get(`${taskId} ${attempt}`))
+      const handlers = handlersOf(
+        kernel,
+        name,
+        ledger,
+        (taskId, attempt) => begun.get(`${taskId} ${attempt}`),
+        (call) => witness.called(call)
+      )
       const node = nodeProgram(history.roles?.[index] ?? "both", handlers, history.concurrency)
       current = start(name, clock, legs, crash, begun, node)
     }
@@ -234,6 +250,9 @@ export const runHistory = (history: History, breakage: Breakage = unbroken, atLe
     told: notes.told,
     paused: notes.paused,
     died,
+    operations: operations.all,
+    asks: operations.asks,
+    killedAtMs: operations.killedAtMs,
     witnessed: witness.broken,
     lostOutcomesCount: witness.lostOutcomesCount,
     healedAtMs,

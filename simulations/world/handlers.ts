@@ -67,11 +67,15 @@ const hangMs = 30_000
 /** What a worker notes of the attempts that it begins. */
 export type Begun = { readonly atMs: number; readonly isLeaseOver: boolean }
 
+/** By kind: for the auditor. */
+export const policies = new Map([...Object.values(kinds), receipt].map(({ kind, policy }) => [kind, policy]))
+
 export const handlersOf = (
   kernel: Kernel,
   node: string,
   ledger: Array<Call>,
-  begunOf: (taskId: string, attempt: number) => Begun | undefined
+  begunOf: (taskId: string, attempt: number) => Begun | undefined,
+  onCall: (call: Call) => void = () => {}
 ) => {
   const called = ({ fence, number, taskId }: Attempt): Call => {
     const atMs = kernel.nowMs
@@ -88,6 +92,7 @@ export const handlersOf = (
       commit: null
     }
     ledger.push(call)
+    onCall(call)
     kernel.note(`${node} calls ${taskId} ${number}`)
     return call
   }

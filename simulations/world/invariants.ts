@@ -3,8 +3,10 @@ import { audit } from "../../src/core/audit.ts"
 import { fold } from "../../src/core/evolve.ts"
 import { isEnded } from "../../src/core/TaskState.ts"
 import { type Broken, kindOf, streamsById } from "./Broken.ts"
-import { kinds, receipt } from "./handlers.ts"
+import { backlogDrains, enginesAreServed } from "./fairInvariants.ts"
+import { policies, receipt } from "./handlers.ts"
 import type { History } from "./History.ts"
+import { operationsAreInOrder } from "./realTimeOrder.ts"
 import { commitsAreAnsweredTruly, parkedIsAskedAbout, receiptsMatch } from "./receipts.ts"
 import { claimsStayWithinCaps, pausesHold, wishesAreAnsweredTruly } from "./wishInvariants.ts"
 import { deathsAreRepairedSoon, nothingIsLateWithoutCause } from "./timeInvariants.ts"
@@ -17,8 +19,6 @@ type WorldInvariant = {
   readonly sentence: string
   readonly check: Check
 }
-
-const policies = new Map([...Object.values(kinds), receipt].map(({ kind, policy }) => [kind, policy]))
 
 function* auditorFindsNothing({ streams }: Outcome): Iterable<Broken> {
   for (const { invariant, message, taskId, version } of audit(streams, { policyOf: (kind) => policies.get(kind) })) {
@@ -177,8 +177,27 @@ export const invariants: ReadonlyArray<WorldInvariant> = [
     check: deathsAreRepairedSoon
   },
   { id: "L4", sentence: "Without faults no start is late while a slot is free", check: nothingIsLateWithoutCause },
+  {
+    id: "S19",
+    sentence: "What was answered before something else was asked for is of a smaller version, and had happened",
+    check: operationsAreInOrder
+  },
+  {
+    id: "L6",
+    sentence: "While tasks wait, every healthy engine asks, and a claim answered short leaves nothing behind",
+    check: enginesAreServed
+  },
+  { id: "L7", sentence: "Once all is whole, what waits gets less and nothing falls back", check: backlogDrains },
   { id: "L3", sentence: "No task is moved without end", check: workPerTaskIsBounded }
 ]
 
-export const brokenIn = (outcome: Outcome, history: History): ReadonlyArray<Broken> =>
-  invariants.flatMap(({ check }) => [...check(outcome, history)])
+/** What was seen when it happened comes first, and is not told again for being found in the end. */
+export const brokenIn = (outcome: Outcome, history: History): ReadonlyArray<Broken> => {
+  const known = new Map<string, Broken>()
+  const all = [...outcome.witnessed, ...invariants.flatMap(({ check }) => [...check(outcome, history)])]
+  for (const broken of all) {
+    const name = `${broken.id} ${broken.taskId} ${broken.message}`
+    if (!known.has(name)) known.set(name, broken)
+  }
+  return [...known.values()]
+}

@@ -18,7 +18,11 @@ const quick = [
   "cancel-forgotten",
   "projection-left",
   "event-lost",
-  "dispatch-with-payload"
+  "dispatch-with-payload",
+  "wish-done-later",
+  "conflict-invented",
+  "claims-of-the-first",
+  "gives-back"
 ]
 const historiesMax = 40
 
