@@ -1,6 +1,7 @@
 import type { Mutant } from "./Mutant.ts"
 import { directMutants } from "./directMutants.ts"
 import { failoverMutants } from "./failoverMutants.ts"
+import { orderMutants } from "./orderMutants.ts"
 import { otherMutants } from "./otherMutants.ts"
 import { outcomeMutants } from "./outcomeMutants.ts"
 import { recurrenceMutants } from "./recurrenceMutants.ts"
@@ -12,5 +13,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...outcomeMutants,
   ...recurrenceMutants,
   ...failoverMutants,
-  ...otherMutants
+  ...otherMutants,
+  ...orderMutants
 ]

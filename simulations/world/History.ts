@@ -6,6 +6,8 @@ import * as fc from "fast-check"
 import type { Fault, FaultTag } from "../../src/testing/simulation/Fault.ts"
 import { attemptOperations, operations, repeatableOperations } from "../../src/testing/simulation/Fault.ts"
 import type { NodeClock } from "../../src/testing/simulation/Incarnation.ts"
+import type { Role } from "./node.ts"
+import { leaseMsDefault } from "../../src/store/Session.ts"
 import { type PlannedRecurrence, plannedRecurrences } from "./PlannedRecurrence.ts"
 
 export const kindNames = ["post", "mail", "alert", "pay", "paced"] as const
@@ -25,6 +27,8 @@ export type PlannedTask = {
   readonly expiresInMs: number | null
   /** Scheduled by two fibers at once under the same key. */
   readonly isTwice: boolean
+  /** Whether others follow its end; absent: every third task's. */
+  readonly isFollowed?: boolean
   readonly wishes: ReadonlyArray<PlannedWish>
 }
 
@@ -45,6 +49,10 @@ export type History = {
   readonly clocks: ReadonlyArray<NodeClock>
   /** Dispatches go through a broker of the fleet, or stay in each process, whose worker then starts by itself what is due now. */
   readonly reach: "fleet" | "process"
+  /** What each node is; absent: each is engine and worker in one process. */
+  readonly roles?: ReadonlyArray<Role>
+  /** Ms until all may be over; absent: as long as chaos lasts. */
+  readonly lastsMs?: number
   readonly concurrency: number
   /** Tasks that an engine may hold claimed and not started (`EngineConfig.windowTasksMin`). */
   readonly windowTasks: number
@@ -228,6 +236,17 @@ export const histories: fc.Arbitrary<History> = fc.record({
   preemption: fc.constantFrom(0, 0.01, 0.1),
   seed: fc.noShrink(fc.integer({ min: 0, max: 2 ** 31 - 1 }))
 })
+
+/** How far the database's clock steps, whichever way. */
+export const clockStepMsMaxOf = ({ faults }: History): number =>
+  faults.reduce((sum, fault) => sum + (fault._tag === "DatabaseClockJump" ? Math.abs(fault.byMs) : 0), 0)
+
+/** A step ahead ends leases on the database's clock alone; until they are renewed their holders know nothing of it. */
+export const isAfterStepAhead = ({ faults }: History, atMs: number): boolean =>
+  faults.some(
+    (fault) =>
+      fault._tag === "DatabaseClockJump" && fault.byMs > 0 && atMs >= fault.atMs && atMs < fault.atMs + leaseMsDefault
+  )
 
 /** The history that belongs to a number. */
 export const historyOf = (seed: number): History => {

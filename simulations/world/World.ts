@@ -6,24 +6,25 @@ import { Clock, Context, Effect, Exit, Layer } from "effect"
 import { Broker } from "../../src/broker/Broker.ts"
 import * as MemoryBroker from "../../src/broker/MemoryBroker.ts"
 import type { TaskEvent } from "../../src/core/TaskEvent.ts"
-import { Duetime } from "../../src/Duetime.ts"
-import { Engine } from "../../src/engine/Engine.ts"
 import { defaults, EngineConfig } from "../../src/engine/EngineConfig.ts"
 import { MemoryProcess } from "../../src/store/memory/MemoryProcess.ts"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
 import { RecurrenceStore } from "../../src/store/RecurrenceStore.ts"
 import { Session } from "../../src/store/Session.ts"
 import { type StoredStream, TaskStore } from "../../src/store/TaskStore.ts"
-import { Worker } from "../../src/worker/Worker.ts"
+import { AttemptObserver, type AttemptObserverShape } from "../../src/worker/AttemptObserver.ts"
 import { type Breakage, unbroken } from "./Breakage.ts"
 import { type Acknowledged, client, type Notes, type Paused, type Told } from "./client.ts"
 import type { Fault } from "../../src/testing/simulation/Fault.ts"
-import { type Call, commitSql, handlersOf } from "./handlers.ts"
+import { type Begun, type Call, handlersOf } from "./handlers.ts"
 import { chaosMs, clientNode, type History } from "./History.ts"
 import { clockOf, Incarnation, type NodeClock, trueClock } from "../../src/testing/simulation/Incarnation.ts"
 import type { Broken } from "../../src/testing/simulation/Broken.ts"
-import { epochMs, Kernel, world } from "../../src/testing/simulation/Kernel.ts"
+import { epochMs, Kernel, type Owner, world } from "../../src/testing/simulation/Kernel.ts"
+import { type AtLeg, legCut, neverAtLeg } from "../../src/testing/simulation/LegCut.ts"
 import { Legs } from "../../src/testing/simulation/Legs.ts"
+import { nodeProgram } from "./node.ts"
+import { type Ask, type Operation, Operations } from "./operations.ts"
 import { SimulatedBroker } from "../../src/testing/simulation/SimulatedBroker.ts"
 import { type Recurred, Recurrences } from "./recurrenceInvariants.ts"
 import { recurrencesBehindLegs } from "./simulatedRecurrences.ts"
@@ -50,6 +51,10 @@ export type Outcome = {
   readonly sinceStartMsOf: (event: TaskEvent) => number
   readonly died: ReadonlyArray<Died>
   readonly nodeOfSession: ReadonlyMap<number, number>
+  /** What callers of the store were told of tasks. */
+  readonly operations: ReadonlyArray<Operation>
+  readonly asks: ReadonlyArray<Ask>
+  readonly killedAtMs: ReadonlyMap<string, number>
   readonly announced: ReadonlyArray<string>
   /** By failovers, in their order. */
   readonly lost: ReadonlyArray<Lost>
@@ -67,11 +72,12 @@ export type Outcome = {
   readonly simulatedMs: number
 }
 
-export const runHistory = (history: History, breakage: Breakage = unbroken): Outcome => {
+export const runHistory = (history: History, breakage: Breakage = unbroken, atLeg: AtLeg = neverAtLeg): Outcome => {
   const damage = breakage()
   const kernel = new Kernel(history.seed)
   const databaseClock = { ...trueClock }
-  const witness = new Witness(() => kernel.nowMs)
+  const witness = new Witness(history, () => kernel.nowMs)
+  const operations = new Operations(() => kernel.nowMs)
   const recurrences = new Recurrences()
   const standby = new Standby({
     kernel,
@@ -101,20 +107,33 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     const lastsMs = "forMs" in fault ? fault.forMs : "downMs" in fault ? fault.downMs : 0
     healedAtMs = Math.max(healedAtMs, kernel.nowMs + lastsMs)
   }
-  const broker = new SimulatedBroker(kernel, history.faults, onFired, witness)
+  const crashes = new Map<Owner, (downMs: number) => void>()
+  const cuts = legCut(atLeg, (owner, downMs) => {
+    healedAtMs = Math.max(healedAtMs, kernel.nowMs + downMs)
+    crashes.get(owner)?.(downMs)
+  })
+  const broker = new SimulatedBroker(kernel, history.faults, onFired, witness, cuts)
 
   const start = (
     name: string,
     clock: NodeClock,
     legs: Legs,
+    crash: (downMs: number) => void,
+    begun: Map<string, Begun>,
     program: Effect.Effect<unknown, unknown, TaskStore | RecurrenceStore | Session | Broker>
   ) => {
     const incarnation = new Incarnation(kernel, name, clock, history.preemption, witness.logger)
+    crashes.set(incarnation, crash)
     let control: MemoryStore.MemoryControl["Service"] | null = null
     let session: Session["Service"] | null = null
     // A clock that is two in a hundred slow believes in its lease so much longer.
     const isLeaseOver = () =>
       session !== null && !database.sessions.isAlive(session.id(), database.now() - leaseSlackMs)
+    const observer: AttemptObserverShape = {
+      started: ({ attempt, taskId }) =>
+        begun.set(`${taskId} ${attempt}`, { atMs: kernel.nowMs, isLeaseOver: isLeaseOver() }),
+      ended: () => {}
+    }
     const whole = Effect.scoped(
       Effect.gen(function* () {
         const ports = yield* MemoryStore.portsOn(database, new MemoryProcess())
@@ -143,13 +162,17 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
             : witness.watched(Context.get(yield* Layer.build(Layer.fresh(MemoryBroker.layer)), Broker))
         return yield* program.pipe(
           Effect.provideContext(
-            Context.make(TaskStore, damage.ownStore?.(behindLegs, database) ?? behindLegs).pipe(
+            Context.make(
+              TaskStore,
+              operations.recorded(damage.ownStore?.(behindLegs, database) ?? behindLegs, name)
+            ).pipe(
               Context.add(Session, damage.session?.(ownSession) ?? ownSession),
               Context.add(
                 RecurrenceStore,
                 recurrencesBehindLegs(Context.get(ports, RecurrenceStore), incarnation, legs)
               ),
               Context.add(Broker, damage.broker?.(ownBroker) ?? ownBroker),
+              Context.add(AttemptObserver, observer),
               Context.add(EngineConfig, { ...defaults, windowTasksMin: history.windowTasks })
             )
           )
@@ -164,11 +187,11 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     })
     return {
       incarnation,
-      isLeaseOver,
       cutOff: (isCutOff: boolean) => control !== null && Effect.runSync(control.cutOff(isCutOff)),
       kill: () => {
         kernel.note(`${name} dies`)
         incarnation.isAlive = false
+        operations.killed(name)
         if (session !== null) died.push({ sessionId: session.id(), atMs: kernel.nowMs })
         broker.died(incarnation)
         // What it has sent arrives before the database learns of its death.
@@ -186,17 +209,20 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
       current = null
       kernel.after(world, downMs, rise)
     }
-    const legs = new Legs({ kernel, node: index, faults: history.faults, crash, fired: onFired })
+    const legs = new Legs({ kernel, node: index, faults: history.faults, crash, fired: onFired, cuts })
     const rise = () => {
       if (current !== null) return
       const name = `n${index}.${++lives}`
-      const node = Engine.layer.pipe(
-        Layer.provideMerge(handlersOf(kernel, name, ledger, () => current?.isLeaseOver() ?? false)),
-        Layer.provideMerge(Duetime.layer),
-        Layer.provideMerge(Worker.layer({ concurrency: history.concurrency })),
-        Layer.provide(commitSql)
+      const begun = new Map<string, Begun>()
+      const handlers = handlersOf(
+        kernel,
+        name,
+        ledger,
+        (taskId, attempt) => begun.get(`${taskId} ${attempt}`),
+        (call) => witness.called(call)
       )
-      current = start(name, clock, legs, Layer.launch(Layer.fresh(node)))
+      const node = nodeProgram(history.roles?.[index] ?? "both", handlers, history.concurrency)
+      current = start(name, clock, legs, crash, begun, node)
     }
     rise()
     return { crash, rise, current: () => current }
@@ -236,13 +262,36 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     })
   }
 
-  const clientLegs = new Legs({ kernel, node: clientNode, faults: history.faults, crash: () => {}, fired: onFired })
-  start("client", trueClock, clientLegs, client(history, kernel, notes))
+  let clientLives = 0
+  const clientRises = () => {
+    const name = ++clientLives === 1 ? "client" : `client.${clientLives}`
+    const life = start(
+      name,
+      trueClock,
+      clientLegs,
+      (downMs) => {
+        life.kill()
+        kernel.after(world, downMs, clientRises)
+      },
+      new Map(),
+      client(history, kernel, notes)
+    )
+  }
+  const clientLegs = new Legs({
+    kernel,
+    node: clientNode,
+    faults: history.faults,
+    crash: () => {},
+    fired: onFired,
+    cuts
+  })
+  clientRises()
 
+  const { lastsMs = chaosMs } = history
   const wishesCount = history.tasks.reduce((sum, { wishes }) => sum + wishes.length, 0)
   const lastFaultAtMs = history.faults.reduce((ms, fault) => ("atMs" in fault ? Math.max(ms, fault.atMs) : ms), 0)
   const isOver = () =>
-    kernel.nowMs > Math.min(chaosMs, Math.max(lastFaultAtMs, healedAtMs) + afterFaultsMs) &&
+    kernel.nowMs > Math.min(lastsMs, Math.max(lastFaultAtMs, healedAtMs) + afterFaultsMs) &&
     acknowledged.length === history.tasks.length &&
     notes.told.length === wishesCount &&
     notes.paused.length === history.pauses.length &&
@@ -252,7 +301,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     Array.from(database.streams.kinds()).every((kind) =>
       open.every((stage) => database.streams.count(kind, stage) === 0)
     )
-  kernel.runUntil(chaosMs + healMsMax, isOver)
+  kernel.runUntil(lastsMs + healMsMax, isOver)
   const streams = database.streams.page(null, Number.MAX_SAFE_INTEGER)
   for (const { events } of streams) {
     for (const { _tag, atMs, eventId } of events) kernel.note(`${_tag} ${atMs} ${eventId}`)
@@ -274,6 +323,9 @@ export const runHistory = (history: History, breakage: Breakage = unbroken): Out
     died,
     nodeOfSession,
     lost: standby.lost,
+    operations: operations.all,
+    asks: operations.asks,
+    killedAtMs: operations.killedAtMs,
     witnessed: witness.broken,
     lostOutcomesCount: witness.lostOutcomesCount,
     healedAtMs,

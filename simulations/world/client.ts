@@ -1,4 +1,7 @@
-/** The simulated application's client: schedules what is planned until it is acknowledged, and asks things of its tasks. */
+/**
+ * The simulated application's client: schedules what is planned until it is acknowledged, and asks things of its tasks. Begun again
+ * after a crash, it does what it has no answer to.
+ */
 import { Effect, Layer, Schedule } from "effect"
 import { Duetime } from "../../src/Duetime.ts"
 import { Recurrences } from "../../src/Recurrences.ts"
@@ -21,6 +24,7 @@ export type Acknowledged = {
 export type Told = {
   readonly id: string
   readonly wish: PlannedWish["wish"]
+  readonly planned: PlannedWish
   readonly askedAtMs: number
   readonly toldAtMs: number
   /** The stage that the task was said to be in; null: it was said not to be possible. */
@@ -30,7 +34,12 @@ export type Told = {
 }
 
 /** A kind that surely was paused between two instants. */
-export type Paused = { readonly kind: string; readonly fromMs: number; untilMs: number }
+export type Paused = {
+  readonly kind: string
+  readonly planned: PlannedPause
+  readonly fromMs: number
+  untilMs: number
+}
 
 export type Notes = {
   readonly acknowledged: Array<Acknowledged>
@@ -59,13 +68,23 @@ export const client = ({ faults, pauses, recurrences, tasks }: History, kernel: 
 }
 
 const clientTask = Effect.fnUntraced(function* (task: PlannedTask, index: number, kernel: Kernel, notes: Notes) {
+  const id =
+    notes.acknowledged.find((known) => known.index === index)?.id ?? (yield* scheduled(task, index, kernel, notes))
+  const left = task.wishes.filter((planned) => !notes.told.some((known) => known.planned === planned))
+  yield* Effect.forEach(left, (planned) => clientWish(id, planned, kernel, notes), {
+    concurrency: "unbounded",
+    discard: true
+  })
+})
+
+const scheduled = Effect.fnUntraced(function* (task: PlannedTask, index: number, kernel: Kernel, notes: Notes) {
   const duetime = yield* Duetime
   const { dueInMs, expiresInMs, failures, hangs, workMs } = task
-  yield* Effect.sleep(task.atMs)
+  yield* Effect.sleep(Math.max(0, task.atMs - kernel.nowMs))
   const options = {
     in: dueInMs,
     key: `task-${index}`,
-    ...followUpsAt(index),
+    ...((task.isFollowed ?? index % 3 === 0) ? followUps() : {}),
     ...(expiresInMs === null ? {} : { expiresIn: expiresInMs })
   }
   const schedule = duetime
@@ -75,15 +94,11 @@ const clientTask = Effect.fnUntraced(function* (task: PlannedTask, index: number
     concurrency: "unbounded"
   })
   notes.acknowledged.push({ index, task, id: receipt.id, twinId: twin?.id ?? null })
-  yield* Effect.forEach(task.wishes, (planned) => clientWish(receipt.id, planned, kernel, notes), {
-    concurrency: "unbounded",
-    discard: true
-  })
+  return receipt.id
 })
 
-/** Every third task is followed whatever its end, after its success by one that is followed itself. */
-const followUpsAt = (index: number) => {
-  if (index % 3 !== 0) return {}
+/** Whatever the end, after a success by one that is followed itself. */
+const followUps = () => {
   const work = { workMs: 20, failures: 0, hangs: 0, secret }
   return {
     onSuccess: kinds.mail.follow(work, { onSuccess: kinds.post.follow(work, { in: 500 }) }),
@@ -91,13 +106,9 @@ const followUpsAt = (index: number) => {
   }
 }
 
-const clientWish = Effect.fnUntraced(function* (
-  id: string,
-  { inMs, wish }: PlannedWish,
-  kernel: Kernel,
-  { told }: Notes
-) {
+const clientWish = Effect.fnUntraced(function* (id: string, planned: PlannedWish, kernel: Kernel, { told }: Notes) {
   const duetime = yield* Duetime
+  const { inMs, wish } = planned
   const asked = {
     cancel: duetime.cancel(id),
     reschedule: duetime.reschedule(id, { in: 2_000 }),
@@ -122,23 +133,28 @@ const clientWish = Effect.fnUntraced(function* (
         })
     })
   )
-  told.push({ id, wish, askedAtMs, toldAtMs: kernel.nowMs, stage, isGone })
+  told.push({ id, wish, planned, askedAtMs, toldAtMs: kernel.nowMs, stage, isGone })
 })
 
 const clientPause = Effect.fnUntraced(function* (
-  { atMs, forMs, kind }: PlannedPause,
+  planned: PlannedPause,
   kernel: Kernel,
   notes: Notes,
   settledFromMs: number
 ) {
   const duetime = yield* Duetime
+  const { atMs, forMs, kind } = planned
   const target = { kind: kinds[kind].kind }
-  yield* Effect.sleep(atMs)
-  yield* duetime.pause(target).pipe(Effect.retry(again))
-  const paused: Paused = { kind: target.kind, fromMs: kernel.nowMs, untilMs: Number.POSITIVE_INFINITY }
-  notes.paused.push(paused)
-  yield* Effect.sleep(forMs)
-  paused.untilMs = kernel.nowMs
+  let paused = notes.paused.find((known) => known.planned === planned)
+  if (paused === undefined) {
+    yield* Effect.sleep(Math.max(0, atMs - kernel.nowMs))
+    yield* duetime.pause(target).pipe(Effect.retry(again))
+    paused = { kind: target.kind, planned, fromMs: kernel.nowMs, untilMs: Number.POSITIVE_INFINITY }
+    notes.paused.push(paused)
+  }
+  yield* Effect.sleep(Math.max(0, paused.fromMs + forMs - kernel.nowMs))
+  // From the first time that it was asked: it may have been done then.
+  paused.untilMs = Math.min(paused.untilMs, kernel.nowMs)
   yield* duetime.resume(target).pipe(Effect.retry(again))
   if (kernel.nowMs > settledFromMs) return
   yield* Effect.sleep(settledFromMs - kernel.nowMs)

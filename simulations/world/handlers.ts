@@ -17,8 +17,13 @@ export type Call = {
   readonly fence: number
   readonly node: string
   readonly atMs: number
-  /** The database holds the lease of the node to be over, or has given it another session. */
+  /**
+   * When the worker began it, the database held the lease of the node to be over, or had given it another session. A process that is
+   * frozen between that look and the first line of the handler cannot know, so it is not this instant that counts.
+   */
   readonly isLeaseOver: boolean
+  /** Ms from there until the first line of the handler: a node that was frozen meanwhile may come behind others. */
+  readonly begunForMs: number
   /** The handler came to its end, whatever was recorded of it. */
   isDone: boolean
   /** What `attempt.commit` answered; null: it was not called, or nobody knows. */
@@ -61,20 +66,35 @@ export const receipt = Task.define("sim.receipt", {
 /** Beyond every timeout. */
 const hangMs = 30_000
 
-export const handlersOf = (kernel: Kernel, node: string, ledger: Array<Call>, isLeaseOver: () => boolean) => {
+/** What a worker notes of the attempts that it begins. */
+export type Begun = { readonly atMs: number; readonly isLeaseOver: boolean }
+
+/** By kind: for the auditor. */
+export const policies = new Map([...Object.values(kinds), receipt].map(({ kind, policy }) => [kind, policy]))
+
+export const handlersOf = (
+  kernel: Kernel,
+  node: string,
+  ledger: Array<Call>,
+  begunOf: (taskId: string, attempt: number) => Begun | undefined,
+  onCall: (call: Call) => void = () => {}
+) => {
   const called = ({ fence, number, taskId }: Attempt): Call => {
     const atMs = kernel.nowMs
+    const begun = begunOf(taskId, number)
     const call: Call = {
       taskId,
       attempt: number,
       fence,
       node,
       atMs,
-      isLeaseOver: isLeaseOver(),
+      isLeaseOver: begun?.isLeaseOver ?? true,
+      begunForMs: atMs - (begun?.atMs ?? atMs),
       isDone: false,
       commit: null
     }
     ledger.push(call)
+    onCall(call)
     kernel.note(`${node} calls ${taskId} ${number}`)
     return call
   }

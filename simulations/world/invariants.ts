@@ -2,12 +2,13 @@
 import { audit } from "../../src/core/audit.ts"
 import { fold } from "../../src/core/evolve.ts"
 import { isEnded } from "../../src/core/TaskState.ts"
-import { leaseMsDefault } from "../../src/store/Session.ts"
 import { type Broken, kindOf, streamsById } from "../../src/testing/simulation/Broken.ts"
-import { kinds, receipt } from "./handlers.ts"
-import type { History } from "./History.ts"
+import { backlogDrains, enginesAreServed } from "./fairInvariants.ts"
+import { policies, receipt } from "./handlers.ts"
+import { clockStepMsMaxOf, type History, isAfterStepAhead } from "./History.ts"
 import { hasLost, isLost } from "./Standby.ts"
 import { theLivingAreNotLost, wonStartsAreCalled } from "./livingInvariants.ts"
+import { operationsAreInOrder } from "./realTimeOrder.ts"
 import { commitsAreAnsweredTruly, parkedIsAskedAbout, receiptsMatch } from "./receipts.ts"
 import {
   changesStand,
@@ -28,30 +29,18 @@ type WorldInvariant = {
   readonly check: Check
 }
 
-const policies = new Map([...Object.values(kinds), receipt].map(({ kind, policy }) => [kind, policy]))
-
-function* auditorFindsNothing({ streams }: Outcome, { faults }: History): Iterable<Broken> {
-  const clockStepMsMax = faults.reduce(
-    (sum, fault) => sum + (fault._tag === "DatabaseClockJump" ? Math.abs(fault.byMs) : 0),
-    0
-  )
-  const options = { policyOf: (kind: string) => policies.get(kind), clockStepMsMax }
+function* auditorFindsNothing({ streams }: Outcome, history: History): Iterable<Broken> {
+  const options = { policyOf: (kind: string) => policies.get(kind), clockStepMsMax: clockStepMsMaxOf(history) }
   for (const { invariant, message, taskId, version } of audit(streams, options)) {
     yield { id: invariant, taskId, message: `version ${version ?? "-"}: ${message}` }
   }
 }
 
-function* callsAreWonStarts({ ledger, lost, streams }: Outcome, { faults }: History): Iterable<Broken> {
-  // A step ahead ends leases on the database's clock alone; until they are renewed their holders know nothing of it.
-  const stepsAtMs = faults.flatMap((fault) =>
-    fault._tag === "DatabaseClockJump" && fault.byMs > 0 ? [fault.atMs] : []
-  )
-  const isAfterStep = (atMs: number) => stepsAtMs.some((stepMs) => atMs >= stepMs && atMs < stepMs + leaseMsDefault)
-
+function* callsAreWonStarts({ ledger, lost, streams }: Outcome, history: History): Iterable<Broken> {
   const byId = streamsById(streams)
   const seen = new Map<string, number>()
-  for (const { atMs, attempt, fence, isLeaseOver, node, taskId } of ledger) {
-    if (isLeaseOver && !isAfterStep(atMs))
+  for (const { atMs, attempt, begunForMs, fence, isLeaseOver, node, taskId } of ledger) {
+    if (isLeaseOver && !isAfterStepAhead(history, atMs - begunForMs))
       yield { id: "S5", taskId, message: `${node} calls attempt ${attempt} after its lease has ended` }
     // Of those that are there, and of those that a failover has taken: a number may be issued twice.
     const histories = [byId.get(taskId)?.events ?? [], ...lost.map(({ events }) => events.get(taskId) ?? [])]
@@ -70,9 +59,11 @@ function* callsAreWonStarts({ ledger, lost, streams }: Outcome, { faults }: Hist
 
 function* fencesGrow({ ledger, lost }: Outcome): Iterable<Broken> {
   const greatest = new Map<string, number>()
-  for (const { fence, taskId } of ledger) {
+  for (const { begunForMs, fence, taskId } of ledger) {
     // With an asynchronous standby the same numbers are issued again.
     if (hasLost(lost, taskId)) continue
+    // Whoever was frozen between the look at its lease and the call is what a fence is there for: the outside refuses it.
+    if (begunForMs > 0) continue
     if (fence < (greatest.get(taskId) ?? 0))
       yield { id: "S9", taskId, message: `fence ${fence} comes after a greater one` }
     greatest.set(taskId, Math.max(fence, greatest.get(taskId) ?? 0))
@@ -199,7 +190,12 @@ export const invariants: ReadonlyArray<WorldInvariant> = [
     check: parkedIsAskedAbout
   },
   { id: "S18", sentence: "What a commit was told is what was recorded", check: commitsAreAnsweredTruly },
-  { id: "S9", sentence: "The outside never sees a fence after a greater one", check: fencesGrow },
+  {
+    id: "S9",
+    sentence:
+      "The outside never sees a fence after a greater one, but of a process that was frozen right before the call",
+    check: fencesGrow
+  },
   { id: "S14", sentence: "What was told to be cancelled stays so and is not called again", check: cancellationsHold },
   { id: "S15", sentence: "One key has one task, however often it was scheduled", check: oneTaskPerKey },
   { id: "S17", sentence: "What was acknowledged is there", check: acknowledgedIsPresent },
@@ -229,8 +225,27 @@ export const invariants: ReadonlyArray<WorldInvariant> = [
     check: deathsAreRepairedSoon
   },
   { id: "L4", sentence: "Without faults no start is late while a slot is free", check: nothingIsLateWithoutCause },
+  {
+    id: "S19",
+    sentence: "What was answered before something else was asked for is of a smaller version, and had happened",
+    check: operationsAreInOrder
+  },
+  {
+    id: "L6",
+    sentence: "While tasks wait, every healthy engine asks, and a claim answered short leaves nothing behind",
+    check: enginesAreServed
+  },
+  { id: "L7", sentence: "Once all is whole, what waits gets less and nothing falls back", check: backlogDrains },
   { id: "L3", sentence: "No task is moved without end", check: workPerTaskIsBounded }
 ]
 
-export const brokenIn = (outcome: Outcome, history: History): ReadonlyArray<Broken> =>
-  invariants.flatMap(({ check }) => [...check(outcome, history)])
+/** What was seen when it happened comes first, and is not told again for being found in the end. */
+export const brokenIn = (outcome: Outcome, history: History): ReadonlyArray<Broken> => {
+  const known = new Map<string, Broken>()
+  const all = [...outcome.witnessed, ...invariants.flatMap(({ check }) => [...check(outcome, history)])]
+  for (const broken of all) {
+    const name = `${broken.id} ${broken.taskId} ${broken.message}`
+    if (!known.has(name)) known.set(name, broken)
+  }
+  return [...known.values()]
+}

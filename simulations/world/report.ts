@@ -1,5 +1,6 @@
 /** What a run of simulated histories says to people. */
 import type { TaskEvent } from "../../src/core/TaskEvent.ts"
+import type { Broken } from "../../src/testing/simulation/Broken.ts"
 import { epochMs } from "../../src/testing/simulation/Kernel.ts"
 import { windows } from "./windows.ts"
 import type { Failure, Tally } from "./simulate.ts"
@@ -13,7 +14,7 @@ export const failureText = (failure: Failure, mutant?: string): string => {
   const concerned = [...new Set(broken.flatMap(({ taskId }) => taskId ?? []))].slice(0, timelinesMax)
   return [
     `Seed ${seed} breaks ${broken.length} sentences (trace ${outcome.traceHash}):`,
-    ...broken.slice(0, brokenMax).map(({ id, message, taskId }) => `  ${id} ${taskId ?? ""} ${message}`),
+    ...broken.slice(0, brokenMax).map(brokenText),
     `Faults left of it (${history.faults.length}), with ${history.clocks.length} nodes and ${history.tasks.length} tasks:`,
     ...history.faults.map((fault) => `  ${JSON.stringify(fault)}`),
     ...concerned.flatMap((taskId) => [`Task ${taskId}:`, ...timelineOf(failure, taskId)]),
@@ -22,16 +23,29 @@ export const failureText = (failure: Failure, mutant?: string): string => {
   ].join("\n")
 }
 
-const timelineOf = ({ outcome }: Failure, taskId: string): ReadonlyArray<string> => {
+/** With the instant at which it was seen, if it was not found in the end. */
+export const brokenText = ({ atMs, id, message, taskId }: Broken): string =>
+  `  ${id} ${atMs === undefined ? "in the end" : `at ${atMs.toFixed(1)} ms`} ${taskId ?? ""} ${message}`
+
+/** What happened to one task, as it stands in its stream and was seen outside. */
+export const timelineOf = (
+  { broken, outcome }: Pick<Failure, "broken" | "outcome">,
+  taskId: string
+): ReadonlyArray<string> => {
   const events = outcome.streams.find((stream) => stream.taskId === taskId)?.events ?? []
-  const lines = [
+  const lines: Array<{ readonly atMs: number; readonly text: string }> = [
     ...events.map((event) => ({
       atMs: event.atMs - epochMs,
       text: `${event.version} ${event._tag}${detailOf(event)}`
     })),
     ...outcome.ledger
       .filter((call) => call.taskId === taskId)
-      .map(({ atMs, attempt, fence, node }) => ({ atMs, text: `  ${node} calls attempt ${attempt}, fence ${fence}` }))
+      .map(({ atMs, attempt, fence, node }) => ({ atMs, text: `  ${node} calls attempt ${attempt}, fence ${fence}` })),
+    ...broken.flatMap((seen) =>
+      seen.taskId === taskId && seen.atMs !== undefined
+        ? [{ atMs: seen.atMs, text: `  ^ breaks ${seen.id}: ${seen.message}` }]
+        : []
+    )
   ]
   return lines
     .toSorted((one, other) => one.atMs - other.atMs)

@@ -43,11 +43,11 @@ const lateMsMax = 1_500
 const busyLookMs = 500
 
 export function* nothingIsLateWithoutCause(
-  { streams }: Outcome,
+  { killedAtMs, streams }: Outcome,
   { concurrency, faults, pauses }: History
 ): Iterable<Broken> {
   // A node's own clock may say what it wants.
-  if (faults.some(({ _tag }) => _tag !== "ClockJump") || pauses.length > 0) return
+  if (faults.some(({ _tag }) => _tag !== "ClockJump") || pauses.length > 0 || killedAtMs.size > 0) return
   const running: Array<{ readonly fromMs: number; readonly untilMs: number }> = []
   const late: Array<{ readonly taskId: string; readonly atMs: number; readonly lateMs: number }> = []
   for (const { events, taskId } of streams) {

@@ -1,6 +1,6 @@
 /**
- * Sees what cannot be seen in the end any more: who held a lease when an event was appended, which tasks a claim has passed over, and
- * what has left the store for others to read.
+ * Judges every event when it is appended (`appendAudit.ts`), and sees what cannot be seen in the end any more: who held a lease when an
+ * event was appended, which tasks a claim has passed over, and what has left the store for others to read.
  */
 import { Logger } from "effect"
 import type { Broker, Dispatch } from "../../src/broker/Broker.ts"
@@ -19,7 +19,9 @@ import type {
   StartDueRequest,
   StartRequest
 } from "../../src/store/TaskStore.ts"
-import { secret } from "./handlers.ts"
+import { AppendAudit } from "./appendAudit.ts"
+import { type Call, secret } from "./handlers.ts"
+import type { History } from "./History.ts"
 import type { Broken } from "../../src/testing/simulation/Broken.ts"
 
 export class Witness {
@@ -33,8 +35,12 @@ export class Witness {
   #isAlive: (sessionId: number, nowMs: number) => boolean = () => false
   readonly #isAliveIn = new Map<MemoryDatabase, (sessionId: number, nowMs: number) => boolean>()
   readonly #sinceStartMs: () => number
+  readonly #history: History
+  /** Judges calls; null: there has been a failover, and which starts it has taken is told when all is over. */
+  #calls: AppendAudit | null = null
 
-  constructor(sinceStartMs: () => number) {
+  constructor(history: History, sinceStartMs: () => number) {
+    this.#history = history
     this.#sinceStartMs = sinceStartMs
   }
 
@@ -47,6 +53,8 @@ export class Witness {
   /** Looks at every event before it is appended. */
   watch(database: MemoryDatabase): void {
     const { streams } = database
+    const audit = new AppendAudit(database, this.#history, this.#found)
+    this.#calls = this.#database === null ? audit : null
     this.#database = database
     this.#isAlive = this.#isAliveIn.get(database) ?? this.#isAlive
     const finish = database.finish.bind(database)
@@ -60,14 +68,25 @@ export class Witness {
       this.#appends(taskId, body, streams.stateOf(taskId), atMs)
       const state = append(taskId, body, eventId, atMs)
       this.appendedAtMs.set(`${taskId} ${state.version}`, this.#sinceStartMs())
+      audit.appended(taskId, state)
       return state
     }
+    const commit = database.commit.bind(database)
+    database.commit = (transaction, request) => {
+      const answer = commit(transaction, request)
+      audit.committed(request.started.taskId)
+      return answer
+    }
+  }
+
+  readonly #found = (broken: Broken): void => {
+    this.broken.push({ ...broken, atMs: this.#sinceStartMs() })
   }
 
   #appends(taskId: TaskId, body: EventBody, before: TaskState | null, atMs: number): void {
     if (body._tag === "TaskClaimed" || body._tag === "AttemptStarted") {
       if (!this.#isAlive(body.sessionId, atMs)) {
-        this.broken.push({ id: "S5", taskId, message: `${body._tag} by session ${body.sessionId} without a lease` })
+        this.#found({ id: "S5", taskId, message: `${body._tag} by session ${body.sessionId} without a lease` })
       }
       return
     }
@@ -76,7 +95,7 @@ export class Witness {
     const sessionId = before?.sessionId ?? null
     if (isRepair && sessionId !== null && this.#isAlive(sessionId, atMs)) {
       const message = `${body._tag}: session ${sessionId} is said to be lost and has its lease`
-      this.broken.push({ id: "S5", taskId, message })
+      this.#found({ id: "S5", taskId, message })
     }
   }
 
@@ -85,10 +104,20 @@ export class Witness {
     return this.#database
   }
 
-  /** A claim that was cut short by its limit has left nothing more urgent behind. */
-  claimed({ caps, kinds, limit, lookAheadMs, priorities: asked }: ClaimRequest, { tasks }: Claimed): void {
+  called(call: Call): void {
+    this.#calls?.called(call)
+  }
+
+  /** A claim answered short leaves nothing behind (L6); one that was cut short by its limit, nothing more urgent (L5). */
+  claimed(request: ClaimRequest, { tasks }: Claimed): void {
+    const { caps, kinds, limit, lookAheadMs, priorities: asked, sessionId } = request
     const { sessions, streams } = this.#watched
-    if (caps !== undefined || tasks.length === 0 || tasks.length < limit) return
+    if (caps !== undefined) return
+    if (tasks.length < limit) {
+      if (this.#isAlive(sessionId, this.#watched.now())) this.#leavesNothing(request)
+      return
+    }
+    if (tasks.length === 0) return
     const served = kinds.filter((kind) => !sessions.isPaused(kind))
     const leastRank = Math.max(...tasks.map(({ priority }) => rankOf(priority)))
     for (const priority of priorities) {
@@ -96,20 +125,52 @@ export class Witness {
       const left = streams.lanes.oldest(served, priority)
       if (left === undefined || left.dueAtMs > this.#watched.now() + lookAheadMs) continue
       const message = `is ${priority}, due and left behind by a claim that took less urgent ones`
-      this.broken.push({ id: "L5", taskId: left.taskId, message })
+      this.#found({ id: "L5", taskId: left.taskId, message })
     }
   }
 
+  #leavesNothing({ kinds, lookAheadMs, priorities: asked }: ClaimRequest): void {
+    const { sessions, streams } = this.#watched
+    const served = kinds.filter((kind) => !sessions.isPaused(kind))
+    for (const priority of priorities) {
+      if (asked?.includes(priority) === false) continue
+      const left = streams.lanes.oldest(served, priority)
+      if (left === undefined || left.dueAtMs > this.#watched.now() + lookAheadMs) continue
+      const message = `waits, and an engine that asked for more than it was given was not given it`
+      this.#found({ id: "L6", taskId: left.taskId, message })
+    }
+  }
+
+  /** S19: a start is refused over something that has happened. */
+  #isJustified(sessionId: number, { fence, taskId }: StartRequest): boolean {
+    const { sessions, streams } = this.#watched
+    const state = streams.stateOf(taskId)
+    const isAsClaimed = state?.stage === "claimed" && state.fence?.eventId === fence.eventId
+    if (state === null || !isAsClaimed) return true
+    const nowMs = this.#watched.now()
+    const isLate = state.expiresAtMs !== null && state.expiresAtMs <= nowMs
+    return isLate || sessions.isPaused(state.kind) || !this.#isAlive(sessionId, nowMs)
+  }
+
   /** Whoever was given a start has asked with the claim that stands right before it. */
-  started(batch: ReadonlyArray<StartRequest>, answers: ReadonlyArray<{ readonly _tag: string }>): void {
-    for (const [index, { eventId, fence, taskId }] of batch.entries()) {
+  started(
+    sessionId: number,
+    batch: ReadonlyArray<StartRequest>,
+    answers: ReadonlyArray<{ readonly _tag: string }>
+  ): void {
+    for (const [index, request] of batch.entries()) {
+      const { eventId, fence, taskId } = request
+      if (answers[index]?._tag === "Lost" && !this.#isJustified(sessionId, request)) {
+        const message = `a start with the claim of version ${fence.version} is refused, and nothing has happened to it`
+        this.#found({ id: "S19", taskId, message })
+      }
       if (answers[index]?._tag !== "Started") continue
       const events = this.#watched.streams.events(taskId) ?? []
       const start = events.findLast((event) => event.eventId === eventId)
       const isOfClaim = events.some((event) => event.version === fence.version && event.eventId === fence.eventId)
       if (isOfClaim && start?.version === fence.version + 1) continue
       const message = `a start that asked with the claim of version ${fence.version} has won version ${start?.version ?? "-"}`
-      this.broken.push({ id: "S6", taskId, message })
+      this.#found({ id: "S6", taskId, message })
     }
   }
 
@@ -123,7 +184,7 @@ export class Witness {
       const isClaimed = claim?._tag === "TaskClaimed" && claim.sessionId === sessionId && claim.atMs === start?.atMs
       if (start?._tag === "AttemptStarted" && isOwn && isClaimed) continue
       const message = `a direct start has won version ${fence.version} without a claim of its own before it`
-      this.broken.push({ id: "S6", taskId, message })
+      this.#found({ id: "S6", taskId, message })
     }
   }
 
@@ -135,7 +196,7 @@ export class Witness {
     const start = events.findLast((event) => event._tag === "AttemptStarted" && event.version < (outcome?.version ?? 0))
     if (start?._tag === "AttemptStarted" && start.eventId === started.fence.eventId) return
     const message = `an outcome of attempt ${started.attempt} is recorded ${start?._tag === "AttemptStarted" ? `of attempt ${start.attempt}` : "nowhere"}`
-    this.broken.push({ id: "S4", taskId: started.taskId, message })
+    this.#found({ id: "S4", taskId: started.taskId, message })
   }
 
   /** A broker whose dispatches and letters are looked at. */
@@ -157,7 +218,7 @@ export class Witness {
   leaves(where: string, what: Dispatch | ReadonlyArray<DeadLetter> | unknown): void {
     const text = typeof what === "string" ? what : JSON.stringify(what)
     if (text?.includes(secret)) {
-      this.broken.push({ id: "S20", taskId: null, message: `${where} holds what only a payload should` })
+      this.#found({ id: "S20", taskId: null, message: `${where} holds what only a payload should` })
     }
   }
 }

@@ -1,9 +1,8 @@
 import { AcrossStreams } from "./audit/AcrossStreams.ts"
-import { attemptInvariants } from "./audit/attemptInvariants.ts"
+import { eventInvariants, type Violation } from "./audit/StreamAuditor.ts"
 import { walk, type AuditedStream, type AuditOptions, type Invariant } from "./audit/AuditedStream.ts"
 import { LinkedStreams } from "./audit/followInvariant.ts"
 import { projectionInvariants, strayReasonOf, type AuditedRow } from "./audit/projectionInvariants.ts"
-import { streamInvariants } from "./audit/streamInvariants.ts"
 import type { TaskId } from "./TaskId.ts"
 
 /**
@@ -11,16 +10,7 @@ import type { TaskId } from "./TaskId.ts"
  * folds with `evolve` and knows the machine's table, but shares nothing with `decide` or the SQL that wrote the
  * events. The same auditor runs after every test of a store, in simulations, and over a real database.
  */
-export const invariants: ReadonlyArray<Invariant> = [...streamInvariants, ...attemptInvariants, ...projectionInvariants]
-
-export type Violation = {
-  /** Stable id, as `S4`. */
-  readonly invariant: string
-  readonly taskId: TaskId
-  /** Version of the event that shows it; null when it is not about one event. */
-  readonly version: number | null
-  readonly message: string
-}
+export const invariants: ReadonlyArray<Invariant> = [...eventInvariants, ...projectionInvariants]
 
 /** Audits all streams together, also for what only all of them show. Keeps every event id in memory. */
 export const audit = (streams: Iterable<AuditedStream>, options: AuditOptions = {}): ReadonlyArray<Violation> => {
@@ -39,8 +29,15 @@ export const audit = (streams: Iterable<AuditedStream>, options: AuditOptions = 
 export const auditStream = (stream: AuditedStream, options: AuditOptions = {}): ReadonlyArray<Violation> => {
   const walked = walk(stream, options)
   const violations: Array<Violation> = []
-  for (const { check, id } of invariants) {
-    for (const finding of check(walked)) violations.push({ invariant: id, taskId: stream.taskId, ...finding })
+  const { taskId } = stream
+  const judged = { taskId, options, bornAtMs: stream.events[0]?.atMs ?? Number.NEGATIVE_INFINITY }
+  for (const { atEnd, begin, id } of invariants) {
+    const judge = begin(judged)
+    for (const step of walked.steps) {
+      for (const finding of judge(step)) violations.push({ invariant: id, taskId, ...finding })
+    }
+    if (atEnd === undefined) continue
+    for (const finding of atEnd(walked)) violations.push({ invariant: id, taskId, ...finding })
   }
   return violations
 }
@@ -110,5 +107,6 @@ export class AuditTally {
 }
 
 export type { AuditedProjection, AuditedStream, AuditOptions, Invariant } from "./audit/AuditedStream.ts"
+export { StreamAuditor, type Violation } from "./audit/StreamAuditor.ts"
 export { auditFollowUps, linkedIdsOf, LinkedStreams } from "./audit/followInvariant.ts"
 export { tableOf, type AuditedRow } from "./audit/projectionInvariants.ts"

@@ -22,7 +22,11 @@ const quick = [
   "instant-without-task",
   "instant-twice",
   "edit-leaves-tasks",
-  "renewal-unwritten"
+  "renewal-unwritten",
+  "wish-done-later",
+  "conflict-invented",
+  "claims-of-the-first",
+  "gives-back"
 ]
 const historiesMax = 40
 

@@ -120,6 +120,9 @@ describe("a simulated world", () => {
         failure.broken.map(({ id }) => id),
         "S6"
       )
+      const seen = failure.broken.find(({ id }) => id === "S6")
+      assert.isDefined(seen?.atMs)
+      assert.include(failureText(failure), `S6 at ${seen?.atMs?.toFixed(1)} ms`)
       const shrunk = shrink(failure, withoutStartCompare)
       assert.isAtMost(shrunk.history.faults.length, 5)
       const again = simulateOne(shrunk.seed, { path: shrunk.path, breakage: withoutStartCompare })

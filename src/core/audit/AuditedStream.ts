@@ -47,15 +47,31 @@ export type Walk = {
   readonly options: AuditOptions
 }
 
-/** Where a walk breaks an invariant, and how; version null when it is not about one event. */
+/** Where a stream breaks an invariant, and how; version null when it is not about one event. */
 export type Finding = { readonly version: number | null; readonly message: string }
+
+/** The stream that is judged event by event, while it grows or after. */
+export type Judged = {
+  readonly taskId: TaskId
+  readonly options: AuditOptions
+  /** Instant of the first event, before any is judged. */
+  readonly bornAtMs: number
+}
+
+/** Asked once for every event, in their order; keeps what it needs of those before. */
+export type Judge = (step: Step) => ReadonlyArray<Finding>
 
 export type Invariant = {
   /** Stable id; the S-numbers of the reliability study. */
   readonly id: string
   readonly sentence: string
-  readonly check: (walk: Walk) => Iterable<Finding>
+  /** Anew for each stream. */
+  readonly begin: (judged: Judged) => Judge
+  /** What only the whole stream with its rows can show. */
+  readonly atEnd?: (walk: Walk) => Iterable<Finding>
 }
+
+export const nothing: ReadonlyArray<Finding> = []
 
 /** A store keeps instants to the microsecond; two readings of one instant may differ by as much. */
 export const instantPrecisionMs = 0.001

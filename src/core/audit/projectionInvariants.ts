@@ -1,7 +1,14 @@
 import { fold } from "../evolve.ts"
 import type { TaskEvent } from "../TaskEvent.ts"
 import type { Stage, TaskState } from "../TaskState.ts"
-import { instantPrecisionMs, type AuditedProjection, type Finding, type Invariant, type Walk } from "./AuditedStream.ts"
+import {
+  instantPrecisionMs,
+  type AuditedProjection,
+  type Finding,
+  type Invariant,
+  nothing,
+  type Walk
+} from "./AuditedStream.ts"
 
 /** A task that is over has no row but a dead letter's; any other has exactly one, equal to the fold of its events. */
 function* projectionEqualsFold({ steps, stream }: Walk): Iterable<Finding> {
@@ -25,7 +32,12 @@ function* projectionEqualsFold({ steps, stream }: Walk): Iterable<Finding> {
 }
 
 export const projectionInvariants: ReadonlyArray<Invariant> = [
-  { id: "S10", sentence: "The projection is the fold of the events.", check: projectionEqualsFold }
+  {
+    id: "S10",
+    sentence: "The projection is the fold of the events.",
+    begin: () => () => nothing,
+    atEnd: projectionEqualsFold
+  }
 ]
 
 /** Where the row of a task at this stage is. */

@@ -1,72 +1,91 @@
 import { machine } from "../machine.ts"
 import { isEnded, type TaskState } from "../TaskState.ts"
 import type { TaskEvent } from "../TaskEvent.ts"
-import type { Finding, Invariant, Walk } from "./AuditedStream.ts"
+import { type Invariant, type Judge, type Judged, nothing } from "./AuditedStream.ts"
 
 /** Versions are 1, 2, 3 ... without gap or repeat, event ids do not repeat, and every event belongs to the stream. */
-function* versionsAreGapless({ stream }: Walk): Iterable<Finding> {
+const versionsAreGapless = ({ taskId: ownId }: Judged): Judge => {
   const eventIds = new Set<string>()
-  if (stream.events.length === 0) yield { version: null, message: "the stream has no event" }
-  for (const [index, { eventId, taskId, version }] of stream.events.entries()) {
-    if (version !== index + 1) yield { version, message: `version ${version} stands at place ${index + 1}` }
-    if (taskId !== stream.taskId) yield { version, message: `the event belongs to task ${taskId}` }
-    if (eventIds.has(eventId)) yield { version, message: `event id ${eventId} stands in the stream twice` }
+  let place = 0
+  return ({ event: { eventId, taskId, version } }) => {
+    place++
+    const isRepeated = eventIds.has(eventId)
     eventIds.add(eventId)
+    if (version === place && taskId === ownId && !isRepeated) return nothing
+    return [
+      ...(version === place ? [] : [{ version, message: `version ${version} stands at place ${place}` }]),
+      ...(taskId === ownId ? [] : [{ version, message: `the event belongs to task ${taskId}` }]),
+      ...(isRepeated ? [{ version, message: `event id ${eventId} stands in the stream twice` }] : [])
+    ]
   }
 }
 
 /** Every event is one the machine's table can append in the stage and cancel request folded so far. */
-function* eventsAreLegal({ steps, stream }: Walk): Iterable<Finding> {
-  for (const { type, version } of stream.unknown ?? []) yield { version, message: `the event type ${type} is unknown` }
-  for (const { before, event } of steps) {
-    if (isLegal(before, event)) continue
+const eventsAreLegal = (): Judge => {
+  return ({ before, event }) => {
+    if (isLegal(before, event)) return nothing
     const from = before === null ? "none" : before.stage
     const asked = before?.cancelRequested === true ? " with a cancel request" : ""
-    yield { version: event.version, message: `${event._tag} cannot follow in stage ${from}${asked}` }
+    return [{ version: event.version, message: `${event._tag} cannot follow in stage ${from}${asked}` }]
   }
 }
 
 /** Nothing follows the end of a task, but a person's redrive or discard that follows a dead letter. */
-function* nothingFollowsAnEnd({ steps }: Walk): Iterable<Finding> {
-  for (const { before, event } of steps) {
-    if (before === null || !isEnded(before.stage)) continue
-    if (before.stage === "dead" && (event._tag === "TaskRedriven" || event._tag === "TaskCancelled")) continue
-    yield { version: event.version, message: `${event._tag} follows the end ${before.stage}` }
+const nothingFollowsAnEnd = (): Judge => {
+  return ({ before, event }) => {
+    if (before === null || !isEnded(before.stage)) return nothing
+    if (before.stage === "dead" && (event._tag === "TaskRedriven" || event._tag === "TaskCancelled")) return nothing
+    return [{ version: event.version, message: `${event._tag} follows the end ${before.stage}` }]
   }
 }
 
 /** The database's clock never runs backwards inside a stream, further than it is known to have stepped. */
-function* timeRunsForward({ options, stream }: Walk): Iterable<Finding> {
+const timeRunsForward = ({ options }: Judged): Judge => {
   let latestAtMs = Number.NEGATIVE_INFINITY
-  for (const { atMs, version } of stream.events) {
-    if (atMs < latestAtMs - (options.clockStepMsMax ?? 0)) {
-      yield { version, message: `the event is of ${atMs} ms, ${latestAtMs - atMs} ms before an earlier one` }
-    }
+  return ({ event: { atMs, version } }) => {
+    const earlyMs = latestAtMs - atMs
     latestAtMs = Math.max(latestAtMs, atMs)
+    if (earlyMs <= (options.clockStepMsMax ?? 0)) return nothing
+    return [{ version, message: `the event is of ${atMs} ms, ${earlyMs} ms before an earlier one` }]
   }
 }
 
 /** Nothing that a cancelled task's history could be held against: no attempt starts after a cancel or its request. */
-function* cancelledNeverStarts({ stream }: Walk): Iterable<Finding> {
-  const cancelled = stream.events.find(({ _tag }) => _tag === "TaskCancelled" || _tag === "CancelRequested")
-  if (cancelled === undefined) return
-  for (const { _tag, version } of stream.events) {
-    if (_tag === "AttemptStarted" && version > cancelled.version) {
-      yield { version, message: `an attempt starts after ${cancelled._tag} at version ${cancelled.version}` }
+const cancelledNeverStarts = (): Judge => {
+  let cancelled: TaskEvent | null = null
+  return ({ event }) => {
+    if (cancelled === null) {
+      if (event._tag === "TaskCancelled" || event._tag === "CancelRequested") cancelled = event
+      return nothing
     }
+    if (event._tag !== "AttemptStarted" || event.version <= cancelled.version) return nothing
+    const message = `an attempt starts after ${cancelled._tag} at version ${cancelled.version}`
+    return [{ version: event.version, message }]
   }
 }
 
 export const streamInvariants: ReadonlyArray<Invariant> = [
-  { id: "S1", sentence: "Versions are gapless from 1 and event ids unique.", check: versionsAreGapless },
-  { id: "S2", sentence: "Every event is legal for the state folded so far.", check: eventsAreLegal },
+  {
+    id: "S1",
+    sentence: "Versions are gapless from 1 and event ids unique.",
+    begin: versionsAreGapless,
+    atEnd: ({ stream }) =>
+      stream.events.length === 0 ? [{ version: null, message: "the stream has no event" }] : nothing
+  },
+  {
+    id: "S2",
+    sentence: "Every event is legal for the state folded so far.",
+    begin: eventsAreLegal,
+    atEnd: ({ stream }) =>
+      (stream.unknown ?? []).map(({ type, version }) => ({ version, message: `the event type ${type} is unknown` }))
+  },
   {
     id: "S3",
     sentence: "Nothing follows an end, but a redrive or a discard a dead letter.",
-    check: nothingFollowsAnEnd
+    begin: nothingFollowsAnEnd
   },
-  { id: "S14", sentence: "No attempt starts after a cancel or its request.", check: cancelledNeverStarts },
-  { id: "S19", sentence: "The instants of a stream do not run backwards.", check: timeRunsForward }
+  { id: "S14", sentence: "No attempt starts after a cancel or its request.", begin: cancelledNeverStarts },
+  { id: "S19", sentence: "The instants of a stream do not run backwards.", begin: timeRunsForward }
 ]
 
 /**

@@ -62,6 +62,11 @@ export class Streams {
     return record === undefined ? null : record.events.map((event) => withJson(event, record))
   }
 
+  /** The event that was appended last, without payload or result. */
+  last(taskId: TaskId): TaskEvent | null {
+    return this.#records.get(taskId)?.events.at(-1) ?? null
+  }
+
   /** What follows the last event of the stream. */
   followUpOf(taskId: TaskId): FollowingTask | null {
     const events = this.#records.get(taskId)?.events ?? []

@@ -8,6 +8,7 @@ import { applied } from "./applied.ts"
 import type { Fault } from "./Fault.ts"
 import type { Kernel, Owner } from "./Kernel.ts"
 import { world } from "./Kernel.ts"
+import { type LegCut, neverCut } from "./LegCut.ts"
 
 /** What one node may meet on its way; the counters go on over its lives. */
 export class Legs {
@@ -20,6 +21,7 @@ export class Legs {
   readonly #exhausted: ReadonlyArray<Lasting>
   readonly #crash: (downMs: number) => void
   readonly #fired: (fault: Fault, step: string) => void
+  readonly #cuts: LegCut
   readonly #ways = new Map<string, Way>()
 
   constructor(parts: {
@@ -29,7 +31,10 @@ export class Legs {
     /** Kills the node that is alive now. */
     readonly crash: (downMs: number) => void
     readonly fired: (fault: Fault, step: string) => void
+    /** Nobody dies at a leg but by the faults if it is absent. */
+    readonly cuts?: LegCut
   }) {
+    this.#cuts = parts.cuts ?? neverCut
     this.#kernel = parts.kernel
     this.node = parts.node
     this.#faults = parts.faults.filter((fault) => ("node" in fault ? fault.node === parts.node : isOutage(fault)))
@@ -62,6 +67,7 @@ export class Legs {
           legMsMin + way[leg]() * (legMsMax - legMsMin)
         )
       const cuts = (leg: "request" | "reply"): boolean => {
+        if (this.#cuts(owner, operation, leg)) return true
         for (const fault of met) {
           if (fault._tag !== "CrashAtLeg" || fault.leg !== leg || !owner.isAlive) continue
           this.#crash(fault.downMs)

@@ -10,6 +10,7 @@ import { priorities, type Priority } from "../../core/Priority.ts"
 import type { EventId } from "../../core/TaskId.ts"
 import type { Fault } from "./Fault.ts"
 import { type Kernel, type Owner, world } from "./Kernel.ts"
+import { type LegCut, neverCut } from "./LegCut.ts"
 import type { Witness } from "./Witness.ts"
 
 export class SimulatedBroker {
@@ -18,6 +19,7 @@ export class SimulatedBroker {
   readonly #faults: ReadonlyArray<Fault>
   readonly #fired: (fault: Fault, step: string) => void
   readonly #witness: Witness
+  readonly #cuts: LegCut
   readonly #groups = new Map<string, Group>()
   /** Draws of how long each step takes. */
   readonly #ways = new Map<string, () => number>()
@@ -27,9 +29,11 @@ export class SimulatedBroker {
     kernel: Kernel,
     faults: ReadonlyArray<Fault>,
     fired: (fault: Fault, step: string) => void,
-    witness: Witness
+    witness: Witness,
+    cuts: LegCut = neverCut
   ) {
     this.#witness = witness
+    this.#cuts = cuts
     this.#kernel = kernel
     this.#faults = faults
     this.#fired = fired
@@ -99,6 +103,7 @@ export class SimulatedBroker {
         kernel.after(owner, downAfterMs, () =>
           resume(Effect.fail(new BrokerUnavailable({ operation, reason: "the broker is down" })))
         )
+      if (this.#cuts(owner, operation, "request")) return
       if (isDown()) {
         fails()
         return
@@ -107,6 +112,7 @@ export class SimulatedBroker {
         if (isDown()) return fails()
         const answer = apply()
         kernel.note(`${owner.name} ${operation}`)
+        if (this.#cuts(owner, operation, "reply")) return
         return kernel.after(owner, this.#wayMs(operation), () => resume(Effect.succeed(answer)))
       })
     })

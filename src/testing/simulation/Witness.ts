@@ -5,7 +5,11 @@ export type Witness = {
   /** A dispatch, a letter or a log line, for others to read. */
   readonly leaves: (where: string, what: unknown) => void
   readonly claimed: (request: ClaimRequest, claimed: Claimed) => void
-  readonly started: (batch: ReadonlyArray<StartRequest>, answers: ReadonlyArray<{ readonly _tag: string }>) => void
+  readonly started: (
+    sessionId: number,
+    batch: ReadonlyArray<StartRequest>,
+    answers: ReadonlyArray<{ readonly _tag: string }>
+  ) => void
   readonly startedDue: (request: StartDueRequest, answers: ReadonlyArray<Started>) => void
   readonly finished: (answers: ReadonlyArray<Finished>) => void
 }

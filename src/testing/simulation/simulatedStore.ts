@@ -53,7 +53,9 @@ export const storeBehindLegs = (
     start: (sessionId, batch) =>
       call(
         "start",
-        Effect.tap(store.start(sessionId, batch), (answers) => Effect.sync(() => witness.started(batch, answers)))
+        Effect.tap(store.start(sessionId, batch), (answers) =>
+          Effect.sync(() => witness.started(sessionId, batch, answers))
+        )
       ),
     startDue: (request) =>
       call(
