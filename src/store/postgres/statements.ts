@@ -243,13 +243,13 @@ export const startSql = (eventTable: string): string => `WITH ${now}, wanted AS 
 
 /**
  * What became of starts that found no row: already mine, not due yet, or lost. For a claimed row the "start" is now, so
- * that due time and start tell whether it was too early. $1 task ids; $2, $3 bounds of the ids.
+ * that due time and start tell whether it was too early. $1 task ids; $2, $3 bounds of the ids; $4 session.
  */
 export const startedBeforeSql = `SELECT p.task_id, p.fence_version AS version, p.fence_id AS event_id, p.kind_id, p.priority,
     ${msOf("p.due_at")} AS due_at_ms, p.attempt, p.charged, p.followed, ${msOf("p.deadline_at")} AS deadline_at_ms,
     ${msOf(`CASE WHEN p.status = 2 THEN ${columnOf("at", "p.task_id", "p.fence_version", "$2", "$3")} ELSE clock_timestamp() END`)} AS started_at_ms,
     ${columnOf("data", "p.task_id", "1", "$2", "$3")} AS payload,
-    p.kind_id = ANY (${pausedKinds}) AS is_paused
+    p.kind_id = ANY (${pausedKinds}) AS is_paused, ${sessionLives("$4", "clock_timestamp()")} AS lives
   FROM duetime.in_progress p
   WHERE p.task_id = ANY($1::uuid[])`
 
