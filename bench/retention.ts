@@ -114,7 +114,7 @@ export const retention = ({ random, ratePerSecond, seconds, tasks }: RetentionOp
 /** Holds a snapshot, and a lock of everything that is read but the history, until it is interrupted. */
 const heldReader = Effect.gen(function* () {
   const sql = yield* PgClient.PgClient
-  yield* sql.withTransaction(
+  return yield* sql.withTransaction(
     Effect.gen(function* () {
       yield* sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`
       yield* sql`SELECT count(*) FROM duetime.task`

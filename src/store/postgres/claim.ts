@@ -26,6 +26,8 @@ export type ClaimRow = {
 /** One for each that was claimed, or one without a task: the rest is told even when none was deleted. */
 type PickedRow = { readonly [Column in keyof ClaimRow]: ClaimRow[Column] | null } & {
   readonly picked: number
+  /** Null: there is no such session. */
+  readonly lives: boolean | null
   readonly next_due_at_ms: number | null
 }
 
@@ -54,10 +56,12 @@ export const make = (options: {
     const farBound = instant(horizonMs + farMs)
     /** Behind the horizon, as a claim has told; undefined: none was made. */
     let nextDueAtMs: number | null | undefined
+    let hasLooked = true
     const takeFrom = Effect.fnUntraced(function* (tables: DueTables, limit: number) {
       const parameters = [...laneArrays, ...bounds, int4(limit), int4(request.sessionId), farBound]
       const rows = yield* sql.unsafe<PickedRow>(claimSql(tables), parameters)
       nextDueAtMs = rows[0]?.next_due_at_ms ?? null
+      hasLooked = rows[0]?.lives === true
       const claimed = rows.filter((row): row is PickedRow & ClaimRow => row.task_id !== null)
       return { claimed, isComplete: claimed.length === (rows[0]?.picked ?? 0) }
     })
@@ -84,7 +88,7 @@ export const make = (options: {
       ])
       nextDueAtMs = next?.next_due_at_ms ?? null
     }
-    ended(isCut && nextDueAtMs !== null ? nextDueAtMs : nowMs, clock.nowMs() - nowMs)
+    if (hasLooked) ended(isCut && nextDueAtMs !== null ? nextDueAtMs : nowMs, clock.nowMs() - nowMs)
     return { tasks, nextDueAtMs, cappedForMs }
   })
 

@@ -74,7 +74,14 @@ export const make = Effect.fnUntraced(function* (options: {
 
     yield* reserve(reserveKeysSql, [...namesOf(keyed), keptOf(keyed)])
     let holders = yield* holdersOf
-    const expiring = new Map(holders.flatMap((row) => (isOther(row) && row.is_expiring ? [[row.task_id, row]] : [])))
+    // Made by an earlier try of this request, and the key has gone to another one since: to say so now would deny what was made.
+    const made = yield* confirm(
+      sql,
+      keyed.filter((task) => task.keyKeptMs !== undefined && task.keyKeptMs !== null && !reserved.has(task.taskId))
+    )
+    const isMade = new Set(keyed.flatMap((task) => (made.has(task.eventId) ? [task.taskId] : [])))
+    const isAnothers = (row: HolderRow) => isOther(row) && !isMade.has(row.task_id)
+    const expiring = new Map(holders.flatMap((row) => (isAnothers(row) && row.is_expiring ? [[row.task_id, row]] : [])))
     if (expiring.size > 0) {
       const tasks = keyed.filter((task) => expiring.has(task.taskId))
       const holderIds = uuids(tasks.map((task) => expiring.get(task.taskId)?.holder_id))
@@ -82,7 +89,7 @@ export const make = Effect.fnUntraced(function* (options: {
       holders = yield* holdersOf
     }
     const answers = new Map<string, Scheduled>()
-    for (const row of holders.filter(isOther)) {
+    for (const row of holders.filter(isAnothers)) {
       answers.set(row.task_id, { _tag: row.same_payload ? "Existing" : "KeyConflict", taskId: row.holder_id })
     }
     const rest = batch.filter((task) => !answers.has(task.taskId))

@@ -25,6 +25,11 @@ export type StartedRow = {
   readonly payload: Json
 }
 
+/** With what else speaks against a start; null: there is no such session. */
+type UnmovedRow = StartedRow & { readonly is_paused: boolean; readonly lives: boolean | null }
+
+const mayStart = ({ is_paused, lives }: UnmovedRow): boolean => !is_paused && lives === true
+
 type Answer = Started | { readonly _tag: "Lost" } | TooEarly
 
 /** Names of kinds must be known (`ensureNames`). */
@@ -56,21 +61,23 @@ export const make = (options: {
 
   /** What became of the requests that moved nothing: started by an earlier, unanswered try, not due yet, or lost. */
   const explain = Effect.fnUntraced(function* (
+    sessionId: number,
     requests: ReadonlyArray<StartRequest>,
     bounds: { readonly from: string; readonly to: string },
     answers: Map<string, Answer>
   ) {
-    const rows = yield* sql.unsafe<StartedRow & { readonly is_paused: boolean }>(startedBeforeSql, [
+    const rows = yield* sql.unsafe<UnmovedRow>(startedBeforeSql, [
       uuids(requests.map((request) => request.taskId)),
       uuid(bounds.from),
-      uuid(bounds.to)
+      uuid(bounds.to),
+      int4(sessionId)
     ])
     const rowById = new Map(rows.map((row) => [row.task_id, row]))
     yield* kinds.ensureNames(rows.map((row) => row.kind_id))
     for (const request of requests) {
       const row = rowById.get(request.taskId)
       if (row?.event_id === request.eventId) answers.set(request.taskId, started(row))
-      else if (row?.event_id === request.fence.eventId && row.due_at_ms > row.started_at_ms && !row.is_paused) {
+      else if (row?.event_id === request.fence.eventId && row.due_at_ms > row.started_at_ms && mayStart(row)) {
         answers.set(request.taskId, { _tag: "TooEarly", dueInMs: Math.ceil(row.due_at_ms - row.started_at_ms) })
       }
     }
@@ -98,7 +105,7 @@ export const make = (options: {
       yield* kinds.ensureNames(rows.map((row) => row.kind_id))
       for (const row of rows) answers.set(row.task_id, started(row))
       const unmoved = day.rows.filter((request) => !answers.has(request.taskId))
-      if (unmoved.length > 0) yield* explain(unmoved, day, answers)
+      if (unmoved.length > 0) yield* explain(sessionId, unmoved, day, answers)
     }
     return batch.map((request): Answer => {
       const answer = answers.get(request.taskId)

@@ -162,7 +162,8 @@ export const lockedPlace = ({ from, to }: DueBounds): string => `CROSS JOIN LATE
  * for a claim of 500, PostgreSQL 18). By place alone there is no other way than the place. Every row tells how many were
  * picked: more than were deleted are in a partition that the caller did not name. And when the next task behind the horizon is
  * due, which a statement of its own told before: a round trip in front of everything that is due at once. A claim that is lost
- * with the server was never made: its start, which waits for the disk, finds no fence, and the task is due as before.
+ * with the server was never made: its start, which waits for the disk, finds no fence, and the task is due as before. And whether
+ * the session lives: one that does not has seen nothing of what is due.
  * $1 kind ids, $2 priorities (a lane each), $3 low mark, $4 horizon, $5 limit, $6 session, $7 far bound of the next due time.
  */
 export const claimSql = (dueTables: DueTables): string => `WITH candidate AS MATERIALIZED (
@@ -188,8 +189,8 @@ export const claimSql = (dueTables: DueTables): string => `WITH candidate AS MAT
     INSERT INTO duetime.event (task_id, version, type, event_id, at, session_id)
     SELECT task_id, version, ${TaskClaimed}, event_id, (SELECT clock_timestamp()), $6::int4 FROM gone
   )
-  SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, version, event_id, deaths, p.count AS picked, n.next_due_at_ms
-  FROM (SELECT count(*)::int4, ${commitSoon} FROM picked) p CROSS JOIN (${nextDue("$4", "$7")}) n LEFT JOIN gone ON true
+  SELECT task_id, kind_id, priority, ${msOf("due_at")} AS due_at_ms, version, event_id, deaths, p.count AS picked, p.lives, n.next_due_at_ms
+  FROM (SELECT count(*)::int4, ${commitSoon}, ${sessionLives("$6", "clock_timestamp()")} AS lives FROM picked) p CROSS JOIN (${nextDue("$4", "$7")}) n LEFT JOIN gone ON true
   ORDER BY priority, due_at, task_id`
 
 /** What was picked (`picked`, with in_table, at_place, version) is deleted from its tables; the rows keep these columns of it. */
@@ -256,13 +257,13 @@ export const startSql = (eventTable: string): string => `WITH ${now}, wanted AS 
 
 /**
  * What became of starts that found no row: already mine, not due yet, or lost. For a claimed row the "start" is now, so
- * that due time and start tell whether it was too early. $1 task ids; $2, $3 bounds of the ids.
+ * that due time and start tell whether it was too early. $1 task ids; $2, $3 bounds of the ids; $4 session.
  */
 export const startedBeforeSql = `SELECT p.task_id, p.fence_version AS version, p.fence_id AS event_id, p.kind_id, p.priority,
     ${msOf("p.due_at")} AS due_at_ms, p.attempt, p.charged, p.followed, ${msOf("p.deadline_at")} AS deadline_at_ms,
     ${msOf(`CASE WHEN p.status = 2 THEN ${columnOf("at", "p.task_id", "p.fence_version", "$2", "$3")} ELSE clock_timestamp() END`)} AS started_at_ms,
     ${payloadAt({ taskId: "p.task_id", attempt: "p.attempt" }, "$2", "$3")} AS payload,
-    p.kind_id = ANY (${pausedKinds}) AS is_paused
+    p.kind_id = ANY (${pausedKinds}) AS is_paused, ${sessionLives("$4", "clock_timestamp()")} AS lives
   FROM duetime.in_progress p
   WHERE p.task_id = ANY($1::uuid[])`
 

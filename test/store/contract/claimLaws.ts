@@ -177,6 +177,22 @@ export const claimLaws = (law: Law): void => {
     })
   )
 
+  law("a claim of a session whose lease has passed hides nothing from the next one", () =>
+    Effect.gen(function* () {
+      const control = yield* StoreControl
+      const kind = yield* servedKind()
+      // Further back than a claim looks behind what it has seen.
+      const task = yield* scheduled(kind, { dueInMs: -60_000 })
+      const sessionId = yield* control.secondSession
+      yield* control.killSession(sessionId)
+      yield* claim([kind], { sessionId })
+      assert.deepStrictEqual(
+        (yield* claim([kind])).tasks.map(({ taskId }) => taskId),
+        [task.taskId]
+      )
+    })
+  )
+
   law("the claims of a session can be found until they are started, the due ones first", () =>
     Effect.gen(function* () {
       const store = yield* TaskStore

@@ -12,7 +12,8 @@ import {
   scheduled,
   servedKind,
   startWhenDue,
-  succeed
+  succeed,
+  tagsOf
 } from "./world.ts"
 
 const hourMs = 3_600_000
@@ -123,6 +124,23 @@ export const keyExpiryLaws = (law: Law): void => {
       ]
       assert.deepStrictEqual(yield* store.schedule(batch), answers)
       assert.deepStrictEqual(yield* store.schedule(batch), answers)
+    })
+  )
+
+  law("that another task has since taken over does not change what a repeat of the request is told", () =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      const kind = yield* servedKind()
+      const task = yield* newTask(kind, { key: "k", keyKeptMs: 0 })
+      const made: ReadonlyArray<Scheduled> = [{ _tag: "Created", taskId: task.taskId }]
+      assert.deepStrictEqual(yield* store.schedule([task]), made)
+      yield* act(task.taskId, { _tag: "Cancel", reason: null })
+      const other = yield* scheduled(kind, { key: "k", keyKeptMs: 0, payload: "other" })
+      assert.deepStrictEqual(yield* store.schedule([task]), made)
+      // Nor does it take the key back once that one has ended.
+      yield* act(other.taskId, { _tag: "Cancel", reason: null })
+      assert.deepStrictEqual(yield* store.schedule([task]), made)
+      assert.deepStrictEqual(yield* tagsOf(task.taskId), ["TaskScheduled", "TaskCancelled"])
     })
   )
 }

@@ -220,6 +220,17 @@ export const startLaws = (law: Law): void => {
     })
   )
 
+  law("a session whose lease has passed is not told to wait for the due time", () =>
+    Effect.gen(function* () {
+      const control = yield* StoreControl
+      const task = yield* claimed(yield* servedKind(), { dueInMs: 60_000 })
+      const sessionId = yield* control.secondSession
+      assert.strictEqual((yield* start(task, { sessionId }))._tag, "TooEarly")
+      yield* control.killSession(sessionId)
+      assert.strictEqual((yield* start(task, { sessionId }))._tag, "Lost")
+    })
+  )
+
   law("a cancelled task does not start, and a started one is asked to end", () =>
     Effect.gen(function* () {
       const kind = yield* servedKind()
