@@ -241,11 +241,18 @@ export const histories: fc.Arbitrary<History> = fc.record({
 export const clockStepMsMaxOf = ({ faults }: History): number =>
   faults.reduce((sum, fault) => sum + (fault._tag === "DatabaseClockJump" ? Math.abs(fault.byMs) : 0), 0)
 
-/** A step ahead ends leases on the database's clock alone; until they are renewed their holders know nothing of it. */
-export const isAfterStepAhead = ({ faults }: History, atMs: number): boolean =>
+/**
+ * A step ahead of its clock ends leases in the database alone, and so does a failover that takes renewals; until they are renewed their
+ * holders know nothing of it.
+ */
+export const leasesEndUnknown = ({ faults }: History, atMs: number): boolean =>
   faults.some(
     (fault) =>
-      fault._tag === "DatabaseClockJump" && fault.byMs > 0 && atMs >= fault.atMs && atMs < fault.atMs + leaseMsDefault
+      (fault._tag === "Failover" ||
+        fault._tag === "Restore" ||
+        (fault._tag === "DatabaseClockJump" && fault.byMs > 0)) &&
+      atMs >= fault.atMs &&
+      atMs < fault.atMs + leaseMsDefault
   )
 
 /** The history that belongs to a number. */

@@ -10,7 +10,7 @@ import { isEnded, type TaskState } from "../../src/core/TaskState.ts"
 import type { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import type { Broken } from "../../src/testing/simulation/Broken.ts"
 import { type Call, policies, receipt } from "./handlers.ts"
-import { clockStepMsMaxOf, type History, isAfterStepAhead } from "./History.ts"
+import { clockStepMsMaxOf, type History, leasesEndUnknown } from "./History.ts"
 
 export class AppendAudit {
   readonly #database: MemoryDatabase
@@ -132,7 +132,7 @@ export class AppendAudit {
   /** S5, S6 and S9: a call is of a start that was won, once, under a lease, and behind none of a greater fence. */
   called({ atMs, attempt, begunForMs, fence, isLeaseOver, node, taskId }: Call): void {
     const find = (id: string, message: string) => this.#found({ id, taskId, message })
-    if (isLeaseOver && !isAfterStepAhead(this.#history, atMs - begunForMs))
+    if (isLeaseOver && !leasesEndUnknown(this.#history, atMs - begunForMs))
       find("S5", `${node} calls attempt ${attempt} after its lease has ended`)
     const start = this.#database.streams.events(taskId)?.[fence - 1]
     const isWon = start?._tag === "AttemptStarted" && start.attempt === attempt

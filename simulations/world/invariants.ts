@@ -5,7 +5,7 @@ import { isEnded } from "../../src/core/TaskState.ts"
 import { type Broken, kindOf, streamsById } from "../../src/testing/simulation/Broken.ts"
 import { backlogDrains, enginesAreServed } from "./fairInvariants.ts"
 import { policies, receipt } from "./handlers.ts"
-import { clockStepMsMaxOf, type History, isAfterStepAhead } from "./History.ts"
+import { clockStepMsMaxOf, type History, leasesEndUnknown } from "./History.ts"
 import { hasLost, isLost } from "./Standby.ts"
 import { theLivingAreNotLost, wonStartsAreCalled } from "./livingInvariants.ts"
 import { operationsAreInOrder } from "./realTimeOrder.ts"
@@ -40,7 +40,7 @@ function* callsAreWonStarts({ ledger, lost, streams }: Outcome, history: History
   const byId = streamsById(streams)
   const seen = new Map<string, number>()
   for (const { atMs, attempt, begunForMs, fence, isLeaseOver, node, taskId } of ledger) {
-    if (isLeaseOver && !isAfterStepAhead(history, atMs - begunForMs))
+    if (isLeaseOver && !leasesEndUnknown(history, atMs - begunForMs))
       yield { id: "S5", taskId, message: `${node} calls attempt ${attempt} after its lease has ended` }
     // Of those that are there, and of those that a failover has taken: a number may be issued twice.
     const histories = [byId.get(taskId)?.events ?? [], ...lost.map(({ events }) => events.get(taskId) ?? [])]
