@@ -17,8 +17,16 @@ export type Revision = {
   /** Instants up to here are the old revision's, those after it the new one's. */
   readonly atMs: number
   readonly isBusy: boolean
-  /** The ledger's lines behind `atMs`; free if no task of theirs has started or can start any more. */
-  readonly ahead: ReadonlyArray<{ readonly nominalAtMs: number; readonly fate: Fate; readonly isFree: boolean }>
+  /**
+   * The ledger's lines that reach behind `atMs`; free if no task of theirs has started or can start any more. One of several instants was
+   * skipped by a clock that has been set back since: it stands.
+   */
+  readonly ahead: ReadonlyArray<{
+    readonly nominalAtMs: number
+    readonly untilMs: number
+    readonly fate: Fate
+    readonly isFree: boolean
+  }>
 }
 
 export type Revised = {
@@ -66,10 +74,12 @@ export const revise = ({ after, ahead, atMs, before, isBusy, settledUntilMs }: R
   }
   settledMs = Math.max(settledMs, atMs)
 
-  const held = new Set(ahead.flatMap(({ isFree, nominalAtMs }) => (isFree ? [] : [nominalAtMs])))
+  const held = ahead.filter(({ isFree, nominalAtMs, untilMs }) => !isFree || untilMs > nominalAtMs)
+  const isHeld = (instantMs: number) =>
+    held.some(({ nominalAtMs, untilMs }) => nominalAtMs <= instantMs && instantMs <= untilMs)
   const instants = after === null ? [] : firstInstants(after.next, atMs, settledMs, instantsMax)
   const taken = instants
-    .filter((nominalAtMs) => !held.has(nominalAtMs))
+    .filter((nominalAtMs) => !isHeld(nominalAtMs))
     .map((nominalAtMs): Decided =>
       after?.isPaused === true
         ? { nominalAtMs, untilMs: nominalAtMs, fate: "skipped-paused", dueAtMs: null }

@@ -90,13 +90,13 @@ export class Recurrences {
     const atMs = Math.max(Math.floor(this.#tasks.now()), before.revisedAtMs)
     const after = changed(before, change, atMs)
     const ahead = [...row.ledger.values()]
-      .filter(({ nominalAtMs }) => nominalAtMs > atMs)
-      .map(({ fate, nominalAtMs, taskId }) => {
+      .filter(({ untilMs }) => untilMs > atMs)
+      .map(({ fate, nominalAtMs, taskId, untilMs }) => {
         const state = taskId === null ? null : this.#tasks.stateOf(taskId)
         const isFree = fate !== "fired" || (state !== null && isUnstarted(state))
         if (fate === "fired" && taskId !== null && isFree)
           this.#tasks.cancel(taskId, eventId(), `its recurrence was changed: ${change._tag.toLowerCase()}`)
-        return { fate, nominalAtMs, isFree }
+        return { fate, nominalAtMs, untilMs, isFree }
       })
     const revised = revise({
       before: standingOf(before),

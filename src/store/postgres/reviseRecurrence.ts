@@ -48,6 +48,13 @@ const stoodSql = `SELECT digest, is_paused AS "isPaused" FROM duetime.recurrence
 
 const supersededSql = `SELECT EXISTS (SELECT FROM duetime.recurrence_revision WHERE recurrence_id = $1::int4 AND digest = $2::text) AS is_superseded`
 
+/** Lines that reach behind an instant: all that begin there, and perhaps the last one that begins before. $1 recurrence, $2 instant. */
+const aheadSql = `${selectLines}
+  WHERE recurrence_id = $1::int4 AND until_at > $2::timestamptz AND nominal_at >= coalesce(
+    (SELECT max(o.nominal_at) FROM duetime.occurrence o WHERE o.recurrence_id = $1::int4 AND o.nominal_at <= $2::timestamptz),
+    $2::timestamptz)
+  ORDER BY nominal_at`
+
 /** Makes and changes recurrences, on the application's own connection, so that it joins the application's transaction. */
 export const make = Effect.fnUntraced(function* (options: {
   readonly sql: SqlClient
@@ -141,16 +148,13 @@ export const make = Effect.fnUntraced(function* (options: {
     const atMs = Math.max(yield* databaseNowMs, before.revisedAtMs)
     const after = changed(before, change, atMs)
 
-    const rows = yield* sql.unsafe<LineRow>(
-      `${selectLines} WHERE recurrence_id = $1::int4 AND nominal_at > $2::timestamptz ORDER BY nominal_at`,
-      [recurrenceId, instant(atMs)]
-    )
-    const ahead = yield* Effect.forEach(rows.map(lineOf), ({ fate, nominalAtMs, taskId }) =>
+    const rows = yield* sql.unsafe<LineRow>(aheadSql, [recurrenceId, instant(atMs)])
+    const ahead = yield* Effect.forEach(rows.map(lineOf), ({ fate, nominalAtMs, taskId, untilMs }) =>
       Effect.map(
         taskId === null || fate !== "fired"
           ? Effect.succeed(true)
           : act.cancelUnstarted(taskId, eventId(), `its recurrence was changed: ${change._tag.toLowerCase()}`),
-        (isFree) => ({ fate, nominalAtMs, isFree })
+        (isFree) => ({ fate, nominalAtMs, untilMs, isFree })
       )
     )
     const asks = policies.overlap !== "allow" && lastTaskId !== null

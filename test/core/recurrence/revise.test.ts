@@ -56,18 +56,20 @@ class Life {
   }
 
   revise(after: Standing): void {
+    // As the stores do it: no revision begins before the one that it follows.
+    const atMs = Math.max(this.nowMs, this.revisions.at(-1)?.fromMs ?? 0)
     const ahead = [...this.ledger.values()]
-      .filter(({ nominalAtMs }) => nominalAtMs > this.nowMs)
-      .map(({ fate, isStarted, nominalAtMs }) => ({ fate, nominalAtMs, isFree: isStarted !== true }))
+      .filter(({ untilMs }) => untilMs > atMs)
+      .map(({ fate, isStarted, nominalAtMs, untilMs }) => ({ fate, nominalAtMs, untilMs, isFree: isStarted !== true }))
     for (const { isFree, nominalAtMs } of ahead) if (isFree) this.running.delete(nominalAtMs)
     const { settledUntilMs } = this
-    const revised = revise({ before: this.standing, after, settledUntilMs, atMs: this.nowMs, isBusy: false, ahead })
+    const revised = revise({ before: this.standing, after, settledUntilMs, atMs, isBusy: false, ahead })
     this.write(revised.past)
     for (const { fate, nominalAtMs } of revised.dropped) {
       const line = this.ledger.get(nominalAtMs)
       if (line !== undefined) this.ledger.set(nominalAtMs, { ...line, fate })
     }
-    this.revisions.push({ ...after, revision: this.revision + 1, fromMs: this.nowMs })
+    this.revisions.push({ ...after, revision: this.revision + 1, fromMs: atMs })
     this.standing = after
     this.write(revised.taken)
     assert.isAtLeast(revised.settledUntilMs, this.settledUntilMs, "the watermark never goes back")
@@ -139,6 +141,14 @@ describe("a pause", () => {
     assert.deepStrictEqual([...life.running.keys()], [10_000, 15_000])
     assert.deepStrictEqual(life.audit(), [])
   })
+  it("leaves alone what was missed by a clock that has been set back since", () => {
+    const life = new Life(standing(1_000, { policies: { ...defaultPolicies, misfire: "skip", misfireGraceMs: 0 } }))
+    life.nowMs = 62_000
+    life.settle()
+    life.nowMs = 45_000
+    life.revise({ ...life.standing, isPaused: true })
+    assert.deepStrictEqual(life.audit(), [])
+  })
   it("of a year is one line", () => {
     const life = new Life(standing(1_000))
     life.revise({ ...life.standing, isPaused: true })
@@ -152,6 +162,8 @@ describe("a pause", () => {
 type Step =
   | { readonly tag: "pass"; readonly ms: number }
   | { readonly tag: "settle" }
+  /** The database's clock is set back. */
+  | { readonly tag: "back"; readonly ms: number }
   | { readonly tag: "start" }
   | { readonly tag: "edit"; readonly everyMs: number; readonly anchorMs: number; readonly policies: Policies }
   | { readonly tag: "pause" | "resume" }
@@ -162,6 +174,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ tag: fc.constant("pass" as const), ms: fc.oneof(fc.nat(3_000), fc.nat(120_000)) })
   },
   { weight: 4, arbitrary: fc.record({ tag: fc.constant("settle" as const) }) },
+  { weight: 1, arbitrary: fc.record({ tag: fc.constant("back" as const), ms: fc.nat(60_000) }) },
   { weight: 1, arbitrary: fc.record({ tag: fc.constantFrom("start" as const, "pause" as const, "resume" as const) }) },
   {
     weight: 2,
@@ -190,6 +203,9 @@ describe("any life of a recurrence", () => {
           switch (step.tag) {
             case "pass":
               life.nowMs += step.ms
+              break
+            case "back":
+              life.nowMs = Math.max(0, life.nowMs - step.ms)
               break
             case "settle":
               life.settle()
