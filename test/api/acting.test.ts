@@ -13,7 +13,8 @@ const verbs = {
   reschedule: (id: string) => Duetime.use((duetime) => duetime.reschedule(id, { in: "2 hours" })),
   reprioritise: (id: string) => Duetime.use((duetime) => duetime.reprioritise(id, "critical")),
   runNow: (id: string) => Duetime.use((duetime) => duetime.runNow(id)),
-  redrive: (id: string) => Duetime.use((duetime) => duetime.redrive(id))
+  redrive: (id: string) => Duetime.use((duetime) => duetime.redrive(id)),
+  discard: (id: string) => Duetime.use((duetime) => duetime.discard(id, "of no use any more"))
 }
 
 /** A task brought to a stage by real work. */
@@ -75,17 +76,38 @@ const process = TestDuetime.layer(
 
 /** What each wish does at each stage: the stage afterwards, or null where it is not possible. */
 const table: Record<Stage, Record<keyof typeof verbs, Stage | null>> = {
-  pending: { cancel: "cancelled", reschedule: "pending", reprioritise: "pending", runNow: "pending", redrive: null },
-  claimed: { cancel: "cancelled", reschedule: "pending", reprioritise: "pending", runNow: "pending", redrive: null },
-  running: { cancel: "running", reschedule: null, reprioritise: "running", runNow: null, redrive: null },
-  parked: { cancel: "cancelled", reschedule: null, reprioritise: null, runNow: "pending", redrive: null },
-  dead: { cancel: null, reschedule: null, reprioritise: null, runNow: null, redrive: "pending" },
-  succeeded: { cancel: null, reschedule: null, reprioritise: null, runNow: null, redrive: null },
-  cancelled: { cancel: "cancelled", reschedule: null, reprioritise: null, runNow: null, redrive: null },
-  expired: { cancel: null, reschedule: null, reprioritise: null, runNow: null, redrive: null }
+  pending: {
+    cancel: "cancelled",
+    reschedule: "pending",
+    reprioritise: "pending",
+    runNow: "pending",
+    redrive: null,
+    discard: null
+  },
+  claimed: {
+    cancel: "cancelled",
+    reschedule: "pending",
+    reprioritise: "pending",
+    runNow: "pending",
+    redrive: null,
+    discard: null
+  },
+  running: { cancel: "running", reschedule: null, reprioritise: "running", runNow: null, redrive: null, discard: null },
+  parked: {
+    cancel: "cancelled",
+    reschedule: null,
+    reprioritise: null,
+    runNow: "pending",
+    redrive: null,
+    discard: null
+  },
+  dead: { cancel: null, reschedule: null, reprioritise: null, runNow: null, redrive: "pending", discard: "cancelled" },
+  succeeded: { cancel: null, reschedule: null, reprioritise: null, runNow: null, redrive: null, discard: null },
+  cancelled: { cancel: "cancelled", reschedule: null, reprioritise: null, runNow: null, redrive: null, discard: null },
+  expired: { cancel: null, reschedule: null, reprioritise: null, runNow: null, redrive: null, discard: null }
 }
 
-const verbNames = ["cancel", "reschedule", "reprioritise", "runNow", "redrive"] as const
+const verbNames = ["cancel", "reschedule", "reprioritise", "runNow", "redrive", "discard"] as const
 const stagesOfTable = ["pending", "claimed", "running", "parked", "dead", "succeeded", "cancelled", "expired"] as const
 
 describe("wishes", () => {
