@@ -273,10 +273,10 @@ export const layerVitals: Layer.Layer<Vitals, StoreUnavailable | ConfigInvalid> 
 
 /**
  * For looking at handlers without running them: what their layers schedule or declare goes to a store in memory, and reaches nobody. The
- * SQL client that they may ask for is the real one.
+ * SQL client that they may ask for is the real one. Fresh: beside a client of PostgreSQL the memoized one of the two would be taken.
  */
 export const layerRehearsal: Layer.Layer<Ground | PgClient.PgClient | SqlClient, StoreUnavailable | ConfigInvalid> =
-  Layer.merge(layerMemory, Layer.unwrap(Effect.map(settings, ({ url }) => client(url, 1))))
+  Layer.merge(Layer.fresh(layerMemory), Layer.unwrap(Effect.map(settings, ({ url }) => client(url, 1))))
 
 /** For what is done to days of history by hand. */
 export const layerRetention: Layer.Layer<Retention, StoreFailure | ConfigInvalid> = Layer.unwrap(

@@ -8,12 +8,9 @@ import { Clock, Effect, Layer, Redacted } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { randomUUID } from "node:crypto"
 import type { Outcome } from "../../src/core/TaskCommand.ts"
-import { defaultKindPolicy } from "../../src/core/KindPolicy.ts"
 import { EmbeddedPostgres } from "../../src/embedded/EmbeddedPostgres.ts"
 import { layerPostgres } from "../../src/layers.ts"
-import { Ids } from "../../src/store/Ids.ts"
-import { Session } from "../../src/store/Session.ts"
-import { TaskStore } from "../../src/store/TaskStore.ts"
+import { attemptNow } from "./attemptNow.ts"
 import { RoleProcess, until } from "./roleProcess.ts"
 import { type Environment, runCli } from "./runCli.ts"
 
@@ -100,25 +97,8 @@ const mends = Effect.fnUntraced(function* (
   return found
 })
 
-/** One attempt of everything that is due of a kind. */
 const attempt = (sql: PgClient.PgClient, kind: string, outcome: Outcome) =>
-  Effect.gen(function* () {
-    const store = yield* TaskStore
-    const session = yield* Session
-    const { eventId } = yield* Ids
-    const policy = defaultKindPolicy(kind)
-    yield* session.serve([policy])
-    const { tasks } = yield* store.claim({ sessionId: session.id(), kinds: [kind], lookAheadMs: 0, limit: 1_000 })
-    const started = yield* store.start(
-      session.id(),
-      tasks.map((task) => ({ ...task, eventId: eventId(), timeoutMs: policy.timeoutMs, dispatchedAtMs: null }))
-    )
-    yield* store.finish(
-      started.flatMap((answer) =>
-        answer._tag === "Started" ? [{ started: answer, eventId: eventId(), outcome, policy }] : []
-      )
-    )
-  }).pipe(Effect.provide(Layer.provide(layerPostgres(), Layer.succeed(PgClient.PgClient, sql))))
+  Effect.provide(attemptNow(kind, outcome), Layer.provide(layerPostgres(), Layer.succeed(PgClient.PgClient, sql)))
 
 const refused: Outcome = {
   _tag: "Fail",

@@ -1,13 +1,10 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
-import { defaultKindPolicy } from "../../src/core/KindPolicy.ts"
 import type { Outcome } from "../../src/core/TaskCommand.ts"
 import { layerPostgres } from "../../src/layers.ts"
-import { Ids } from "../../src/store/Ids.ts"
-import { Session } from "../../src/store/Session.ts"
-import { TaskStore } from "../../src/store/TaskStore.ts"
 import { database, TestDatabase } from "../setup/database.ts"
+import { attemptNow } from "./attemptNow.ts"
 import { type Ended, normalised, runCli, runProcess } from "./runCli.ts"
 
 /** Test servers keep nothing through a crash, and say so. */
@@ -30,25 +27,8 @@ const json = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
   return documentOf(yield* cli(...args, "--json"))
 })
 
-/** One attempt of everything that is due of a kind, by a worker that answers at once. */
 const attempt = (kind: string, outcome: Outcome) =>
-  Effect.gen(function* () {
-    const store = yield* TaskStore
-    const session = yield* Session
-    const { eventId } = yield* Ids
-    const policy = defaultKindPolicy(kind)
-    yield* session.serve([policy])
-    const { tasks } = yield* store.claim({ sessionId: session.id(), kinds: [kind], lookAheadMs: 0, limit: 100 })
-    const started = yield* store.start(
-      session.id(),
-      tasks.map((task) => ({ ...task, eventId: eventId(), timeoutMs: policy.timeoutMs, dispatchedAtMs: null }))
-    )
-    yield* store.finish(
-      started.flatMap((answer) =>
-        answer._tag === "Started" ? [{ started: answer, eventId: eventId(), outcome, policy }] : []
-      )
-    )
-  }).pipe(Effect.provide(layerPostgres({ unsafeDurability: true })))
+  Effect.provide(attemptNow(kind, outcome), layerPostgres({ unsafeDurability: true }))
 
 const refused: Outcome = {
   _tag: "Fail",
@@ -244,6 +224,20 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
         (yield* cli("dead", "discard", id, "--reason", "no")).stderr,
         /^InvalidTransition: cannot discard task/
       )
+    })
+  )
+
+  it.effect("looks at a payload with the schema of a module, whose layers reach nobody", () =>
+    Effect.gen(function* () {
+      const scheduled = yield* cli("schedule", "greet-daily", "--payload", '{"name": 1}', "--json")
+      const { id } = JSON.parse(scheduled.stdout)
+      yield* attempt("greet-daily", refused)
+      const redrive = ["dead", "redrive", id, "--tasks", "test/cli/modules/greetDaily.ts", "--payload"]
+      const unfit = yield* cli(...redrive, '{"name": 2}')
+      assert.match(unfit.stderr, /^PayloadRejected[^]*nothing was redriven/)
+      assert.notStrictEqual(unfit.status, 0)
+      assert.match((yield* cli(...redrive, '{"name": "Ada"}')).stdout, new RegExp(`^${id}  pending  due `))
+      assert.notInclude((yield* cli("recur", "list")).stdout, "greet-the-world")
     })
   )
 

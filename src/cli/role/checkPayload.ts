@@ -1,24 +1,13 @@
-import { Context, Effect, Layer, Result } from "effect"
+import { Effect, Result } from "effect"
 import { toStorable } from "../../core/storable.ts"
 import { PayloadRejected, TasksInvalid } from "../../DuetimeError.ts"
-import { Handlers, layerFromEnv } from "../../index.ts"
-import { HandlerHold } from "./HandlerHold.ts"
-import { loadTasks, tasksFailed } from "./tasksModule.ts"
+import { rehearsed } from "./rehearsal.ts"
 
-/**
- * Whether the kind's schema in the user's module can read a payload. The layers of the module are built as a worker builds them,
- * and nothing is served.
- */
+/** Whether the kind's schema in the user's module can read a payload. */
 export const checkPayload = (module: string, kind: string, payload: unknown) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { layer } = yield* loadTasks(module)
-      const ground = yield* Layer.build(layerFromEnv)
-      const hold = new HandlerHold()
-      yield* Layer.build(layer).pipe(
-        Effect.provide(Context.add(ground, Handlers, hold)),
-        Effect.catchCause((cause) => Effect.fail(tasksFailed(module, "cannot be built", cause)))
-      )
+      const hold = yield* rehearsed(module)
       const stored = toStorable(payload)
       // The redrive itself refuses it.
       if (Result.isFailure(stored)) return
