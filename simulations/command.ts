@@ -39,6 +39,12 @@ export const makeTell = (name: string): Effect.Effect<Tell> =>
     }
   })
 
+/** A pipe takes 64 KiB at once; an exit before it has taken the rest would cut the document. */
+export const documentTold = (document: object): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    process.stdout.write(`${JSON.stringify(document, null, 2)}\n`, () => resume(Effect.void))
+  })
+
 /** Runs in a folder that is removed afterwards, unless it was asked for or something is wrong; prints the report. */
 export const judged = Effect.fnUntraced(function* <R extends { readonly ok: boolean }, E>(options: {
   readonly name: string
@@ -60,7 +66,7 @@ export const judged = Effect.fnUntraced(function* <R extends { readonly ok: bool
   })
   const report = yield* run(path.resolve(directory), tell).pipe(Effect.onInterrupt(() => tidyUp))
   ;(json ? process.stderr : process.stdout).write(textOf(report))
-  if (json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+  if (json) yield* documentTold(report)
   if (!report.ok) {
     process.stderr.write(`The logs and databases are in ${directory}\n`)
     return yield* new PromiseBroken()

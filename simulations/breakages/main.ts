@@ -4,7 +4,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
-import { makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
+import { documentTold, makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
 import { type Breakage, breakages } from "./breakages.ts"
 import { type Caught, runBreakage, tableOf } from "./runBreakages.ts"
 
@@ -83,7 +83,7 @@ const program = Effect.gen(function* () {
   }
   const isOk = caught.every(({ breakage, caughtBy }) => (breakage === "none") === (caughtBy.length === 0))
   ;(json ? process.stderr : process.stdout).write(`\n${tableOf(caught).join("\n")}\n`)
-  if (json) process.stdout.write(`${JSON.stringify({ ok: isOk, seed, caught }, null, 2)}\n`)
+  if (json) yield* documentTold({ ok: isOk, seed, caught })
   if (!isOk) {
     process.stderr.write("Not every breakage was caught, or none was one.\n")
     return yield* new PromiseBroken()

@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import type { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import type { Mutant } from "./Mutant.ts"
+import { startingAhead } from "./startMutants.ts"
 
 /** While what is due is started directly, some of what it looks at is not what it is. */
 const whileStartingDue = (database: MemoryDatabase, change: () => () => void) => {
@@ -46,19 +47,7 @@ export const directMutants: ReadonlyArray<Mutant> = [
     name: "direct-start-early",
     what: "a direct start takes what is due in a second, too",
     breakage: () => ({
-      database: (database) => {
-        const now = database.now.bind(database)
-        const append = database.streams.append.bind(database.streams)
-        let aheadMs = 0
-        database.now = () => now() + aheadMs
-        database.streams.append = (taskId, body, eventId, atMs) => append(taskId, body, eventId, atMs - aheadMs)
-        whileStartingDue(database, () => {
-          aheadMs = 1_000
-          return () => {
-            aheadMs = 0
-          }
-        })
-      }
+      database: (database) => startingAhead(database, 1_000, whileStartingDue)
     })
   },
   {

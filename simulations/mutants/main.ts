@@ -1,7 +1,7 @@
 /** `npm run simulate:mutants -- [--json]`: what it does stands in simulations/README.md. */
 import { Clock, Effect } from "effect"
 import { parseArgs } from "node:util"
-import { makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
+import { documentTold, makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
 import { medianOf, tryMutant, type Verdict } from "./runMutants.ts"
 import { mutants } from "./mutants.ts"
 
@@ -66,7 +66,7 @@ const program = Effect.gen(function* () {
   if (json) {
     const score = foundCount / verdicts.length
     const figures = { ok, score, median, mutantsCount: verdicts.length, foundCount, seed, historiesMax: histories }
-    process.stdout.write(`${JSON.stringify({ ...figures, seconds, verdicts }, null, 2)}\n`)
+    yield* documentTold({ ...figures, seconds, verdicts })
   }
   if (!ok) return yield* new PromiseBroken()
 })

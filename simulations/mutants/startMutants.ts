@@ -5,6 +5,25 @@ import type { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import type { ClaimedTask, Started, StartRequest } from "../../src/store/TaskStore.ts"
 import type { Mutant } from "./Mutant.ts"
 
+/** What `whileDone` surrounds sees a clock that is ahead; events keep their true instants. */
+export const startingAhead = (
+  database: MemoryDatabase,
+  byMs: number,
+  whileDone: (database: MemoryDatabase, change: () => () => void) => void
+) => {
+  const now = database.now.bind(database)
+  const append = database.streams.append.bind(database.streams)
+  let aheadMs = 0
+  database.now = () => now() + aheadMs
+  database.streams.append = (taskId, body, eventId, atMs) => append(taskId, body, eventId, atMs - aheadMs)
+  whileDone(database, () => {
+    aheadMs = byMs
+    return () => {
+      aheadMs = 0
+    }
+  })
+}
+
 /** While a start is decided, some of what it looks at is not what it is. */
 const whileStarting = (database: MemoryDatabase, change: () => () => void) => {
   const start = database.start.bind(database)
@@ -49,19 +68,7 @@ export const startMutants: ReadonlyArray<Mutant> = [
     name: "start-1ms-early",
     what: "a start is allowed a millisecond before the task is due",
     breakage: () => ({
-      database: (database) => {
-        const now = database.now.bind(database)
-        const append = database.streams.append.bind(database.streams)
-        let aheadMs = 0
-        database.now = () => now() + aheadMs
-        database.streams.append = (taskId, body, eventId, atMs) => append(taskId, body, eventId, atMs - aheadMs)
-        whileStarting(database, () => {
-          aheadMs = 1
-          return () => {
-            aheadMs = 0
-          }
-        })
-      }
+      database: (database) => startingAhead(database, 1, whileStarting)
     })
   },
   {

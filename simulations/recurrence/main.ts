@@ -1,7 +1,7 @@
 /** `npm run simulate:recurrence -- [--zones A,B | --sample N --seed S] [--pairs all] [--json]`: see docs/explain/recurrence.md. */
 import { Effect } from "effect"
 import { parseArgs } from "node:util"
-import { makeTell, numberOf, PromiseBroken, runMain, UsageInvalid, usageInvalid } from "../command.ts"
+import { documentTold, makeTell, numberOf, PromiseBroken, runMain, UsageInvalid, usageInvalid } from "../command.ts"
 import { compareZone, type ZoneReport } from "./compareZone.ts"
 import { reportOf, textOf } from "./report.ts"
 import { zoneFolder } from "./zoneFile.ts"
@@ -78,7 +78,7 @@ const program = Effect.gen(function* () {
   }
   const report = reportOf(reports)
   ;(json ? process.stderr : process.stdout).write(textOf(report))
-  if (json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+  if (json) yield* documentTold(report)
   if (!report.ok) return yield* new PromiseBroken()
 })
 

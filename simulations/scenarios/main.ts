@@ -1,7 +1,7 @@
 /** `npm run simulate:legs -- [--json]`: what it does stands in simulations/README.md. */
 import { Clock, Effect } from "effect"
 import { parseArgs } from "node:util"
-import { makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
+import { documentTold, makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
 import { mutants } from "../mutants/mutants.ts"
 import { runScenario } from "./crashAt.ts"
 import { failuresText, replayOf, runText, tableText } from "./report.ts"
@@ -77,12 +77,6 @@ const oneRun = ({ chosen, json, mutant }: Options, scenario: Scenario, asked: Re
       yield* documentTold(document)
     }
     if (!ok) return yield* new PromiseBroken()
-  })
-
-/** A pipe takes 64 KiB at once; an exit before it has taken the rest would cut the document. */
-const documentTold = (document: object) =>
-  Effect.callback<void>((resume) => {
-    process.stdout.write(`${JSON.stringify(document, null, 2)}\n`, () => resume(Effect.void))
   })
 
 const allRuns = Effect.fnUntraced(function* ({ chosen, json, mutant, pairs }: Options) {

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { parseArgs } from "node:util"
 import * as EmbeddedPostgres from "../../src/embedded/EmbeddedPostgres.ts"
-import { makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
+import { documentTold, makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
 import type { Address } from "./controlledPostgres.ts"
 import { differential } from "./differential.ts"
 import { reportOf, textOf } from "./report.ts"
@@ -76,7 +76,7 @@ const program = Effect.gen(function* () {
   process.off("SIGINT", interrupt).off("SIGTERM", interrupt)
   const report = reportOf(options, tally, failure, stop.signal.aborted)
   ;(json ? process.stderr : process.stdout).write(textOf(report))
-  if (json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+  if (json) yield* documentTold(report)
   if (!report.ok) return yield* new PromiseBroken()
 }).pipe(Effect.scoped)
 

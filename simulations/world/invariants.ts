@@ -1,8 +1,12 @@
 /** What no history may break, each with the sentence it holds. The events themselves are judged by the auditor of `src/core`. */
-import { audit } from "../../src/core/audit.ts"
 import { fold } from "../../src/core/evolve.ts"
 import { isEnded } from "../../src/core/TaskState.ts"
 import { type Broken, kindOf, streamsById } from "../../src/testing/simulation/Broken.ts"
+import {
+  auditorFindsNothing,
+  deathsAreAnnounced,
+  nothingFalls
+} from "../../src/testing/simulation/protocolInvariants.ts"
 import { backlogDrains, enginesAreServed } from "./fairInvariants.ts"
 import { policies, receipt } from "./handlers.ts"
 import { clockStepMsMaxOf, type History, leasesEndUnknown } from "./History.ts"
@@ -29,12 +33,11 @@ type WorldInvariant = {
   readonly check: Check
 }
 
-function* auditorFindsNothing({ streams }: Outcome, history: History): Iterable<Broken> {
-  const options = { policyOf: (kind: string) => policies.get(kind), clockStepMsMax: clockStepMsMaxOf(history) }
-  for (const { invariant, message, taskId, version } of audit(streams, options)) {
-    yield { id: invariant, taskId, message: `version ${version ?? "-"}: ${message}` }
-  }
-}
+const auditorFindsNothingWrong: Check = (outcome, history) =>
+  auditorFindsNothing(outcome, {
+    policyOf: (kind) => policies.get(kind),
+    clockStepMsMax: clockStepMsMaxOf(history)
+  })
 
 function* callsAreWonStarts({ ledger, lost, streams }: Outcome, history: History): Iterable<Broken> {
   const byId = streamsById(streams)
@@ -110,10 +113,6 @@ function* acknowledgedIsPresent({ acknowledged, lost, streams }: Outcome): Itera
       yield { id: "S17", taskId: id, message: "is acknowledged and gone" }
 }
 
-function* nothingFalls({ fallen }: Outcome): Iterable<Broken> {
-  for (const message of fallen) yield { id: "S21", taskId: null, message }
-}
-
 function* everythingEnds(
   { acknowledged, notes, streams, told }: Outcome,
   { recurrences, tasks }: History
@@ -144,16 +143,9 @@ function* witnessSawNothing({ witnessed }: Outcome): Iterable<Broken> {
   yield* witnessed
 }
 
-function* deathsAreAnnounced({ announced, streams }: Outcome, { reach }: History): Iterable<Broken> {
-  // Within a process there is nobody outside to tell.
-  if (reach === "process") return
-  const told = new Set(announced)
-  for (const { events, taskId } of streams) {
-    if (fold(events)?.stage === "dead" && !told.has(taskId)) {
-      yield { id: "L1", taskId, message: "is dead and was never announced" }
-    }
-  }
-}
+/** Within a process there is nobody outside to tell. */
+const deathsAreAnnouncedToOthers: Check = (outcome, { reach }) =>
+  reach === "process" ? [] : deathsAreAnnounced(outcome)
 
 /** A task of these histories meets at most some ten crashes, each of which costs it at most three events. */
 const eventsPerTaskMax = 200
@@ -162,7 +154,7 @@ export const invariants: ReadonlyArray<WorldInvariant> = [
   {
     id: "S1-S20",
     sentence: "The auditor finds nothing in any stream, nor between an end and what follows it",
-    check: auditorFindsNothing
+    check: auditorFindsNothingWrong
   },
   {
     id: "S6",
@@ -218,7 +210,7 @@ export const invariants: ReadonlyArray<WorldInvariant> = [
   { id: "S23", sentence: "The caps of a kind hold over all engines", check: claimsStayWithinCaps },
   { id: "S21", sentence: "No program ends unless it is killed", check: nothingFalls },
   { id: "L1", sentence: "After healing every task ends", check: everythingEnds },
-  { id: "L1", sentence: "Every dead letter is announced", check: deathsAreAnnounced },
+  { id: "L1", sentence: "Every dead letter is announced", check: deathsAreAnnouncedToOthers },
   {
     id: "L2",
     sentence: "What a killed process held is moved within its lease and two ticks",

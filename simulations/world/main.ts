@@ -1,7 +1,7 @@
 /** `npm run simulate -- --runs N --seed S [--json]`: what it does stands in simulations/README.md. */
 import { Clock, Effect } from "effect"
 import { parseArgs } from "node:util"
-import { makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
+import { documentTold, makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
 import { mutants } from "../mutants/mutants.ts"
 import { unbroken } from "./Breakage.ts"
 import { failureText, figuresOf, tallyText } from "./report.ts"
@@ -96,9 +96,7 @@ const program = Effect.gen(function* () {
   if (json) {
     const range = { seedsKept: kept, seedFirst: firstSeed, runs, isTwice }
     const figures = figuresOf(tally, simulatedS, failure, mutant?.name)
-    process.stdout.write(
-      `${JSON.stringify({ ok: isWhole, isInterrupted, ...range, ...figures, voidReason }, null, 2)}\n`
-    )
+    yield* documentTold({ ok: isWhole, isInterrupted, ...range, ...figures, voidReason })
   }
   if (!isWhole) return yield* new PromiseBroken()
 })

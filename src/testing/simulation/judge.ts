@@ -37,7 +37,7 @@ const builtIn: Readonly<Record<string, Check>> = {
   [sentences.fences]: (ran) => fencesGrow({ ledger: handlerCallsOf(ran) }),
   "What a transaction writes is there once if its attempt succeeded, and never else": commitsMatch,
   [sentences.announced]: deathsAreAnnounced,
-  [sentences.auditor]: (ran, { policies }) => auditorFindsNothing(ran, (kind) => policies.get(kind))
+  [sentences.auditor]: (ran, { policies }) => auditorFindsNothing(ran, { policyOf: (kind) => policies.get(kind) })
 }
 
 export const builtInSentences: ReadonlyArray<string> = Object.keys(builtIn)

@@ -3,8 +3,8 @@
  * by the auditor of the core, the same as `duetime audit`.
  */
 import { audit } from "../../core/audit.ts"
+import type { AuditOptions } from "../../core/audit/AuditedStream.ts"
 import { fold } from "../../core/evolve.ts"
-import type { KindPolicy } from "../../core/KindPolicy.ts"
 import type { StoredStream } from "../../store/TaskStore.ts"
 import { type Broken, streamsById } from "./Broken.ts"
 
@@ -23,11 +23,8 @@ export type HandlerCall = {
 
 type Calls = { readonly ledger: ReadonlyArray<HandlerCall> }
 
-export function* auditorFindsNothing(
-  { streams }: Streams,
-  policyOf: (kind: string) => KindPolicy | undefined
-): Iterable<Broken> {
-  for (const { invariant, message, taskId, version } of audit(streams, { policyOf })) {
+export function* auditorFindsNothing({ streams }: Streams, options: AuditOptions): Iterable<Broken> {
+  for (const { invariant, message, taskId, version } of audit(streams, options)) {
     yield { id: invariant, taskId, message: `version ${version ?? "-"}: ${message}` }
   }
 }
