@@ -10,6 +10,17 @@ import type { Kernel, Owner } from "./Kernel.ts"
 import { world } from "./Kernel.ts"
 import { type LegCut, neverCut } from "./LegCut.ts"
 
+export type LegsParts = {
+  readonly kernel: Kernel
+  readonly node: number
+  readonly faults: ReadonlyArray<Fault>
+  /** Kills the node that is alive now. */
+  readonly crash: (downMs: number) => void
+  readonly fired: (fault: Fault, step: string) => void
+  /** Nobody dies at a leg but by the faults if it is absent. */
+  readonly cuts?: LegCut
+}
+
 /** What one node may meet on its way; the counters go on over its lives. */
 export class Legs {
   readonly #kernel: Kernel
@@ -24,16 +35,7 @@ export class Legs {
   readonly #cuts: LegCut
   readonly #ways = new Map<string, Way>()
 
-  constructor(parts: {
-    readonly kernel: Kernel
-    readonly node: number
-    readonly faults: ReadonlyArray<Fault>
-    /** Kills the node that is alive now. */
-    readonly crash: (downMs: number) => void
-    readonly fired: (fault: Fault, step: string) => void
-    /** Nobody dies at a leg but by the faults if it is absent. */
-    readonly cuts?: LegCut
-  }) {
+  constructor(parts: LegsParts) {
     this.#cuts = parts.cuts ?? neverCut
     this.#kernel = parts.kernel
     this.node = parts.node

@@ -6,17 +6,19 @@ import type { Json, TaskEvent } from "../../core/TaskEvent.ts"
 import type { Stage } from "../../core/TaskState.ts"
 import { Duetime } from "../../Duetime.ts"
 import { MemoryDatabase } from "../../store/memory/MemoryDatabase.ts"
+import * as MemorySession from "../../store/MemorySession.ts"
 import { leaseMsDefault } from "../../store/Session.ts"
 import type { StoredStream } from "../../store/TaskStore.ts"
 import { Draw } from "./Draw.ts"
 import type { Fault } from "./Fault.ts"
 import { drawFaults, type SimulatedFault } from "./faultDraws.ts"
-import { CountedLegs, Fleet } from "./Fleet.ts"
+import { CountedLegs } from "./CountedLegs.ts"
+import { Fleet } from "./Fleet.ts"
 import { clockOf, type NodeClock, trueClock } from "./Incarnation.ts"
 import { Kept, type Reach } from "./Kept.ts"
 import { Kernel, world } from "./Kernel.ts"
 import { Ledger } from "./Ledger.ts"
-import { Legs } from "./Legs.ts"
+import type { Legs } from "./Legs.ts"
 import { Outside } from "./Outside.ts"
 import type { Planned } from "./plan.ts"
 import { SimulatedBroker } from "./SimulatedBroker.ts"
@@ -114,7 +116,14 @@ export const runPlanned = (setup: Setup, { faults: indexed, seed, tasks }: Plann
     logger: silent,
     witness: unwatched,
     preemption: draw.pick([0, 0.01, 0.1]),
-    windowTasks: draw.pick([1, 3, 100])
+    windowTasks: draw.pick([1, 3, 100]),
+    legsOf: (parts) => new CountedLegs(parts),
+    // Its lease is renewed in one step; what it announces goes the way of all calls.
+    session: (incarnation, legs, process) =>
+      Effect.map(MemorySession.make(database, process), (session) => ({
+        ...session,
+        serve: (policies) => legs.call(incarnation, "serve", session.serve(policies))
+      }))
   })
   const concurrency = draw.integer(1, concurrencyMax)
   for (let index = 0; index < setup.nodes; index++) {
@@ -122,8 +131,8 @@ export const runPlanned = (setup: Setup, { faults: indexed, seed, tasks }: Plann
     beginNode(index, clock, { setup, seed, faults, fired, fleet, kept, observed, concurrency })
   }
   const acknowledged: Array<Ran["acknowledged"][number]> = []
-  const clientLegs = new Legs({ kernel, node: setup.nodes, faults, crash: () => {}, fired })
-  fleet.start("client", trueClock, clientLegs, client(tasks, acknowledged))
+  fleet.arm()
+  fleet.client(setup.nodes, () => client(tasks, acknowledged))
 
   let left: Ran["left"] = null
   const isOver = () => {
@@ -168,22 +177,21 @@ const beginNode = (
 ): void => {
   const { concurrency, faults, fired, fleet, kept, observed, seed, setup } = parts
   const { kernel } = observed
-  const node = fleet.node(index, clock, (name, life) =>
+  const node = fleet.node(clock, (life) =>
     Effect.suspend(() => {
-      const owner = life()?.incarnation
-      if (owner === undefined) return Effect.never
+      const { incarnation, name } = life
       const reach = (operation: "ledger" | "outside", legs: Legs): Reach => ({
         kept,
         node: name,
         nowMs: () => kernel.nowMs,
         note: (text) => kernel.note(`${name} ${text}`),
-        call: (apply) => legs.call(owner, operation, Effect.sync(apply))
+        call: (apply) => legs.call(incarnation, operation, Effect.sync(apply))
       })
       const servers = Context.make(Ledger, reach("ledger", tableLegs)).pipe(
         Context.add(Outside, reach("outside", outsideLegs))
       )
       const handlers = setup.handlers({ name, draw: new Draw(seed, `node ${name}`) })
-      return userProgram(name, life, { handlers, servers, concurrency, observed })
+      return userProgram(life, { handlers, servers, concurrency, observed })
     })
   )
   const shared = { kernel, node: index, crash: node.crash, fired }

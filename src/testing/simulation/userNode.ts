@@ -7,7 +7,7 @@ import { Engine } from "../../engine/Engine.ts"
 import { CommitSql } from "../../worker/CommitSql.ts"
 import { type Handler, Handlers } from "../../worker/Handlers.ts"
 import { Worker } from "../../worker/Worker.ts"
-import type { Life, Ports } from "./Fleet.ts"
+import type { Life, Ports } from "./Life.ts"
 import type { Kernel } from "./Kernel.ts"
 import type { Ledger } from "./Ledger.ts"
 import type { Outside } from "./Outside.ts"
@@ -31,7 +31,7 @@ export type SimulatedCall = HandlerCall & {
 export type UserLife = {
   readonly waits: Waits
   readonly running: Set<SimulatedCall>
-  readonly life: () => Life | null
+  readonly life: Life
 }
 
 /** What the nodes of one history tell of the user's code. */
@@ -44,8 +44,7 @@ export type Observed = {
 }
 
 export const userProgram = (
-  name: string,
-  life: () => Life | null,
+  life: Life,
   parts: {
     readonly handlers: Layer.Layer<never, unknown, SimulatedServices>
     readonly servers: Context.Context<Ledger | Outside>
@@ -63,7 +62,7 @@ export const userProgram = (
       const [clock, scheduler] = [yield* Clock.Clock, yield* Scheduler.Scheduler]
       return {
         register: (handler: Handler) =>
-          register(observedHandler(handler, name, own, observed)).pipe(
+          register(observedHandler(handler, own, observed)).pipe(
             // What the worker forks for a handler is not the user's.
             Effect.provideService(CurrentWaits, null),
             Effect.provideService(Clock.Clock, clock),
@@ -87,18 +86,17 @@ export const userProgram = (
 
 const observedHandler = (
   handler: Handler,
-  node: string,
   { life, running }: UserLife,
   { calls, kernel, served }: Observed
 ): Handler => {
   const { begin, policy, reconcile, unfitness } = handler
   served.set(policy.kind, { reconciles: reconcile !== null })
   const called = (call: Pick<SimulatedCall, "what" | "taskId" | "attempt" | "fence">): SimulatedCall => {
-    const isLeaseOver = call.what === "handler" && (life()?.isLeaseOver() ?? false)
-    const whole = { ...call, kind: policy.kind, node, isLeaseOver, atMs: kernel.nowMs, endedAtMs: null }
+    const isLeaseOver = call.what === "handler" && life.isLeaseOver()
+    const whole = { ...call, kind: policy.kind, node: life.name, isLeaseOver, atMs: kernel.nowMs, endedAtMs: null }
     calls.push(whole)
     running.add(whole)
-    kernel.note(`${node} calls ${call.taskId} ${call.attempt} ${call.what}`)
+    kernel.note(`${life.name} calls ${call.taskId} ${call.attempt} ${call.what}`)
     return whole
   }
   const ended = (call: SimulatedCall) => {
@@ -138,9 +136,9 @@ const observedHandler = (
 export const leftIn = ({ kernel, lives }: Observed): SimulatedCall | null => {
   for (const { life, running, waits } of lives) {
     if (running.size === 0 || waits.count > 0) continue
-    const incarnation = life()?.incarnation
-    if (incarnation === undefined || !incarnation.isAlive || incarnation.pausedUntilMs > kernel.nowMs) continue
-    for (const call of running) if (call.node === incarnation.name) return call
+    const { incarnation } = life
+    if (!incarnation.isAlive || incarnation.pausedUntilMs > kernel.nowMs) continue
+    for (const call of running) return call
   }
   return null
 }
