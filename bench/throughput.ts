@@ -76,7 +76,7 @@ export const throughput = ({ concurrency, tasks }: ThroughputOptions) => {
       settings: { tasks, concurrency, warmUpTasks },
       figures,
       floors: [
-        atLeast("tasks/s drained with full history", 4_000, figures.drainTasksPerSecond),
+        atLeast("tasks/s drained with full history", 8_000, figures.drainTasksPerSecond),
         atMost("started twice", 0, figures.startedTwice)
       ]
     }
