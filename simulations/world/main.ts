@@ -1,12 +1,13 @@
 /** `npm run simulate -- --runs N --seed S [--json]`: what it does stands in simulations/README.md. */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { parseArgs } from "node:util"
 import { documentTold, makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
 import { mutants } from "../mutants/mutants.ts"
 import { unbroken } from "./Breakage.ts"
 import { failureText, figuresOf, tallyText } from "./report.ts"
+import { runAll } from "./run.ts"
 import { keepSeed, readSeeds, seedsFileDefault } from "./seeds.ts"
-import { type Failure, shrink, simulateOne, Tally } from "./simulate.ts"
+import { type Failure, failureOf, shrink } from "./simulate.ts"
 
 const usage = `duetime simulate: the real engine, worker and client in a simulated world with every fault, from a seed
 
@@ -15,6 +16,7 @@ const usage = `duetime simulate: the real engine, worker and client in a simulat
   --runs N      histories, 1 to 10000000 (200)
   --seed N      of the first history; the next ones follow it (1)
   --path P      the shrunk history that a failure names; only with --runs 1
+  --threads N   at once, each with its share of the histories, 1 to 64 (1)
   --twice       runs each history twice and asks for the same steps
   --mutant NAME with one rule of the protocol broken (npm run simulate:mutants); it should fail
   --seeds FILE  where seeds that have failed are read and kept (simulations/world/seeds.json)
@@ -31,6 +33,7 @@ const readOptions = Effect.try({
         runs: { type: "string", default: "200" },
         seed: { type: "string", default: "1" },
         path: { type: "string" },
+        threads: { type: "string", default: "1" },
         twice: { type: "boolean", default: false },
         mutant: { type: "string" },
         seeds: { type: "string", default: seedsFileDefault },
@@ -44,66 +47,49 @@ const readOptions = Effect.try({
     if (values.mutant !== undefined && mutant === undefined) {
       throw new Error(`--mutant ${values.mutant}: give one of ${mutants.map(({ name }) => name).join(", ")}.`)
     }
-    return { ...values, mutant, runs, seed: numberOf("seed", values.seed, 0, 2 ** 31 - 1) }
+    const seed = numberOf("seed", values.seed, 0, 2 ** 31 - 1)
+    return { ...values, mutant, runs, seed, threads: numberOf("threads", values.threads, 1, 64) }
   },
   catch: usageInvalid("simulate")
 })
 
 const program = Effect.gen(function* () {
-  const { help, json, mutant, path, runs, seed: firstSeed, seeds: seedsFile, twice: isTwice } = yield* readOptions
+  const options = yield* readOptions
+  const { help, json, mutant, path, seed: seedFirst, seeds: seedsFile, threads, twice: isTwice } = options
   if (help) return void process.stdout.write(`${usage}\n`)
-  const clock = yield* Clock.Clock
   const tell = yield* makeTell("simulate")
-  const beganAtMs = clock.currentTimeMillisUnsafe()
-  const secondsSoFar = () => Math.max(0.001, (clock.currentTimeMillisUnsafe() - beganAtMs) / 1_000)
-  const kept = runs === 1 ? [] : readSeeds(seedsFile)
-  const allCount = kept.length + runs
-  const tally = new Tally()
+  const kept = options.runs === 1 ? [] : readSeeds(seedsFile)
+  const allCount = kept.length + options.runs
+  const threadsCount = Math.min(threads, allCount)
+  const run = { kept, seedFirst, runsCount: options.runs, threadsCount, path, isTwice, mutant: mutant?.name }
+  const ran = yield* runAll(run, (count, seconds) =>
+    tell(`${count}/${allCount} histories, ${(count / seconds).toFixed(1)} a second`)
+  )
+  const { found, isInterrupted, tally } = ran
   const breakage = mutant?.breakage ?? unbroken
   let failure: Failure | null = null
-  let toldAtS = 0
-  const stop = new AbortController()
-  const interrupt = () => stop.abort()
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt)
-  for (let index = 0; index < allCount && failure === null && !stop.signal.aborted; index++) {
-    const seed = kept[index] ?? firstSeed + index - kept.length
-    failure = simulateOne(seed, { tally, path, breakage, isTwice })
-    if (index % lookEvery !== 0) continue
-    // The world never meets the event loop: this lets a signal come through.
-    yield* Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
-    if (secondsSoFar() - toldAtS < tellEveryS) continue
-    toldAtS = secondsSoFar()
-    const rate = (tally.historiesCount / toldAtS).toFixed(1)
-    tell(`${tally.historiesCount}/${allCount} histories, ${rate} a second, ${tally.windows.size} windows met`)
-  }
-  process.off("SIGINT", interrupt).off("SIGTERM", interrupt)
-  const simulatedS = secondsSoFar()
-  const isInterrupted = stop.signal.aborted
-  if (failure !== null) {
-    tell(`seed ${failure.seed} fails`)
+  if (found !== null) {
+    tell(`seed ${found.seed} fails`)
+    failure = failureOf(found.seed, found.broken, { path, breakage })
     if (path === undefined) {
       keepSeed(seedsFile, failure.seed)
       failure = shrink(failure, breakage)
     }
   }
-  const voidReason = failure === null && runs > 1 && !isInterrupted ? tally.voidReason() : null
+  const voidReason = failure === null && allCount > 1 && !isInterrupted ? tally.voidReason() : null
   const isWhole = failure === null && !isInterrupted && voidReason === null
   const out = json ? process.stderr : process.stdout
-  out.write(tallyText(tally, simulatedS))
+  out.write(tallyText(ran))
   if (failure !== null) out.write(failureText(failure, mutant?.name))
   else if (isInterrupted) out.write(`Stopped after ${tally.historiesCount} of ${allCount} histories, nothing broken.\n`)
   else out.write(voidReason === null ? "All of it holds.\n" : `The run is void: ${voidReason}.\n`)
   if (json) {
-    const range = { seedsKept: kept, seedFirst: firstSeed, runs, isTwice }
-    const figures = figuresOf(tally, simulatedS, failure, mutant?.name)
+    const range = { seedsKept: kept, seedFirst, runs: options.runs, isTwice, threadsCount }
+    const figures = figuresOf(ran, failure, mutant?.name)
     yield* documentTold({ ok: isWhole, isInterrupted, ...range, ...figures, voidReason })
   }
   if (!isWhole) return yield* new PromiseBroken()
 })
 
-/** Histories between two looks at the signals and the clock: at most half a second. */
-const lookEvery = 10
-const tellEveryS = 2
-
-// An interruption ends the loop; what was found until then is still told.
+// An interruption stops the threads; what was found until then is still told.
 runMain(Effect.uninterruptible(program))

@@ -3,7 +3,9 @@ import type { TaskEvent } from "../../src/core/TaskEvent.ts"
 import type { Broken } from "../../src/testing/simulation/Broken.ts"
 import { epochMs } from "../../src/testing/simulation/Kernel.ts"
 import { windows } from "./windows.ts"
-import type { Failure, Tally } from "./simulate.ts"
+import type { Ran } from "./run.ts"
+import type { Failure } from "./simulate.ts"
+import type { Tally } from "./Tally.ts"
 
 export const commandOf = ({ path, seed }: Failure, mutant?: string): string =>
   `npm run simulate -- --runs 1 --seed ${seed}${path === "" ? "" : ` --path ${path}`}${mutant === undefined ? "" : ` --mutant ${mutant}`}`
@@ -57,7 +59,7 @@ const detailOf = (event: TaskEvent): string => {
   return `${attempt}${"sessionId" in event ? ` session ${event.sessionId}` : ""}${"reason" in event ? ` ${event.reason ?? ""}` : ""}`
 }
 
-export const tallyText = (tally: Tally, seconds: number): string => {
+export const tallyText = ({ cpuSeconds, seconds, tally }: Ran): string => {
   const { distinctCount, historiesCount, lostAcksCount, simulatedMs, stepsCount, succeededCount, tasksCount } = tally
   const list = (counts: ReadonlyMap<string, number>) =>
     [...counts]
@@ -65,31 +67,45 @@ export const tallyText = (tally: Tally, seconds: number): string => {
       .map(([name, count]) => `${name} ${count}`)
       .join(", ")
   return [
-    `${historiesCount} histories (${distinctCount} distinct), ${(historiesCount / seconds).toFixed(1)} a second`,
+    `${historiesCount} histories (${distinctCount} distinct), ${(historiesCount / seconds).toFixed(1)} a second, ${(historiesCount / cpuSeconds).toFixed(1)} a CPU second`,
     `${(simulatedMs / 3_600_000).toFixed(2)} simulated hours, ${stepsCount} steps, ${succeededCount} of ${tasksCount} tasks succeeded`,
     `${lostAcksCount} acknowledged tasks were lost with the last commits before a failover or a restore`,
     `faults that struck: ${list(tally.fired)}`,
     `events: ${list(tally.events)}`,
     "histories that were in each window of the protocol:",
-    ...windows.map(([number, what]) => `  ${String(number).padStart(2)} ${what}: ${tally.windows.get(number) ?? 0}`),
+    ...windowsMet(tally).map(
+      ({ historiesCount: count, isSeldom, number, what }) =>
+        `  ${String(number).padStart(2)} ${what}: ${count}${isSeldom ? " (too seldom)" : ""}`
+    ),
     ""
   ].join("\n")
 }
 
+/** In how many histories each window was met, and whether that is less than a run of that many has to show. */
+const windowsMet = (tally: Tally) => {
+  const seldom = new Set(tally.seldomWindows())
+  return windows.map((window) => {
+    const [number, what] = window
+    return { number, what, historiesCount: tally.windows.get(number) ?? 0, isSeldom: seldom.has(window) }
+  })
+}
+
 /** The same for programs. */
-export const figuresOf = (tally: Tally, seconds: number, failure: Failure | null, mutant?: string) => {
+export const figuresOf = ({ cpuSeconds, seconds, tally }: Ran, failure: Failure | null, mutant?: string) => {
   const { distinctCount, historiesCount, lostAcksCount, simulatedMs, stepsCount, succeededCount, tasksCount } = tally
   return {
     historiesCount,
     distinctCount,
     historiesPerSecond: historiesCount / seconds,
     seconds,
+    historiesPerCpuSecond: historiesCount / cpuSeconds,
+    cpuSeconds,
     simulatedMs,
     stepsCount,
     tasksCount,
     succeededCount,
     lostAcksCount,
-    windows: windows.map(([number, what]) => ({ number, what, historiesCount: tally.windows.get(number) ?? 0 })),
+    windows: windowsMet(tally),
     fired: Object.fromEntries(tally.fired),
     events: Object.fromEntries(tally.events),
     violations:

@@ -26,6 +26,16 @@ describe("npm run simulate", () => {
     assert.deepInclude(document, { ok: true, historiesCount: 3, distinctCount: 3, violations: [], voidReason: null })
   })
 
+  it("counts the same histories on two threads as on one", { timeout: 120_000 }, () => {
+    const [one, two] = ["1", "2"].map((threads) => {
+      const { document, status } = run(["--runs", "6", "--seed", "7", "--threads", threads])
+      const { distinctCount, events, fired, stepsCount, windows } = document
+      return { status, distinctCount, events, fired, stepsCount, windows }
+    })
+    assert.strictEqual(one?.distinctCount, 6)
+    assert.deepStrictEqual(two, one)
+  })
+
   it(
     "keeps a seed that fails, shrinks it to at most five faults, and prints what shows it again",
     { timeout: 240_000 },
