@@ -3,6 +3,7 @@ import { assertShown } from "./pageCode.ts"
 
 /** Where the TypeScript of each page stands as a program. */
 const shownBy: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "docs/guide/coming-from.md": ["test/docs/comingFrom.test.ts"],
   "docs/guide/idempotency.md": ["test/docs/idempotency.test.ts"],
   "docs/guide/transactions.md": ["test/docs/transactions.test.ts"]
 }
