@@ -7,10 +7,10 @@ export const blocksOf = (page: string, language: string): ReadonlyArray<string> 
     ([, block = ""]) => block
   )
 
-/** Without what the formatter may change, comments at the end of a line, and what a program needs to be a module. */
+/** Without what the formatter may change, comments, and what a program needs to be a module. */
 const plain = (code: string): string =>
   code
-    .replaceAll(/ +\/\/ .*$/gm, "")
+    .replaceAll(/(^| +)\/\/ .*$/gm, "")
     .replaceAll(/^export /gm, "")
     .replaceAll(/\s+|[,;](?=\s|$)|,(?=\s*[)\]}])/g, "")
 
