@@ -33,7 +33,7 @@ export type { SimulatedCall, SimulatedServices } from "./simulation/userNode.ts"
 
 /**
  * The whole scheduler in one test: memory store, memory broker, engine and worker on Effect's `TestClock`. Nothing runs
- * until the test moves the clock, three hours pass in milliseconds, and the history says what happened.
+ * until the test moves the clock, three hours pass in a second, and the history says what happened.
  *
  * ```ts
  * it.effect("reminds after three hours", () =>

@@ -54,7 +54,7 @@ export const machineReference = (): string =>
     "",
     "## Events",
     "",
-    "The code is what the database stores; codes are never reused or renumbered.",
+    "The code is what the database stores; codes are never reused or renumbered. What each event tells: [events](events.md).",
     "",
     ...tableOf(
       ["code", "event"],

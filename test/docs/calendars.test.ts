@@ -1,12 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import * as fs from "node:fs"
 import { holidays } from "../../src/holidays/index.ts"
 import { type Calendar, Duetime, layerMemory, Recurrences, RetryPolicy, Task } from "../../src/index.ts"
 import { RetryIn } from "../../src/worker/Handlers.ts"
 
-/** The code of docs/guide/calendars.md, in its order: compiled with this file, and run by it. */
+/** The code of docs/guide/calendars.md, in its order. */
 const SendReminder = Task.define("send-reminder", { payload: { email: Schema.String, text: Schema.String } })
 const Collect = Task.define("collect", { payload: { invoice: Schema.String } })
 const [Payout, Poll] = [Task.define("payout", { payload: {} }), Task.define("poll", { payload: {} })]
@@ -43,17 +42,7 @@ const recurrences = [
   Poll.recur("poll", { every: "10 minutes", calendar: office, payload: {} })
 ] as const
 
-const plain = (code: string) => code.replaceAll(/\s+|[,;](?=\s|$)/g, "")
-
 describe("docs/guide/calendars.md", () => {
-  it("shows the code of this test", () => {
-    const here = plain(fs.readFileSync("test/docs/calendars.test.ts", "utf8"))
-    const guide = fs.readFileSync("docs/guide/calendars.md", "utf8")
-    const blocks = [...guide.matchAll(/^```ts\n([^]*?)^```$/gm)].map(([, block = ""]) => block)
-    assert.isAbove(blocks.length, 5)
-    for (const line of blocks.flatMap((block) => block.trim().split("\n"))) assert.include(here, plain(line))
-  })
-
   // A Friday, 21:00 in New York and 02:00 of the Saturday in Berlin.
   const nowMs = Date.parse("2027-01-16T02:00:00Z")
   it.effect("says what becomes of its tasks and recurrences", () =>
