@@ -26,7 +26,7 @@ export class TimerWheel {
   readonly #capacityTasks: number
 
   readonly #armedById = new Map<TaskId, Armed>()
-  readonly #slots: Array<Array<Armed> | undefined> = Array.from({ length: slotsCount })
+  readonly #slots = new Array<Array<Armed> | undefined>(slotsCount).fill(undefined)
   /** Every armed task lies in the slot of a millisecond at or after this one, or in a later turn. */
   #cursorMs = 0
   #timerAtMs = Number.POSITIVE_INFINITY
@@ -169,7 +169,10 @@ export class TimerWheel {
   #nextSlotMs(): number {
     if (this.#armedById.size === 0) return Number.POSITIVE_INFINITY
     for (let slotMs = this.#cursorMs; slotMs < this.#cursorMs + slotsCount; slotMs++) {
-      if (this.#slots[slotMs % slotsCount] !== undefined) return slotMs
+      if (this.#slots[slotMs % slotsCount] === undefined) continue
+      // The next look begins here: an engine turns its wheel at each claim, and what is next is mostly seconds away.
+      this.#cursorMs = slotMs
+      return slotMs
     }
     return Number.POSITIVE_INFINITY
   }
