@@ -87,7 +87,11 @@ export const runAll = Effect.fnUntraced(function* (
 /** What a thread says in the end; one that cannot go on stops the others. */
 const ended = (data: RunThreadData, stop: () => void): Effect.Effect<FromRunThread, RunThreadFailed> =>
   Effect.callback<FromRunThread, RunThreadFailed>((resume) => {
-    const worker = new Worker(new URL("./runThread.ts", import.meta.url), { workerData: data, name: "simulate" })
+    const worker = new Worker(new URL("./runThread.ts", import.meta.url), {
+      workerData: data,
+      name: "simulate",
+      resourceLimits: { maxYoungGenerationSizeMb: youngMibMax }
+    })
     worker.once("message", (answer: FromRunThread) => resume(Effect.succeed(answer)))
     worker.once("error", (error) => {
       stop()
@@ -97,3 +101,5 @@ const ended = (data: RunThreadData, stop: () => void): Effect.Effect<FromRunThre
   })
 
 const tellEveryMs = 2_000
+/** Most of what a history makes is gone when it ends: 16 MiB, the default, is collected twice in each. */
+const youngMibMax = 64

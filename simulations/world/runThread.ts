@@ -10,6 +10,8 @@ const { cells: shared, index, run }: RunThreadData = workerData
 const cells = new Int32Array(shared)
 const breakage = mutants.find(({ name }) => name === run.mutant)?.breakage ?? unbroken
 const tally = new Tally()
+// A history fails in a hundred places on purpose, and nobody reads where. One that breaks something is run again with its stacks.
+if (run.runsCount > 1) Error.stackTraceLimit = 0
 let found: FromRunThread["found"] = null
 for (let nth = index; nth < run.kept.length + run.runsCount && found === null; nth += run.threadsCount) {
   if (Atomics.load(cells, stopCell) === 1) break

@@ -41,40 +41,40 @@ export class Heap<A> {
     for (let index = (this.#entries.length >> 1) - 1; index >= 0; index--) this.#siftDown(index)
   }
 
+  // Both move a hole and write the entry once, where it stays: half of the writes of swapping.
   #siftUp(from: number): void {
     const entries = this.#entries
+    const entry = entries[from]
+    if (entry === undefined) return
     let index = from
     while (index > 0) {
-      const parent = (index - 1) >> 1
-      if (!this.#swapIfBefore(index, parent, entries)) return
-      index = parent
+      const above = (index - 1) >> 1
+      const parent = entries[above]
+      if (parent === undefined || !this.#isBefore(entry, parent)) break
+      entries[index] = parent
+      index = above
     }
+    entries[index] = entry
   }
 
   #siftDown(from: number): void {
     const entries = this.#entries
+    const entry = entries[from]
+    if (entry === undefined) return
     let index = from
     for (;;) {
-      const left = 2 * index + 1
-      if (left >= entries.length) return
-      const child = left + 1 < entries.length && this.#precedes(left + 1, left, entries) ? left + 1 : left
-      if (!this.#swapIfBefore(child, index, entries)) return
-      index = child
+      let below = 2 * index + 1
+      let child = entries[below]
+      if (child === undefined) break
+      const right = entries[below + 1]
+      if (right !== undefined && this.#isBefore(right, child)) {
+        child = right
+        below++
+      }
+      if (!this.#isBefore(child, entry)) break
+      entries[index] = child
+      index = below
     }
-  }
-
-  #precedes(index: number, other: number, entries: ReadonlyArray<A>): boolean {
-    const one = entries[index]
-    const two = entries[other]
-    return one !== undefined && two !== undefined && this.#isBefore(one, two)
-  }
-
-  #swapIfBefore(lower: number, upper: number, entries: Array<A>): boolean {
-    const one = entries[lower]
-    const two = entries[upper]
-    if (one === undefined || two === undefined || !this.#isBefore(one, two)) return false
-    entries[upper] = one
-    entries[lower] = two
-    return true
+    entries[index] = entry
   }
 }

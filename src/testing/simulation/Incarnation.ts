@@ -39,14 +39,23 @@ export const clockOf = (kernel: Kernel, owner: Owner, clock: NodeClock): Clock.C
   const { rate } = clock
   const monotonicMs = () => kernel.nowMs * rate
   const wallMs = () => epochMs + clock.offsetMs + monotonicMs()
-  const nanosOf = (ms: number) => BigInt(Math.round(ms * 1e3)) * 1_000n
+  // Asked several times at each instant, and a step of big numbers costs more than a comparison.
+  const nanosAt = () => {
+    let [knownMs, nanos] = [Number.NaN, 0n]
+    return (ms: number): bigint => {
+      if (ms === knownMs) return nanos
+      knownMs = ms
+      return (nanos = BigInt(Math.round(ms * 1e3)) * 1_000n)
+    }
+  }
+  const [wallNanos, monotonicNanos] = [nanosAt(), nanosAt()]
   return {
     currentTimeMillisUnsafe: () => Math.floor(wallMs()),
     currentTimeMillis: Effect.sync(() => Math.floor(wallMs())),
-    currentTimeNanosUnsafe: () => nanosOf(wallMs()),
-    currentTimeNanos: Effect.sync(() => nanosOf(wallMs())),
-    monotonicTimeNanosUnsafe: () => nanosOf(monotonicMs()),
-    monotonicTimeNanos: Effect.sync(() => nanosOf(monotonicMs())),
+    currentTimeNanosUnsafe: () => wallNanos(wallMs()),
+    currentTimeNanos: Effect.sync(() => wallNanos(wallMs())),
+    monotonicTimeNanosUnsafe: () => monotonicNanos(monotonicMs()),
+    monotonicTimeNanos: Effect.sync(() => monotonicNanos(monotonicMs())),
     sleep: (duration) => {
       const askedMs = Duration.toMillis(duration)
       if (!Number.isFinite(askedMs)) return Effect.never
@@ -92,7 +101,8 @@ const idsOf = (kernel: Kernel, name: string): typeof Ids.Service => {
   const bytes = new Uint8Array(8)
   const next = kernel.chance.drawsOf(`id ${name}`)
   const draw = () => next() * 2 ** 32
-  const hex = (bits: number) => bits.toString(16).padStart(8, "0")
+  const hex = (bits: number) =>
+    `${hexOfByte[bits >>> 24]}${hexOfByte[(bits >>> 16) & 0xff]}${hexOfByte[(bits >>> 8) & 0xff]}${hexOfByte[bits & 0xff]}`
   return {
     eventId: () => {
       const [a, b, c, d] = [hex(draw()), hex(draw()), hex(draw()), hex(draw())]
@@ -104,3 +114,5 @@ const idsOf = (kernel: Kernel, name: string): typeof Ids.Service => {
     }
   }
 }
+
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
