@@ -15,7 +15,7 @@ import { blocksOf } from "./pageCode.ts"
 
 const page = "docs/guide/coming-from.md"
 const sent = Promise.withResolvers<number>()
-const mailer = { send: async (order: number, _: AbortSignal) => sent.resolve(order) }
+const mailer = { send: async (order: number, _signal: AbortSignal) => sent.resolve(order) }
 const report = async (_customer: string, _signal: AbortSignal) => {}
 
 /** As the page says it, on a store in memory, and due at once. */
