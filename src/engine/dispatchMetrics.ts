@@ -1,5 +1,14 @@
-import { type Context, Metric } from "effect"
-import { armedTasks, byLane, claimLagMs, dispatchLagMs, type Lane, republishedTotal } from "../DuetimeMetrics.ts"
+import type { Context } from "effect"
+import {
+  armedTasks,
+  byLane,
+  claimLagMs,
+  counterOf,
+  dispatchLagMs,
+  histogramOf,
+  type Lane,
+  republishedTotal
+} from "../DuetimeMetrics.ts"
 import type { Armed } from "./QueueLoad.ts"
 
 /** Updates the metrics of what an engine brings on its way: the first two parts of the drift. */
@@ -30,7 +39,7 @@ export const makeDispatchMetrics = (context: Context.Context<never>): DispatchMe
 }
 
 const handlesOf = (lane: Lane) => ({
-  claimLag: Metric.withAttributes(claimLagMs, lane),
-  dispatchLag: Metric.withAttributes(dispatchLagMs, lane),
-  republished: Metric.withAttributes(republishedTotal, lane)
+  claimLag: histogramOf(claimLagMs, lane),
+  dispatchLag: histogramOf(dispatchLagMs, lane),
+  republished: counterOf(republishedTotal, lane)
 })

@@ -1,13 +1,15 @@
-import { type Context, Metric } from "effect"
+import type { Context } from "effect"
 import type { Outcome } from "../core/TaskCommand.ts"
 import type { Stage } from "../core/TaskState.ts"
 import {
   attemptsTotal,
   byLane,
   claimLagMs,
+  counterOf,
   deadLettersTotal,
   deliveryLagMs,
   driftMs,
+  histogramOf,
   type Lane,
   lostOutcomesTotal,
   outcomesTotal,
@@ -52,14 +54,14 @@ export const makeAttemptMetrics = (context: Context.Context<never>) => {
 }
 
 const handlesOf = (lane: Lane) => {
-  const outcome = (word: OutcomeWord) => Metric.withAttributes(outcomesTotal, { ...lane, outcome: word })
+  const outcome = (word: OutcomeWord) => counterOf(outcomesTotal, { ...lane, outcome: word })
   return {
-    drift: Metric.withAttributes(driftMs, lane),
-    claimLag: Metric.withAttributes(claimLagMs, lane),
-    deliveryLag: Metric.withAttributes(deliveryLagMs, lane),
-    attempts: Metric.withAttributes(attemptsTotal, lane),
-    retries: Metric.withAttributes(retriesTotal, lane),
-    deadLetters: Metric.withAttributes(deadLettersTotal, lane),
+    drift: histogramOf(driftMs, lane),
+    claimLag: histogramOf(claimLagMs, lane),
+    deliveryLag: histogramOf(deliveryLagMs, lane),
+    attempts: counterOf(attemptsTotal, lane),
+    retries: counterOf(retriesTotal, lane),
+    deadLetters: counterOf(deadLettersTotal, lane),
     outcomes: {
       succeeded: outcome("succeeded"),
       failed: outcome("failed"),
