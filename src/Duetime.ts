@@ -9,6 +9,7 @@ import type { FollowUps, Json, TaskEvent } from "./core/TaskEvent.ts"
 import * as TaskId from "./core/TaskId.ts"
 import { InvalidTransition, KeyConflict, type OptionsRejected, type PayloadRejected } from "./DuetimeError.ts"
 import { checkedId, checkedReason, storablePayload } from "./clientInput.ts"
+import { scheduling } from "./DuetimeTraces.ts"
 import { followUpsOf } from "./FollowUp.ts"
 import { durationMsOf, isoOf, nameOf, rejected } from "./optionValues.ts"
 import { dueOf, expiryFaultOf, type Plan, planOf, type ScheduleOptions, type When } from "./ScheduleOptions.ts"
@@ -172,7 +173,7 @@ const make = Effect.gen(function* () {
   const awaitEnd = yield* makeAwaitEnd(store.ends)
   const nowMs = () => Number(clock.currentTimeNanosUnsafe()) / 1e6 + store.clockOffsetMs()
 
-  const newTask = ({ followUps, payload, plan, policy }: Checked): NewTask => {
+  const newTask = ({ followUps, payload, plan, policy }: Checked, traceparent: string | undefined): NewTask => {
     const atMs = nowMs()
     const nominalDueAtMs = plan.dueAtMs(atMs)
     const taskId = TaskId.make(nominalDueAtMs, slotOf(plan), ids.taskBytes())
@@ -187,7 +188,8 @@ const make = Effect.gen(function* () {
       key: plan.key,
       keyKeptMs: plan.keyKeptMs,
       payload,
-      ...followUps
+      ...followUps,
+      ...(traceparent === undefined ? {} : { traceparent })
     }
   }
 
@@ -215,8 +217,11 @@ const make = Effect.gen(function* () {
   }
 
   /** The ids are made once and not at each try: a repeat after a lost answer is the same request. */
-  const write = (batch: ReadonlyArray<Checked>) =>
-    Effect.suspend(() => Effect.retry(store.schedule(batch.map(newTask)), { ...afterLostAnswer, while: wasLost }))
+  const write = (batch: ReadonlyArray<Checked>, traceparent: string | undefined) =>
+    Effect.suspend(() => {
+      const tasks = batch.map((task) => newTask(task, traceparent))
+      return Effect.retry(store.schedule(tasks), { ...afterLostAnswer, while: wasLost })
+    })
 
   const writeAll = Effect.fnUntraced(function* <Entry>(
     entries: ReadonlyArray<Entry>,
@@ -231,7 +236,11 @@ const make = Effect.gen(function* () {
       batches.at(-1)?.push(checked.success)
       isKeyed ||= checked.success.plan.key !== null
     }
-    const answers = yield* Effect.forEach(batches, write, { concurrency: isKeyed ? 1 : batchesAtOnceMax })
+    const concurrency = isKeyed ? 1 : batchesAtOnceMax
+    const kinds = () => batches.flatMap((batch) => batch.map(({ policy }) => policy.kind))
+    const answers = yield* scheduling(kinds, (traceparent) =>
+      Effect.forEach(batches, (batch) => write(batch, traceparent), { concurrency })
+    )
     return answers.flatMap((batch) => batch.map(entryReceiptOf))
   })
 
@@ -262,7 +271,10 @@ const make = Effect.gen(function* () {
   return Duetime.of({
     schedule: Effect.fnUntraced(function* (kind, payload, options = {}) {
       const checked = yield* Effect.fromResult(check(kind.policy, kind.encodePayload(payload), options))
-      const [answer] = yield* write([checked])
+      const [answer] = yield* scheduling(
+        () => [kind.policy.kind],
+        (traceparent) => write([checked], traceparent)
+      )
       if (answer === undefined) return yield* Effect.die(new Error("the store answered fewer tasks than it was given"))
       const { _tag, taskId } = answer
       if (_tag !== "KeyConflict") return { id: taskId, created: _tag === "Created" }

@@ -4,7 +4,7 @@ import { ConfigInvalid } from "./DuetimeError.ts"
 
 /** A rejected variable: its name, its value, what is wrong with it, and where its limits stand. */
 export const configInvalid = Effect.fnUntraced(function* (error: ConfigError): Effect.fn.Return<never, ConfigInvalid> {
-  const [name] = /DUETIME_\w+/.exec(error.message) ?? ["DUETIME_..."]
+  const [name] = /\b(DUETIME|OTEL)_\w+/.exec(error.message) ?? ["DUETIME_..."]
   const value = yield* Effect.orElseSucceed(Config.String(name), () => "")
   const [problem] = error.message.replace(/^SchemaError\(/, "").split("\n")
   return yield* new ConfigInvalid({

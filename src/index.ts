@@ -26,6 +26,7 @@ export type { FateView, LineView, RecurrenceView } from "./RecurrenceView.ts"
 export type { TaskSummary, TaskView } from "./TaskView.ts"
 export * from "./DuetimeError.ts"
 export * as DuetimeMetrics from "./DuetimeMetrics.ts"
+export { observeBacklog } from "./backlogMetrics.ts"
 
 export type { Priority } from "./core/Priority.ts"
 export type { AttemptError, EventTag, Json, TaskEvent } from "./core/TaskEvent.ts"

@@ -6,7 +6,7 @@
  *       Layer.provide(Worker.layer({ concurrency: 50 })), Layer.provide(layerFromEnv), Layer.launch)
  */
 import { PgClient } from "@effect/sql-pg"
-import { Config, Context, Effect, Layer, Option, Redacted, Schedule, Schema } from "effect"
+import { Config, Context, Effect, Layer, Option, Redacted, References, Schedule, Schema } from "effect"
 import * as Duration from "effect/Duration"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
@@ -156,6 +156,9 @@ const reachable = (
 
 const reconnect = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced(retryDelayMsMax)])
 
+/** What the store does by itself; what it is asked for is traced with whoever asks. */
+const untracedStore = Layer.succeed(References.TracerEnabled, false)
+
 /** Wrong names and passwords stay wrong; waiting would only hide them. */
 const isUnreachable = (error: SqlError): boolean =>
   error.reason._tag !== "AuthenticationError" && error.reason._tag !== "AuthorizationError"
@@ -180,7 +183,7 @@ export const layerPostgres = <E = never>({
   PgClient.PgClient
 > =>
   Layer.mergeAll(clients, Layer.effect(CommitSql, PgClient.PgClient)).pipe(
-    Layer.provideMerge(Layer.mergeAll(PgTaskStore.layer(options), broker))
+    Layer.provideMerge(Layer.mergeAll(PgTaskStore.layer(options).pipe(Layer.provide(untracedStore)), broker))
   )
 
 /**

@@ -3,9 +3,10 @@
  *
  *   GET /healthz   200 as long as the event loop turns
  *   GET /readyz    200 if work may be sent here, else 503; the body names the check that fails
+ *   GET /metrics   what this process counts and measures, in Prometheus' text format
  */
 import { Effect, type Scope } from "effect"
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http"
 import { ConfigInvalid } from "../DuetimeError.ts"
 
 export type HealthReport = {
@@ -39,41 +40,65 @@ const requestTimeoutMs = 5_000
 /** Serves until the scope closes; gives the port. */
 export const serveHealth = (
   { host, port }: HealthAddress,
-  report: () => HealthReport
+  report: () => HealthReport,
+  metricsPage: Effect.Effect<string>
 ): Effect.Effect<number, ConfigInvalid, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.callback<ReturnType<typeof createServer>, ConfigInvalid>((resume) => {
-      const server = createServer({ requestTimeout: requestTimeoutMs }, (request, response) =>
-        answer(request, response, report)
-      )
-      server.maxConnections = connectionsMax
-      server.once("error", (error) => resume(Effect.fail(notServed(host, port, error))))
-      server.listen(port, host, () => resume(Effect.succeed(server)))
-    }),
-    (server) =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        server.closeAllConnections()
-      })
-  ).pipe(
-    Effect.map((server) => {
-      const address = server.address()
-      return typeof address === "object" && address !== null ? address.port : port
-    })
-  )
+  Effect.gen(function* () {
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    const server = yield* Effect.acquireRelease(
+      listening({ host, port }, (request, response) => {
+        const path = pathOf(request, response)
+        if (path === "/metrics") fork(Effect.map(metricsPage, (page) => send(response, 200, metricsType, page)))
+        else if (path !== null) answer(path, response, report)
+      }),
+      closed
+    )
+    const address = server.address()
+    return typeof address === "object" && address !== null ? address.port : port
+  })
 
-const answer = (request: IncomingMessage, response: ServerResponse, report: () => HealthReport): void => {
-  const path = request.url?.split("?")[0]
-  if (request.method !== "GET" && request.method !== "HEAD") return reply(response, 405, { error: "GET only" })
-  if (path !== "/healthz" && path !== "/readyz") return reply(response, 404, { error: "GET /healthz or /readyz" })
+const listening = ({ host, port }: HealthAddress, listener: RequestListener) =>
+  Effect.callback<Server, ConfigInvalid>((resume) => {
+    const server = createServer({ requestTimeout: requestTimeoutMs }, listener)
+    server.maxConnections = connectionsMax
+    server.once("error", (error) => resume(Effect.fail(notServed(host, port, error))))
+    server.listen(port, host, () => resume(Effect.succeed(server)))
+  })
+
+const closed = (server: Server) =>
+  Effect.callback<void>((resume) => {
+    server.close(() => resume(Effect.void))
+    server.closeAllConnections()
+  })
+
+/** Null: it is none of ours, and has been told so. */
+const pathOf = (request: IncomingMessage, response: ServerResponse): Path | null => {
+  const asked = request.url?.split("?")[0]
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    reply(response, 405, { error: "GET only" })
+    return null
+  }
+  const path = paths.find((known) => known === asked)
+  if (path === undefined) reply(response, 404, { error: `GET ${paths.join(", ")}` })
+  return path ?? null
+}
+
+const paths = ["/healthz", "/readyz", "/metrics"] as const
+type Path = (typeof paths)[number]
+
+const answer = (path: Path, response: ServerResponse, report: () => HealthReport): void => {
   const found = report()
   if (path === "/healthz") return reply(response, 200, { status: "alive", role: found.role, uptimeMs: found.uptimeMs })
   reply(response, found.status === "unready" ? 503 : 200, found)
 }
 
-const reply = (response: ServerResponse, status: number, body: object): void => {
-  const headers = { "content-type": "application/json", "cache-control": "no-store" }
-  response.writeHead(status, headers).end(`${JSON.stringify(body)}\n`)
+const reply = (response: ServerResponse, status: number, body: object): void =>
+  send(response, status, "application/json", `${JSON.stringify(body)}\n`)
+
+const metricsType = "text/plain; version=0.0.4; charset=utf-8"
+
+const send = (response: ServerResponse, status: number, contentType: string, body: string): void => {
+  response.writeHead(status, { "content-type": contentType, "cache-control": "no-store" }).end(body)
 }
 
 const notServed = (host: string, port: number, error: Error) =>

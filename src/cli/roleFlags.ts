@@ -7,7 +7,7 @@ import type { RoleOptions } from "./role/role.ts"
 /** Flags of the commands that run until they are stopped. */
 export const healthFlags = {
   healthPort: wholeNumber("health-port", 0, 65_535).pipe(
-    Flag.withDescription("Serve /healthz and /readyz here; 0 takes any free port and logs it; default none"),
+    Flag.withDescription("Serve /healthz, /readyz and /metrics here; 0 takes any free port and logs it; default none"),
     Flag.withMetavar("port"),
     Flag.optional
   ),

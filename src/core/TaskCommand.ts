@@ -1,7 +1,7 @@
 import type { Due } from "./calendar/Due.ts"
 import type { KindPolicy } from "./KindPolicy.ts"
 import type { Priority } from "./Priority.ts"
-import type { AttemptError, ExpiryReason, FollowUps, Follows, Json, ReleaseReason } from "./TaskEvent.ts"
+import type { AttemptError, ExpiryReason, FollowUps, Follows, Json, ReleaseReason, Traced } from "./TaskEvent.ts"
 import type { EventId } from "./TaskId.ts"
 import type { Fence } from "./TaskState.ts"
 
@@ -28,16 +28,17 @@ export type Reconciliation = { readonly _tag: "Done"; readonly result: Json } | 
 
 /** What somebody wants of a task. Time (`atMs`, the database's) and the new event's id come in with it. */
 export type TaskCommand = { readonly atMs: number; readonly eventId: EventId } & (
-  | (FollowUps & {
-      readonly _tag: "Schedule"
-      readonly kind: string
-      readonly priority: Priority
-      readonly dueAtMs: number
-      readonly expiresAtMs?: number | null
-      readonly key: string | null
-      readonly payload: Json
-      readonly follows?: Follows
-    })
+  | (FollowUps &
+      Traced & {
+        readonly _tag: "Schedule"
+        readonly kind: string
+        readonly priority: Priority
+        readonly dueAtMs: number
+        readonly expiresAtMs?: number | null
+        readonly key: string | null
+        readonly payload: Json
+        readonly follows?: Follows
+      })
   | { readonly _tag: "Claim"; readonly sessionId: number }
   | { readonly _tag: "ReleaseClaim"; readonly fence: Fence; readonly reason: ReleaseReason }
   | {

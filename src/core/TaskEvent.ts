@@ -32,6 +32,8 @@ export type FollowUp = FollowUps & {
   readonly payload: Json
 }
 export type FollowUps = { readonly onSuccess?: FollowUp; readonly onDead?: FollowUp }
+/** The W3C `traceparent` of the span in which a task was scheduled (`traceparent.ts`); absent: nobody traced it. */
+export type Traced = { readonly traceparent?: string }
 /** The end that a task follows. */
 export type Follows = { readonly taskId: TaskId; readonly version: number }
 
@@ -41,20 +43,21 @@ export type Follows = { readonly taskId: TaskId; readonly version: number }
  * so that no node's clock decides anything.
  */
 export type EventBody =
-  | (FollowUps & {
-      readonly _tag: "TaskScheduled"
-      readonly kind: string
-      readonly priority: Priority
-      /** The due time, jitter included. */
-      readonly dueAtMs: number
-      /** No attempt starts at or after it; null or absent: never too late. */
-      readonly expiresAtMs?: number | null
-      readonly key: string | null
-      /** Here, and where a redrive has replaced it (`payloadOf.ts`). */
-      readonly payload: Json
-      /** Absent: somebody has scheduled it, and no end. */
-      readonly follows?: Follows
-    })
+  | (FollowUps &
+      Traced & {
+        readonly _tag: "TaskScheduled"
+        readonly kind: string
+        readonly priority: Priority
+        /** The due time, jitter included. */
+        readonly dueAtMs: number
+        /** No attempt starts at or after it; null or absent: never too late. */
+        readonly expiresAtMs?: number | null
+        readonly key: string | null
+        /** Here, and where a redrive has replaced it (`payloadOf.ts`). */
+        readonly payload: Json
+        /** Absent: somebody has scheduled it, and no end. */
+        readonly follows?: Follows
+      })
   | { readonly _tag: "TaskClaimed"; readonly sessionId: number }
   | { readonly _tag: "ClaimReleased"; readonly reason: ReleaseReason }
   | {

@@ -1,7 +1,7 @@
 import { jitteredDueAtMs } from "./KindPolicy.ts"
 import { mixed } from "./mixed.ts"
 import type { Priority } from "./Priority.ts"
-import type { FollowUp, FollowUps, Follows, Json, TaskEvent } from "./TaskEvent.ts"
+import type { FollowUp, FollowUps, Follows, Json, TaskEvent, Traced } from "./TaskEvent.ts"
 import { make as makeTaskId, slotOf, type EventId, type TaskId } from "./TaskId.ts"
 
 /**
@@ -11,22 +11,23 @@ import { make as makeTaskId, slotOf, type EventId, type TaskId } from "./TaskId.
  */
 
 /** A follow-up as it is scheduled. */
-export type FollowingTask = FollowUps & {
-  readonly taskId: TaskId
-  readonly eventId: EventId
-  readonly kind: string
-  readonly priority: Priority
-  readonly dueAtMs: number
-  readonly key: null
-  readonly payload: Json
-  readonly follows: Follows
-}
+export type FollowingTask = FollowUps &
+  Traced & {
+    readonly taskId: TaskId
+    readonly eventId: EventId
+    readonly kind: string
+    readonly priority: Priority
+    readonly dueAtMs: number
+    readonly key: null
+    readonly payload: Json
+    readonly follows: Follows
+  }
 
 /** Of an event, what its follow-up is made of. */
 export type End = Pick<TaskEvent, "_tag" | "taskId" | "version" | "eventId" | "atMs">
 
-/** Null: nothing follows this event. */
-export const followUpOf = (born: FollowUps, end: End): FollowingTask | null => {
+/** Null: nothing follows this event. A follow-up belongs to the trace in which all of it was settled. */
+export const followUpOf = (born: FollowUps & Traced, end: End): FollowingTask | null => {
   const followUp = followUpAt(born, end._tag)
   if (followUp === undefined) return null
   const { dueJitter, inMs, kind, payload, priority } = followUp
@@ -43,7 +44,7 @@ export const followUpOf = (born: FollowUps, end: End): FollowingTask | null => {
     key: null,
     payload,
     follows: { taskId: end.taskId, version: end.version },
-    ...linksOf(followUp)
+    ...linksOf({ ...followUp, traceparent: born.traceparent })
   }
 }
 
@@ -57,11 +58,16 @@ export const isFollowed = ({ onDead, onSuccess }: FollowUps): boolean => onSucce
 export const linksOf = ({
   follows,
   onDead,
-  onSuccess
-}: FollowUps & { readonly follows?: Follows | undefined }): FollowUps & { readonly follows?: Follows } => ({
+  onSuccess,
+  traceparent
+}: FollowUps & {
+  readonly follows?: Follows | undefined
+  readonly traceparent?: string | undefined
+}): FollowUps & Traced & { readonly follows?: Follows } => ({
   ...(onSuccess === undefined ? {} : { onSuccess }),
   ...(onDead === undefined ? {} : { onDead }),
-  ...(follows === undefined ? {} : { follows })
+  ...(follows === undefined ? {} : { follows }),
+  ...(traceparent === undefined ? {} : { traceparent })
 })
 
 /** Apart, so that the follow-up's two ids have nothing in common with each other. */

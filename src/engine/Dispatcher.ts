@@ -15,6 +15,7 @@ import { Clock, Effect, Latch } from "effect"
 import type { Broker, Dispatch } from "../broker/Broker.ts"
 import type { Session } from "../store/Session.ts"
 import { batchSizeMax, type ClaimedTask, type TaskStore } from "../store/TaskStore.ts"
+import type { DispatchMetrics } from "./dispatchMetrics.ts"
 import type { KindDirectory } from "./KindDirectory.ts"
 import { Outage } from "./Outage.ts"
 import type { Outstanding, Unpublished } from "./Outstanding.ts"
@@ -43,8 +44,9 @@ export const make = Effect.fnUntraced(function* (parts: {
   readonly outstanding: Outstanding
   /** The database's time, as estimated. */
   readonly nowMs: () => number
+  readonly metrics: DispatchMetrics
 }): Effect.fn.Return<Dispatcher> {
-  const { broker, directory, nowMs, outstanding, session, store } = parts
+  const { broker, directory, metrics, nowMs, outstanding, session, store } = parts
   const clock = yield* Clock.Clock
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const publishOutage = new Outage("The broker (publish)", monotonicMs)
@@ -114,6 +116,7 @@ export const make = Effect.fnUntraced(function* (parts: {
       // Gone if the session was lost meanwhile.
       else if (forget(armed)) {
         outstanding.published(armed)
+        metrics.published(armed, dispatchedAtMs)
         publishedCount++
         latestDueAtMs = Math.max(latestDueAtMs, armed.task.dueAtMs)
       }

@@ -30,10 +30,12 @@
  */
 import { Context, Effect, Fiber, Layer, Queue, type Scope } from "effect"
 import { Broker } from "../broker/Broker.ts"
+import { untraced } from "../DuetimeTraces.ts"
 import { RecurrenceStore } from "../store/RecurrenceStore.ts"
 import { Session } from "../store/Session.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import * as Dispatcher from "./Dispatcher.ts"
+import { makeDispatchMetrics } from "./dispatchMetrics.ts"
 import { EngineConfig } from "./EngineConfig.ts"
 import { KindDirectory } from "./KindDirectory.ts"
 import * as Poller from "./Poller.ts"
@@ -71,7 +73,7 @@ export class Engine extends Context.Service<Engine, { readonly status: () => Eng
 ) {
   static readonly layer: Layer.Layer<Engine, never, TaskStore | RecurrenceStore | Session | Broker> = Layer.effect(
     Engine,
-    Effect.suspend(() => make)
+    Effect.suspend(() => untraced(make))
   )
 }
 
@@ -87,9 +89,11 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | RecurrenceStore 
     const directory = new KindDirectory(store, session, broker.reach)
     const nowMs = () => timer.nowMs() + store.clockOffsetMs()
     const outstanding = yield* Outstanding.make({ store, session, broker, directory, nowMs })
-    const dispatcher = yield* Dispatcher.make({ store, session, broker, directory, outstanding, nowMs })
+    const metrics = makeDispatchMetrics(yield* Effect.context<never>())
+    const dispatcher = yield* Dispatcher.make({ store, session, broker, directory, outstanding, nowMs, metrics })
     const wheel = new TimerWheel({ timer, clockOffsetMs: store.clockOffsetMs, release: dispatcher.accept })
-    const poller = yield* Poller.make({ store, session, broker, outstanding, config, directory, wheel, dispatcher })
+    const claiming = { store, session, broker, outstanding, config, directory, wheel, dispatcher, metrics }
+    const poller = yield* Poller.make(claiming)
     const supervisor = yield* Supervisor.make({ store, session })
 
     const wakeUps = yield* store.wakeUps

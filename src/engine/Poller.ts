@@ -17,6 +17,7 @@ import type { Session } from "../store/Session.ts"
 import { batchSizeMax, type Claimed, type ClaimedTask, type TaskStore } from "../store/TaskStore.ts"
 import { claimInMs, type ClaimTimes, isHeldBack, kindsOf, type PlannedClaim, planClaims } from "./claimPlan.ts"
 import type { Dispatcher } from "./Dispatcher.ts"
+import type { DispatchMetrics } from "./dispatchMetrics.ts"
 import type { EngineConfig } from "./EngineConfig.ts"
 import type { KindDirectory } from "./KindDirectory.ts"
 import { Outage } from "./Outage.ts"
@@ -40,8 +41,9 @@ export const make = Effect.fnUntraced(function* (parts: {
   readonly directory: KindDirectory
   readonly wheel: TimerWheel
   readonly dispatcher: Dispatcher
+  readonly metrics: DispatchMetrics
 }): Effect.fn.Return<Poller> {
-  const { broker, config, directory, dispatcher, outstanding, session, store, wheel } = parts
+  const { broker, config, directory, dispatcher, metrics, outstanding, session, store, wheel } = parts
   const clock = yield* Clock.Clock
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const times = (): ClaimTimes => ({ nowMs: wheel.nowMs(), monotonicMs: monotonicMs() })
@@ -176,7 +178,10 @@ export const make = Effect.fnUntraced(function* (parts: {
 
   const arm = (tasks: ReadonlyArray<ClaimedTask>) => {
     if (tasks.length === 0) return wheel.turn()
-    wheel.add(tasks.map((task) => ({ task, load: directory.loadOf(task.kind) })))
+    const claimedAtMs = wheel.nowMs()
+    const batch = tasks.map((task) => ({ task, load: directory.loadOf(task.kind), claimedAtMs }))
+    for (const armed of batch) metrics.claimed(armed)
+    wheel.add(batch)
   }
 
   const findLostClaims = Effect.gen(function* () {
@@ -203,6 +208,7 @@ export const make = Effect.fnUntraced(function* (parts: {
   const run = Effect.gen(function* () {
     while (true) {
       const inMs = (yield* storeOutage.attempt(round)) ?? storeOutage.backoffMs
+      metrics.armed(wheel.size)
       if (inMs <= 0) yield* Effect.yieldNow
       else yield* Effect.raceFirst(Effect.sleep(inMs), woken.await)
     }

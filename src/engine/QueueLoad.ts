@@ -10,6 +10,8 @@ export type Armed = {
   readonly load: QueueLoad
   /** How often it was published before; absent: never. */
   readonly repeat?: number
+  /** The database's time, as estimated, when this engine knew of its claim; absent: somebody's before. */
+  readonly claimedAtMs?: number
 }
 
 export type LaneCounts = Record<Priority, number>

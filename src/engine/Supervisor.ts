@@ -9,7 +9,8 @@
  *
  * Any number of supervisors may run: each expiry is a compare-and-set, and whoever loses it has nothing to do.
  */
-import { Clock, Effect, Random } from "effect"
+import { Clock, Effect, Metric, Random } from "effect"
+import { expiredLeasesTotal, expiredTasksTotal } from "../DuetimeMetrics.ts"
 import type { Session } from "../store/Session.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
 import { Outage } from "./Outage.ts"
@@ -54,7 +55,9 @@ export const make = Effect.fnUntraced(function* (parts: {
       count += taskIds.length
       if (lookedAtCount < expireBatchSizeMax) break
     }
-    if (count > 0) yield* Effect.logInfo(`Ended tasks that expired before they started: ${count}.`)
+    if (count === 0) return
+    yield* Metric.update(expiredTasksTotal, count)
+    yield* Effect.logInfo(`Ended tasks that expired before they started: ${count}.`)
   })
 
   const expire = Effect.gen(function* () {
@@ -70,6 +73,8 @@ export const make = Effect.fnUntraced(function* (parts: {
     }
     if (claims + attempts === 0) return
     expiredCount += claims + attempts
+    yield* Metric.update(Metric.withAttributes(expiredLeasesTotal, { stage: "claimed" }), claims)
+    yield* Metric.update(Metric.withAttributes(expiredLeasesTotal, { stage: "running" }), attempts)
     yield* Effect.logInfo(
       `Repaired after lost sessions or passed deadlines: ${claims} claims given back, ${attempts} attempts ended.`
     )

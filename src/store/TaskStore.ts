@@ -3,7 +3,7 @@ import type { DeadLetter } from "../core/DeadLetter.ts"
 import type { KindCaps, KindPolicy } from "../core/KindPolicy.ts"
 import type { Priority } from "../core/Priority.ts"
 import type { Outcome, Reconciliation, Rejection } from "../core/TaskCommand.ts"
-import type { FollowUps, Follows, Json, ReleaseReason, TaskEvent } from "../core/TaskEvent.ts"
+import type { FollowUps, Follows, Json, ReleaseReason, TaskEvent, Traced } from "../core/TaskEvent.ts"
 import type { EventId, TaskId } from "../core/TaskId.ts"
 import type { Fence, Stage, TaskState } from "../core/TaskState.ts"
 import type {
@@ -175,25 +175,26 @@ export const actTriesMax = 10
 /** Within it an announcement of dead letters succeeds or fails: its transaction waits for it, with rows locked. */
 export const announceMsMax = 5_000
 
-export type NewTask = FollowUps & {
-  readonly taskId: TaskId
-  readonly eventId: EventId
-  readonly kind: string
-  readonly priority: Priority
-  readonly dueAtMs: number
-  /** No attempt starts at or after it, whole ms; without: never too late. */
-  readonly expiresAtMs?: number | null
-  /** Idempotency key within the kind. */
-  readonly key: string | null
-  /**
-   * Ms after the task's end from which another task may have its key; never while it lives, and a dead letter does. Without:
-   * the key is held as long as the task's history.
-   */
-  readonly keyKeptMs?: number | null
-  readonly payload: Json
-  /** Only of a task that an end has scheduled. */
-  readonly follows?: Follows
-}
+export type NewTask = FollowUps &
+  Traced & {
+    readonly taskId: TaskId
+    readonly eventId: EventId
+    readonly kind: string
+    readonly priority: Priority
+    readonly dueAtMs: number
+    /** No attempt starts at or after it, whole ms; without: never too late. */
+    readonly expiresAtMs?: number | null
+    /** Idempotency key within the kind. */
+    readonly key: string | null
+    /**
+     * Ms after the task's end from which another task may have its key; never while it lives, and a dead letter does. Without:
+     * the key is held as long as the task's history.
+     */
+    readonly keyKeptMs?: number | null
+    readonly payload: Json
+    /** Only of a task that an end has scheduled. */
+    readonly follows?: Follows
+  }
 
 export type Scheduled =
   | { readonly _tag: "Created"; readonly taskId: TaskId }
@@ -256,6 +257,8 @@ export type StartRequest = {
   readonly eventId: EventId
   readonly timeoutMs: number
   readonly dispatchedAtMs: number | null
+  /** Answer also with what is stored of the trace. It costs a look-up or two, so only workers that trace ask for it. */
+  readonly isTraced?: boolean
 }
 
 export type StartDueRequest = {
@@ -263,6 +266,8 @@ export type StartDueRequest = {
   readonly kinds: ReadonlyArray<{ readonly kind: string; readonly timeoutMs: number }>
   /** Of the starts: as many are made at most. */
   readonly eventIds: ReadonlyArray<EventId>
+  /** As of a `StartRequest`. */
+  readonly isTraced?: boolean
 }
 
 export type Started = {
@@ -279,6 +284,8 @@ export type Started = {
   readonly payload: Json
   /** Something is to follow its end: whoever records it looks up what. */
   readonly followed: boolean
+  /** Of a task that was scheduled in a trace, at least if it was asked for: the span, and when the task was claimed for this attempt. */
+  readonly traced?: { readonly traceparent: string; readonly claimedAtMs: number }
 }
 
 /** Not due yet by the database's clock; whole ms until it surely is. */

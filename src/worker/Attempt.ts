@@ -1,4 +1,4 @@
-import { Cause, DateTime, Effect, Exit } from "effect"
+import { Cause, DateTime, Effect, Exit, type Tracer } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { Json } from "../core/TaskEvent.ts"
 import type { TaskId } from "../core/TaskId.ts"
@@ -62,6 +62,8 @@ export interface AsyncSql {
 /** What the worker gives to the making of an attempt: the row that started it, and the right to commit it. */
 export type AttemptGrant = {
   readonly started: Started
+  /** Of what the handler traces; null: nobody traces. */
+  readonly parentSpan: Tracer.AnySpan | null
   readonly commit: <A, E, R>(
     body: (sql: SqlClient) => Effect.Effect<A, E, R>,
     resultOf: (value: A) => Json

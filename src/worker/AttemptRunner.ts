@@ -5,6 +5,7 @@ import type { Json, ReleaseReason } from "../core/TaskEvent.ts"
 import type { Stage } from "../core/TaskState.ts"
 import { CommitUnsupported } from "../DuetimeError.ts"
 import { attemptsStuck } from "../DuetimeMetrics.ts"
+import { TaskTracer } from "../DuetimeTraces.ts"
 import { Ids } from "../store/Ids.ts"
 import { Session } from "../store/Session.ts"
 import { LeaseLost, StoreUnavailable } from "../store/StoreError.ts"
@@ -12,7 +13,8 @@ import { type Started, TaskStore } from "../store/TaskStore.ts"
 import type { CommitFailure } from "./Attempt.ts"
 import { AttemptInterrupted, AttemptTimedOut } from "./AttemptFailure.ts"
 import { AttemptObserver } from "./AttemptObserver.ts"
-import { makeAttemptMetrics } from "./attemptMetrics.ts"
+import { type Arrival, makeAttemptMetrics, outcomeWords, type OutcomeWord } from "./attemptMetrics.ts"
+import { type AttemptTrace, makeAttemptTraces } from "./attemptTraces.ts"
 import { CommitSql } from "./CommitSql.ts"
 import { makeDeadlines, monotonicMsOf } from "./Deadlines.ts"
 import type { Handler } from "./Handlers.ts"
@@ -47,13 +49,19 @@ export type AttemptRunner = {
 export type HandlerFilter = (handler: Handler) => boolean
 
 /** What of a claim outlives its start. */
-export type Startable = { readonly task: SlotTaker; readonly handler: Handler }
+export type Startable = {
+  readonly task: SlotTaker
+  readonly handler: Handler
+  /** Null: pulled from the store. */
+  readonly dispatched: { readonly dispatch: { readonly dispatchedAtMs: number } } | "direct" | null
+}
 
 type Running = {
   readonly started: Started
   readonly handler: Handler
   readonly isSuspect: boolean
   readonly deadlineMonotonicMs: number
+  readonly trace: AttemptTrace | null
   fiber: Fiber.Fiber<Json, unknown> | null
   isDraining: boolean
   /** The outcome is decided; what the handler does from now on changes nothing. */
@@ -77,6 +85,8 @@ export const makeAttemptRunner: (
     const observer = yield* AttemptObserver
     const context = yield* Effect.context<never>()
     const metrics = makeAttemptMetrics(context)
+    const tracer = yield* TaskTracer
+    const traces = tracer === null ? null : makeAttemptTraces(tracer, clock, store.clockOffsetMs)
     const log = Effect.runForkWith(context)
     const running = new Set<Running>()
     const stuck = new Set<Running>()
@@ -87,7 +97,7 @@ export const makeAttemptRunner: (
     }
     const deadlines = yield* makeDeadlines<Running>((attempt) => overdue(attempt))
 
-    const run: AttemptRunner["run"] = (started, { handler, task }, sessionId, sentAtMs) => {
+    const run: AttemptRunner["run"] = (started, { dispatched, handler, task }, sessionId, sentAtMs) => {
       // Without the lease, or past its deadline, somebody else may have the task by now; if nobody has, it is given back, since no
       // handler was called.
       const isOver = sentAtMs + handler.policy.timeoutMs <= monotonicMsOf(clock)
@@ -95,9 +105,12 @@ export const makeAttemptRunner: (
         const request = { started, eventId: eventId(), outcome: unbegun, policy: handler.policy }
         return recorder.record(request, () => slots.give([task]))
       }
+      const arrival = arrivalOf(dispatched)
+      const { queue } = handler.policy
       const attempt: Running = {
         started,
         handler,
+        trace: traces?.begin(started, queue, arrival) ?? null,
         isSuspect: task.isSuspect,
         deadlineMonotonicMs: sentAtMs + handler.policy.timeoutMs,
         fiber: null,
@@ -109,10 +122,11 @@ export const makeAttemptRunner: (
       }
       running.add(attempt)
       deadlines.watch(attempt)
-      metrics.started(started)
+      metrics.started(started, queue, arrival)
       notify(() => observer.started(started, clock.currentTimeMillisUnsafe()))
       attempt.fiber = handler.begin({
         started,
+        parentSpan: attempt.trace?.parent ?? null,
         commit: (body, resultOf) => commit(attempt, body, resultOf)
       })
       attempt.fiber.addObserver((exit) => ended(attempt, exit))
@@ -143,7 +157,7 @@ export const makeAttemptRunner: (
                 (value) => ({ ...ids, outcome: { _tag: "Succeed", result: resultOf(value) } })
               )
               .pipe(Effect.retry({ while: mayRepeat, schedule: repeats }))
-          ).pipe(Effect.tap(() => Effect.sync(() => done(attempt, "succeeded"))))
+          ).pipe(Effect.tap(() => Effect.sync(() => done(attempt, "succeeded", "succeeded"))))
         )
       })
 
@@ -174,27 +188,29 @@ export const makeAttemptRunner: (
 
     const giveBack = (attempt: Running, reason: ReleaseReason) =>
       attempt.handler.policy.onInterrupted === "park"
-        ? done(attempt, null)
+        ? done(attempt, null, null)
         : settle(attempt, { _tag: "Release", reason })
 
     const settle = (attempt: Running, outcome: Outcome) => {
       const { handler, started } = attempt
       attempt.isSettled = true
+      attempt.trace?.settled(outcome)
       recorder.record({ started, eventId: eventId(), outcome, policy: handler.policy }, (finished) => {
         const stage = finished._tag === "Recorded" ? finished.stage : "lost"
         if (outcome._tag === "Fail" || stage === "dead") log(failureLine(started, outcome, stage))
-        done(attempt, stage)
+        done(attempt, stage, stage === "lost" ? "lost" : outcomeWords[outcome._tag])
       })
     }
 
     /** `stage` is null when the supervisor has to decide where the task goes. */
-    const done = (attempt: Running, stage: Stage | "lost" | null) => {
+    const done = (attempt: Running, stage: Stage | "lost" | null, outcome: OutcomeWord | null) => {
       // A commit and the record of its timeout may have met; the store has accepted one of them, and it answered first.
       if (attempt.isDone) return
       attempt.isSettled = true
       attempt.isDone = true
-      if (stage !== null) {
-        metrics.ended(attempt.started, stage)
+      attempt.trace?.ended(outcome, stage)
+      if (stage !== null && outcome !== null) {
+        metrics.ended(attempt.started, attempt.handler.policy.queue, outcome, stage)
         notify(() => observer.ended(attempt.started, stage))
       }
       giveSlot(attempt)
@@ -252,6 +268,9 @@ const failureLine = (started: Started, outcome: Outcome, stage: Stage | "lost"):
   const { attempt, kind, taskId } = started
   return Effect.annotateLogs(line, { taskId, kind, attempt })
 }
+
+const arrivalOf = (dispatched: Startable["dispatched"]): Arrival =>
+  dispatched === null ? "pulled" : dispatched === "direct" ? "direct" : dispatched.dispatch.dispatchedAtMs
 
 /** Of an attempt whose handler was not called: it cannot have acted, whatever the policy says of interruptions. */
 const unbegun: Outcome = { _tag: "Release", reason: "session-lost" }

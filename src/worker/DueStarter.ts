@@ -1,5 +1,6 @@
 import { Cause, Clock, Effect, Exit, Fiber, Option, type Scope } from "effect"
 import type { EventId } from "../core/TaskId.ts"
+import { TaskTracer } from "../DuetimeTraces.ts"
 import { Ids } from "../store/Ids.ts"
 import { Session } from "../store/Session.ts"
 import { type Started, TaskStore } from "../store/TaskStore.ts"
@@ -49,13 +50,15 @@ export const makeDueStarter: (
     const session = yield* Session
     const { eventId } = yield* Ids
     const scope = yield* Effect.scope
+    const isTraced = (yield* TaskTracer) !== null
     const underWay = new Set<ReadonlyArray<Handler>>()
     let lookedForCount = 0
 
     const run = (started: ReadonlyArray<Started>, { handlerOf, sentAtMs, sessionId }: Request) => {
       for (const one of started) {
         const handler = handlerOf.get(one.kind)
-        if (handler !== undefined) runner.run(one, { task: trusted, handler }, sessionId, sentAtMs)
+        if (handler !== undefined)
+          runner.run(one, { task: trusted, handler, dispatched: "direct" }, sessionId, sentAtMs)
       }
     }
 
@@ -66,7 +69,7 @@ export const makeDueStarter: (
         kind,
         timeoutMs: policy.timeoutMs + recordGraceMs
       }))
-      const answer = yield* store.startDue({ sessionId, kinds, eventIds }).pipe(
+      const answer = yield* store.startDue({ sessionId, kinds, eventIds, isTraced }).pipe(
         Effect.tapError((error) => Effect.sync(() => (mayBeMade = error.commitUnknown))),
         (start) => storeOutage.outlast(start, () => true),
         Effect.exit

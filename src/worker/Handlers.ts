@@ -1,4 +1,4 @@
-import { Context, Effect, type Fiber, Result, type Schema, type Scope } from "effect"
+import { Context, Effect, type Fiber, References, Result, type Schema, type Scope, Tracer } from "effect"
 import type { KindPolicy } from "../core/KindPolicy.ts"
 import type { Json } from "../core/TaskEvent.ts"
 import { toStorable } from "../core/storable.ts"
@@ -79,6 +79,7 @@ export const makeHandler = <Payload, Output, E, R>(
   /** Calls user code with the decoded payload, in a scope of its own. */
   const call = <A, E>(
     task: { readonly taskId: TaskId; readonly attempt: number; readonly payload: Json },
+    parentSpan: Tracer.AnySpan | null,
     body: (payload: Payload) => Effect.Effect<A, E, R>
   ) =>
     Effect.scoped(
@@ -88,7 +89,12 @@ export const makeHandler = <Payload, Output, E, R>(
           ? Effect.fail(new PayloadUnfit({ kind, problem: payload.failure.message }))
           : body(payload.success)
       })
-    ).pipe(Effect.annotateLogs({ taskId: task.taskId, kind, attempt: task.attempt }))
+    ).pipe(inSpan(parentSpan), Effect.annotateLogs(annotationsOf(task, parentSpan)))
+
+  const annotationsOf = (
+    { attempt, taskId }: { readonly taskId: TaskId; readonly attempt: number },
+    parentSpan: Tracer.AnySpan | null
+  ) => (parentSpan === null ? { taskId, kind, attempt } : { taskId, kind, attempt, traceId: parentSpan.traceId })
 
   return {
     policy: codec.policy,
@@ -97,19 +103,30 @@ export const makeHandler = <Payload, Output, E, R>(
       return Result.isFailure(decoded) ? decoded.failure.message : null
     },
     begin: (grant) =>
-      fork(call(grant.started, (payload) => Effect.map(perform(payload, makeAttempt(grant, resultOf)), resultOf))),
+      fork(
+        call(grant.started, grant.parentSpan, (payload) =>
+          Effect.map(perform(payload, makeAttempt(grant, resultOf)), resultOf)
+        )
+      ),
     reconcile:
       reconcile === null
         ? null
         : (parked) =>
-            call(parked, (payload) => reconcile(payload, interruptedOf(parked))).pipe(
+            call(parked, null, (payload) => reconcile(payload, interruptedOf(parked))).pipe(
               Effect.flatMap((answer) =>
                 Effect.try({ try: () => reconciliationOf(answer, resultOf), catch: (e) => e })
               ),
-              Effect.provideContext(context)
+              Effect.provideContext(context),
+              // The worker that asks is untraced; the user's code is not, unless he says so.
+              Effect.provideService(References.TracerEnabled, Context.get(context, References.TracerEnabled))
             )
   }
 }
+
+const inSpan =
+  (parentSpan: Tracer.AnySpan | null) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    parentSpan === null ? effect : Effect.provideService(effect, Tracer.ParentSpan, parentSpan)
 
 const encodeResult = <Payload, Output>(codec: Codec<Payload, Output>, value: Output): Result.Result<Json, string> => {
   if (value === undefined && codec.encodeResult === null) return Result.succeed(null)

@@ -2,6 +2,7 @@ import { Cause, Clock, Effect, Exit, Option, type Scope } from "effect"
 import type { Dispatch, Subscription } from "../broker/Broker.ts"
 import type { EventId } from "../core/TaskId.ts"
 import { lostStartsTotal } from "../DuetimeMetrics.ts"
+import { TaskTracer } from "../DuetimeTraces.ts"
 import { Ids } from "../store/Ids.ts"
 import { Session } from "../store/Session.ts"
 import { batchSizeMax, type ClaimedTask, type StartRequest, TaskStore } from "../store/TaskStore.ts"
@@ -62,6 +63,7 @@ export const makeStarter: (
     const { eventId } = yield* Ids
     const scope = yield* Effect.scope
     const context = yield* Effect.context<never>()
+    const isTraced = (yield* TaskTracer) !== null
     const gate = makeGate()
     const waiting: Array<Entry> = []
     const underWay = new Set<ReadonlyArray<Entry>>()
@@ -81,7 +83,10 @@ export const makeStarter: (
       let sentAtMs = 0
       const attempted = yield* Effect.suspend(() => {
         sentAtMs = monotonicMsOf(clock)
-        return store.start(sessionId, batch.map(requestOf))
+        return store.start(
+          sessionId,
+          batch.map((entry) => requestOf(entry, isTraced))
+        )
       }).pipe((start) => outages.store.outlast(start, () => session.id() !== sessionId), Effect.exit)
 
       if (Exit.isFailure(attempted)) return yield* afterDefect(batch, attempted.cause)
@@ -180,10 +185,11 @@ export const makeStarter: (
   }
 )
 
-const requestOf = ({ dispatched, eventId, handler, task }: Entry): StartRequest => ({
+const requestOf = ({ dispatched, eventId, handler, task }: Entry, isTraced: boolean): StartRequest => ({
   taskId: task.taskId,
   fence: task.fence,
   eventId,
   timeoutMs: handler.policy.timeoutMs + recordGraceMs,
-  dispatchedAtMs: dispatched === null ? null : dispatched.dispatch.dispatchedAtMs
+  dispatchedAtMs: dispatched === null ? null : dispatched.dispatch.dispatchedAtMs,
+  isTraced
 })

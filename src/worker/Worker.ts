@@ -2,6 +2,7 @@ import { Clock, Context, Duration, Effect, Fiber, Layer, Option } from "effect"
 import { Broker } from "../broker/Broker.ts"
 import { ConfigInvalid, HandlerConflict } from "../DuetimeError.ts"
 import { attemptsInFlight, pulledStartsTotal } from "../DuetimeMetrics.ts"
+import { tracingTasksOnly, untraced } from "../DuetimeTraces.ts"
 import { timeoutMsMax } from "../core/KindPolicy.ts"
 import { Session } from "../store/Session.ts"
 import { TaskStore } from "../store/TaskStore.ts"
@@ -64,7 +65,8 @@ export class Worker extends Context.Service<
   /** Needs the store with its session, and the broker. Gives the registry that `kind.handle` needs. */
   static readonly layer = (
     options: WorkerOptions = {}
-  ): Layer.Layer<Worker | Handlers, ConfigInvalid, TaskStore | Session | Broker> => Layer.effectContext(make(options))
+  ): Layer.Layer<Worker | Handlers, ConfigInvalid, TaskStore | Session | Broker> =>
+    Layer.effectContext(tracingTasksOnly(make(options)))
 }
 
 export type WorkerOptions = {
@@ -214,7 +216,7 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
     yield* ended(stopGraceMs)
   })
 
-  return Context.make(Handlers, { register }).pipe(
+  return Context.make(Handlers, { register: (handler) => untraced(register(handler)) }).pipe(
     Context.add(Worker, {
       status: () => ({
         inFlight: slots.total - slots.free(),

@@ -10,6 +10,7 @@ const get = (port: number, path: string, method = "GET") =>
   })
 
 const local = { host: "127.0.0.1", port: 0 }
+const noMetrics = Effect.succeed("")
 
 describe("the health port", () => {
   const reportAs = (status: HealthReport["status"]) => (): HealthReport => ({
@@ -26,7 +27,7 @@ describe("the health port", () => {
   it.live("answers 200 to /healthz whatever the checks say, and 503 to /readyz with the check that fails", () =>
     Effect.gen(function* () {
       let status: HealthReport["status"] = "unready"
-      const port = yield* serveHealth(local, () => reportAs(status)())
+      const port = yield* serveHealth(local, () => reportAs(status)(), noMetrics)
       assert.deepInclude(yield* get(port, "/healthz"), { status: 200 })
       const unready = yield* get(port, "/readyz")
       assert.strictEqual(unready.status, 503)
@@ -39,9 +40,22 @@ describe("the health port", () => {
     })
   )
 
+  it.live("answers /metrics in Prometheus' text format, made when it is asked for", () =>
+    Effect.gen(function* () {
+      let count = 0
+      const page = Effect.sync(() => `# TYPE asked counter\nasked ${++count}\n`)
+      const port = yield* serveHealth(local, reportAs("unready"), page)
+      for (const asked of [1, 2]) {
+        const response = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/metrics`))
+        assert.strictEqual(response.headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8")
+        assert.strictEqual(yield* Effect.promise(() => response.text()), `# TYPE asked counter\nasked ${asked}\n`)
+      }
+    })
+  )
+
   it.live("knows nothing else", () =>
     Effect.gen(function* () {
-      const port = yield* serveHealth(local, reportAs("ready"))
+      const port = yield* serveHealth(local, reportAs("ready"), noMetrics)
       assert.strictEqual((yield* get(port, "/")).status, 404)
       assert.strictEqual((yield* get(port, "/readyz", "POST")).status, 405)
     })
@@ -51,8 +65,8 @@ describe("the health port", () => {
     Effect.gen(function* () {
       const port = yield* Effect.scoped(
         Effect.gen(function* () {
-          const port = yield* serveHealth(local, reportAs("ready"))
-          const error = yield* Effect.flip(serveHealth({ ...local, port }, reportAs("ready")))
+          const port = yield* serveHealth(local, reportAs("ready"), noMetrics)
+          const error = yield* Effect.flip(serveHealth({ ...local, port }, reportAs("ready"), noMetrics))
           assert.match(
             error.message,
             new RegExp(`^ConfigInvalid: the health port 127\\.0\\.0\\.1:${port} .*EADDRINUSE`)
@@ -60,7 +74,7 @@ describe("the health port", () => {
           return port
         })
       )
-      assert.strictEqual(yield* serveHealth({ ...local, port }, reportAs("ready")), port)
+      assert.strictEqual(yield* serveHealth({ ...local, port }, reportAs("ready"), noMetrics), port)
     })
   )
 })

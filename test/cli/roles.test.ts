@@ -1,5 +1,6 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { createServer, type Server } from "node:http"
 import { stopSignals } from "../../src/cli/role/stopSignal.ts"
 import { database } from "../setup/database.ts"
 import { environment, greet, logged, readiness, role, schedule, stageOf, until } from "./roleProcess.ts"
@@ -61,6 +62,26 @@ describe("duetime engine, worker and run", () => {
   })
 })
 
+/** A collector that keeps what it is sent. */
+const collecting = Effect.gen(function* () {
+  const bodies: Array<string> = []
+  const server = yield* Effect.acquireRelease(
+    Effect.callback<Server>((resume) => {
+      const made: Server = createServer((request, response) => {
+        request.on("data", (chunk: Buffer) => bodies.push(chunk.toString()))
+        request.on("end", () => response.writeHead(200, { "content-type": "application/json" }).end("{}"))
+      }).listen(0, "127.0.0.1", () => resume(Effect.succeed(made)))
+    }),
+    (made) => Effect.sync(() => made.closeAllConnections())
+  )
+  const address = server.address()
+  const port = typeof address === "object" && address !== null ? address.port : 0
+  return { bodies, url: `http://127.0.0.1:${port}` }
+})
+
+const metricsPage = (port: string) =>
+  Effect.promise(async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text())
+
 layer(database(), { excludeTestServices: true })("duetime run", (it) => {
   it.effect("runs what is due, is ready while it does, lets attempts end when it is stopped, and ends with 0", () =>
     Effect.gen(function* () {
@@ -80,6 +101,50 @@ layer(database(), { excludeTestServices: true })("duetime run", (it) => {
       assert.match(running.stderr, /stopped in order/)
       assert.strictEqual(running.stdout, "")
       assert.strictEqual(yield* stageOf(id), "succeeded")
+    })
+  )
+
+  it.effect("shows its metrics, exports its attempts, and logs JSON where its environment says so", () =>
+    Effect.gen(function* () {
+      const collector = yield* collecting
+      const running = yield* role(["run", "--tasks", greet, "--health-port", "0"], {
+        DUETIME_LOG_FORMAT: "json",
+        OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+        OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+        OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=test"
+      })
+      const [port = ""] = yield* logged(running, /"port":(\d+)/)
+      const id = yield* schedule("greet", "--payload", '{"name":"Ada"}')
+      yield* until(Effect.map(stageOf(id), (stage) => stage === "succeeded"))
+      const lane = 'kind="greet",queue="greetings",priority="normal"'
+      const page = yield* metricsPage(port)
+      assert.include(page, `duetime_outcomes_total{${lane},outcome="succeeded"} 1`)
+      for (const part of ["drift", "claim_lag"]) assert.include(page, `duetime_${part}_ms_count{${lane}} 1`)
+      assert.include(page, 'duetime_backlog_tasks{kind="greet",state="due"} 0')
+
+      running.kill("SIGTERM")
+      assert.deepStrictEqual(yield* Effect.promise(() => running.ended), { status: 0, signal: null })
+      const lines = running.stderr.trim().split("\n")
+      assert.isTrue(lines.some((line) => (JSON.parse(line) as { message: string }).message === "stopped in order"))
+      const exported = collector.bodies.join("\n")
+      for (const text of ["attempt greet", "record greet", id, "duetime-run", "deployment.environment.name"]) {
+        assert.include(exported, text)
+      }
+    })
+  )
+
+  it.effect("refuses variables of telemetry that mean nothing, by their names", () =>
+    Effect.gen(function* () {
+      const env = { ...(yield* environment), OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" }
+      const wrong = [{ DUETIME_LOG_FORMAT: "xml" }, { DUETIME_LOG_LEVEL: "loud" }, { OTEL_TRACES_SAMPLER_ARG: "7" }]
+      for (const one of wrong) {
+        const [name = "", value = ""] = Object.entries(one)[0] ?? []
+        yield* refused(
+          ["run", "--tasks", greet],
+          { ...env, ...one },
+          new RegExp(`^ConfigInvalid: ${name} is "${value}"`)
+        )
+      }
     })
   )
 

@@ -12,6 +12,7 @@ const shownBy: Readonly<Record<string, ReadonlyArray<string>>> = {
   "docs/guide/following.md": ["test/docs/guides.test.ts"],
   "docs/guide/handlers.md": ["test/docs/guides.test.ts"],
   "docs/guide/idempotency.md": ["test/docs/idempotency.test.ts"],
+  "docs/guide/observing.md": ["test/docs/observing.test.ts"],
   "docs/guide/recurrences.md": ["test/docs/recurrences.test.ts"],
   "docs/guide/retries.md": ["test/docs/guides.test.ts"],
   "docs/guide/simulating.md": ["examples/cardPayments.ts", "examples/cardPaymentsSimulation.ts"],

@@ -21,7 +21,7 @@ const mayImport = {
   engine: ["core", "store", "broker", "base"],
   worker: ["core", "store", "broker", "handlers", "base"],
   handlers: ["core", "store", "worker", "base"],
-  /** What any process reads: DuetimeConfig, DuetimeError, DuetimeMetrics. */
+  /** What any process reads: DuetimeConfig, DuetimeError, DuetimeMetrics, DuetimeTraces. */
   base: ["core", "store", "broker"],
   /** What a developer calls: Task, Duetime and what stands beside them. */
   client: ["core", "store", "handlers", "base", "words"],
@@ -73,7 +73,7 @@ const zonePatterns: ReadonlyArray<readonly [RegExp, Zone]> = [
   [/^src\/broker\/(memory\/|Memory)/, "broker memory"],
   [/^src\/worker\/Handlers\.ts$/, "handlers"],
   [/^src\/(core|store|broker|engine|worker|embedded|api|promise|testing|holidays|cli|dashboard)\//, "core"],
-  [/^src\/Duetime(Config|Error|Metrics)\.ts$/, "base"],
+  [/^src\/Duetime(Config|Error|Metrics|Traces)\.ts$/, "base"],
   [/^src\/ruleWords\.ts$/, "words"],
   [/^src\/layers\.ts$/, "layers"],
   [/^src\/index\.ts$/, "index"],

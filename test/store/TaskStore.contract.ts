@@ -28,6 +28,7 @@ import { reconcileLaws } from "./contract/reconcileLaws.ts"
 import { largeBatchLaws, scheduleLaws } from "./contract/scheduleLaws.ts"
 import { startDueLaws } from "./contract/startDueLaws.ts"
 import { startLaws } from "./contract/startLaws.ts"
+import { traceLaws } from "./contract/traceLaws.ts"
 import { assertAuditIsGreen, type Law, StoreControl, type World } from "./contract/world.ts"
 
 const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
@@ -46,6 +47,7 @@ const chapters: ReadonlyArray<readonly [string, (law: Law) => void]> = [
   ["reconcile", reconcileLaws],
   ["act", actLaws],
   ["what follows an end", followLaws],
+  ["a task in a trace", traceLaws],
   ["pause", pauseLaws],
   ["caps", capLaws],
   ["relaying dead letters", deadLaws],

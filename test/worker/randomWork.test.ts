@@ -4,7 +4,20 @@ import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import type { TaskEvent } from "../../src/core/TaskEvent.ts"
 import { Duetime } from "../../src/Duetime.ts"
-import { attemptsInFlight, attemptsTotal, deadLettersTotal, driftMs, retriesTotal } from "../../src/DuetimeMetrics.ts"
+import {
+  attemptsInFlight,
+  attemptsTotal,
+  byLane,
+  claimLagMs,
+  deadLettersTotal,
+  deliveryLagMs,
+  dispatchLagMs,
+  driftMs,
+  kindsMax,
+  otherKind,
+  outcomesTotal,
+  retriesTotal
+} from "../../src/DuetimeMetrics.ts"
 import * as RetryPolicy from "../../src/RetryPolicy.ts"
 import { MemoryControl } from "../../src/store/MemoryStore.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
@@ -114,22 +127,38 @@ const silent = Layer.succeed(References.MinimumLogLevel, "None")
 const Metered = Task.define("metered", {
   payload: {},
   priority: "high",
+  queue: "meters",
   retry: RetryPolicy.fixed({ delay: 10, attemptsMax: 2 })
 })
 
-itRuns("metrics count attempts, drift, retries and dead letters by kind and priority", () => ({
+itRuns("metrics count attempts, outcomes, retries, dead letters and each part of the drift by lane", () => ({
   handlers: Metered.handle(() => Effect.fail("always")),
   test: Effect.gen(function* () {
     yield* Metered.schedule({}, { in: "1 second" })
     yield* passMs(60_000)
     const of = <Input, State>(metric: Metric.Metric<Input, State>) =>
-      Metric.value(Metric.withAttributes(metric, { kind: "metered", priority: "high" }))
+      Metric.value(Metric.withAttributes(metric, { kind: "metered", queue: "meters", priority: "high" }))
     assert.strictEqual((yield* of(attemptsTotal)).count, 2)
     assert.strictEqual((yield* of(retriesTotal)).count, 1)
     assert.strictEqual((yield* of(deadLettersTotal)).count, 1)
-    const drift = yield* of(driftMs)
-    assert.deepStrictEqual([drift.count, drift.max], [2, 0])
+    const failed = Metric.withAttributes(outcomesTotal, { outcome: "failed" })
+    assert.strictEqual((yield* of(failed)).count, 2)
+    for (const part of [driftMs, claimLagMs, dispatchLagMs, deliveryLagMs]) {
+      const { count, max } = yield* of(part)
+      assert.deepStrictEqual([part.id, count, max], [part.id, 2, 0])
+    }
     assert.strictEqual((yield* Metric.value(attemptsInFlight)).value, 0)
     assert.strictEqual((yield* Duetime.use((duetime) => duetime.find({ stage: "dead" }))).tasks.length, 1)
   })
 }))
+
+it("metrics tell 200 kinds of a process apart, and count all others as one", () => {
+  const handles = byLane(({ kind, queue }) => `${kind} of ${queue}`)
+  const laneOf = (kind: string, queue = "mail") => ({ kind, queue, priority: "low" as const })
+  for (let n = 0; n < kindsMax; n++) assert.strictEqual(handles(laneOf(`kind-${n}`)), `kind-${n} of mail`)
+  for (const kind of ["made", "up", "kinds"]) {
+    assert.strictEqual(handles(laneOf(kind)), `${otherKind} of ${otherKind}`)
+  }
+  assert.strictEqual(handles(laneOf("kind-7")), "kind-7 of mail")
+  assert.strictEqual(handles(laneOf("kind-7", "post")), "kind-7 of post")
+})

@@ -4,6 +4,7 @@ import { configInvalid } from "../../configInvalid.ts"
 import type { Engine, Worker } from "../../index.ts"
 import type { KafkaTopics } from "../../layers.ts"
 import type { Session } from "../../store/Session.ts"
+import type { TaskStore } from "../../store/TaskStore.ts"
 
 /** What is running already; filled in as the process starts. */
 export type Parts = {
@@ -11,6 +12,7 @@ export type Parts = {
   worker?: Worker["Service"]
   engine?: Engine["Service"]
   kafka?: KafkaTopics["Service"]
+  store?: TaskStore["Service"]
   isStarted: boolean
   isDraining: boolean
 }

@@ -3,7 +3,7 @@
  * unready at once, the engine gives its claims back, the worker lets attempts end, and then the lease, the broker and the
  * database are let go. The health port opens first and closes last.
  */
-import { Context, Effect, Layer, Logger, Option, References } from "effect"
+import { Context, Effect, Layer, Option } from "effect"
 import { type HealthAddress, serveHealth } from "../../api/HealthServer.ts"
 import { Engine, Handlers, layerFromEnv, Worker } from "../../index.ts"
 import { kafkaFromEnv, KafkaTopics, requireKafka } from "../../layers.ts"
@@ -11,8 +11,10 @@ import { Session } from "../../store/Session.ts"
 import { TaskStore } from "../../store/TaskStore.ts"
 import { HandlerHold } from "./HandlerHold.ts"
 import { healthAddress, makeReport, type Parts } from "./health.ts"
+import { makeMetricsPage } from "./metricsPage.ts"
 import { stopSignal } from "./stopSignal.ts"
 import { loadTasks, type Tasks, tasksFailed, withoutHandlers } from "./tasksModule.ts"
+import { exporting, logging } from "./telemetry.ts"
 import { haveKnownTopics, haveTopics, type Topics } from "./topicsAtStart.ts"
 
 export type RoleOptions = {
@@ -31,8 +33,7 @@ export const runRole = Effect.fnUntraced(
     yield* Effect.raceFirst(Effect.scoped(Effect.andThen(begin(options), Effect.never)), stopped)
     yield* Effect.logInfo("stopped in order")
   },
-  Effect.provideService(References.MinimumLogLevel, "Info"),
-  Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]))
+  (running, { role }) => Effect.provide(running, Layer.provideMerge(exporting(role), logging))
 )
 
 const begin = Effect.fnUntraced(function* (options: RoleOptions) {
@@ -47,6 +48,7 @@ const begin = Effect.fnUntraced(function* (options: RoleOptions) {
   const session = Context.get(ground, Session)
   const kafka = Context.getOption(ground, KafkaTopics)
   parts.session = session
+  parts.store = Context.get(ground, TaskStore)
   if (Option.isSome(kafka)) parts.kafka = kafka.value
   const topics = Option.map(kafka, (kafka) => ({
     kafka,
@@ -79,7 +81,7 @@ const withoutKafka =
   'Set it, for example to localhost:9092, or run engine and worker in one process: "duetime run --tasks <module>"'
 
 const openHealth = Effect.fnUntraced(function* (role: string, address: HealthAddress, parts: Parts) {
-  const port = yield* serveHealth(address, yield* makeReport(role, parts))
+  const port = yield* serveHealth(address, yield* makeReport(role, parts), yield* makeMetricsPage(parts))
   yield* Effect.logInfo("health port open").pipe(Effect.annotateLogs({ host: address.host, port }))
 })
 

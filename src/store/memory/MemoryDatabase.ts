@@ -385,6 +385,7 @@ export class MemoryDatabase {
     }
     const { deadlineAtMs } = state
     const payload = this.streams.payload(taskId)
+    const traced = this.streams.tracedOf(taskId)
     return {
       _tag: "Started",
       taskId,
@@ -397,7 +398,8 @@ export class MemoryDatabase {
       charged,
       fence,
       payload,
-      followed
+      followed,
+      ...(traced === null ? {} : { traced })
     }
   }
 

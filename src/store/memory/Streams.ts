@@ -94,6 +94,15 @@ export class Streams {
     return null
   }
 
+  /** The span that scheduled the task, and when it was claimed last; null: nobody traced it. */
+  tracedOf(taskId: TaskId): { readonly traceparent: string; readonly claimedAtMs: number } | null {
+    const events = this.#records.get(taskId)?.events ?? []
+    const [born] = events
+    if (born?._tag !== "TaskScheduled" || born.traceparent === undefined) return null
+    const claim = events.findLast(({ _tag }) => _tag === "TaskClaimed")
+    return { traceparent: born.traceparent, claimedAtMs: claim?.atMs ?? born.atMs }
+  }
+
   /** Claims and attempts of a session. */
   heldBy(sessionId: number): ReadonlyArray<TaskState> {
     return Array.from(this.#held.get(sessionId) ?? []).flatMap((taskId) => this.stateOf(taskId) ?? [])

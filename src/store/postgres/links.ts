@@ -1,23 +1,25 @@
 import { linksOf } from "../../core/followUps.ts"
 import { priorities } from "../../core/Priority.ts"
-import type { FollowUp, FollowUps, Follows, Json } from "../../core/TaskEvent.ts"
+import type { FollowUp, FollowUps, Follows, Json, Traced } from "../../core/TaskEvent.ts"
+import { spanContextOf } from "../../core/traceparent.ts"
 
-/** The codec of `event.follow_ups`: what follows a task, and what it follows. */
-export type Links = FollowUps & { readonly follows?: Follows }
+/** The codec of `event.follow_ups`: what follows a task, what it follows, and the span in which it was scheduled. */
+export type Links = FollowUps & Traced & { readonly follows?: Follows }
 
 /** JSON text; null for a task that has no links. */
-export const linksText = (task: Links): string | null => {
-  const { follows, onDead, onSuccess } = task
-  if (follows === undefined && onDead === undefined && onSuccess === undefined) return null
-  return JSON.stringify(linksOf(task))
-}
+export const linksText = (task: Links): string | null => (isLinked(task) ? JSON.stringify(linksOf(task)) : null)
+
+export const isLinked = ({ follows, onDead, onSuccess, traceparent }: Links): boolean =>
+  follows !== undefined || onDead !== undefined || onSuccess !== undefined || traceparent !== undefined
 
 /** Total: what is not as we have written it is taken as left out. The auditor reads them without payloads. */
 export const linksFrom = (stored: Json | undefined): Links => {
   const links = fieldsOf(stored)
   if (links === null) return noLinks
   const { taskId, version } = fieldsOf(links["follows"]) ?? {}
+  const traceparent = links["traceparent"]
   return linksOf({
+    traceparent: typeof traceparent === "string" && spanContextOf(traceparent) !== null ? traceparent : undefined,
     ...followUpsFrom(links),
     follows: typeof taskId === "string" && typeof version === "number" ? { taskId, version } : undefined
   })

@@ -10,7 +10,7 @@ import type { Kinds } from "./Kinds.ts"
 import { float8s, instants, int2s, int4s, texts, uuids } from "./parameters.ts"
 import { isSqlError, orUnavailable, textOf } from "./sqlErrors.ts"
 import { keyHoldersSql, reserveKeysSql, takeKeysOverSql } from "./keyStatements.ts"
-import { linksText } from "./links.ts"
+import { isLinked, linksText } from "./links.ts"
 import { type Extras, scheduleNewSql, scheduleSql } from "./statements.ts"
 import type { Told, WakeUps } from "./WakeUps.ts"
 
@@ -150,9 +150,7 @@ export const writeTasks = Effect.fnUntraced(function* (sql: SqlClient, kinds: Ki
 
 const extrasOf = (tasks: ReadonlyArray<NewTask>): Extras => ({
   isExpiring: tasks.some(({ expiresAtMs }) => expiresAtMs !== undefined && expiresAtMs !== null),
-  isLinked: tasks.some(
-    ({ follows, onDead, onSuccess }) => follows !== undefined || onDead !== undefined || onSuccess !== undefined
-  )
+  isLinked: tasks.some((task) => isLinked(task))
 })
 
 /** Of `scheduleSql`, for a batch sorted by id. */

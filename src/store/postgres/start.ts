@@ -23,6 +23,9 @@ export type StartedRow = {
   readonly deadline_at_ms: number | null
   readonly started_at_ms: number
   readonly payload: Json
+  /** Absent where nobody asked for them. */
+  readonly traceparent?: string | null
+  readonly claimed_at_ms?: number | null
 }
 
 /** With what else speaks against a start; null: there is no such session. */
@@ -47,8 +50,12 @@ export const startedOf =
     charged: row.charged,
     fence: { version: row.version, eventId: row.event_id },
     payload: row.payload,
-    followed: row.followed
+    followed: row.followed,
+    ...tracedOf(row)
   })
+
+const tracedOf = ({ claimed_at_ms, started_at_ms, traceparent }: StartedRow): Pick<Started, "traced"> =>
+  typeof traceparent === "string" ? { traced: { traceparent, claimedAtMs: claimed_at_ms ?? started_at_ms } } : {}
 
 /** Claimed to running by compare-and-set; one statement for each day the batch's tasks were born in. */
 export const make = (options: {
@@ -97,7 +104,8 @@ export const make = (options: {
         uuid(day.from),
         uuid(day.to)
       ]
-      const startFrom = (table: string) => sql.unsafe<StartedRow>(startSql(table), parameters)
+      const isTraced = day.rows.some((request) => request.isTraced === true)
+      const startFrom = (table: string) => sql.unsafe<StartedRow>(startSql(table, isTraced), parameters)
       const rows = yield* startFrom(options.eventTableOf(nominalDueAtMsOf(day.from))).pipe(
         // Retired since the last maintenance: nothing was changed, and the events are in another partition now.
         Effect.catchIf(isUndefinedTable, () => startFrom("duetime.event"))

@@ -21,7 +21,8 @@ import {
   lockedPlace,
   now,
   payloadAt,
-  sessionLives
+  sessionLives,
+  tracedColumns
 } from "./statements.ts"
 
 const { AttemptStarted, TaskClaimed } = eventCodes
@@ -36,7 +37,8 @@ const { AttemptStarted, TaskClaimed } = eventCodes
  */
 export const startDueSql = (
   dueTables: DueTables,
-  eventTable: string
+  eventTable: string,
+  isTraced = false
 ): string => `WITH ${now}, candidate AS MATERIALIZED (
     SELECT d.*, lane.timeout_ms FROM unnest($1::int4[], $2::int2[], $3::float8[]) AS lane (kind_id, priority, timeout_ms)
     CROSS JOIN LATERAL (
@@ -71,14 +73,16 @@ export const startDueSql = (
   )
   SELECT g.task_id, g.version + 1 AS version, g.start_id AS event_id, g.kind_id, g.priority, ${msOf("g.due_at")} AS due_at_ms,
     g.attempt + 1 AS attempt, g.charged + 1 AS charged, g.followed, ${msOf("(SELECT at FROM now)")} + g.timeout_ms AS deadline_at_ms,
-    ${msOf("(SELECT at FROM now)")} AS started_at_ms, ${payloadAt({ taskId: "g.task_id", attempt: "g.attempt + 1" }, "$8", "$9", eventTable)} AS payload
+    ${msOf("(SELECT at FROM now)")} AS started_at_ms, ${payloadAt({ taskId: "g.task_id", attempt: "g.attempt + 1" }, "$8", "$9", eventTable)} AS payload${
+      isTraced ? tracedColumns({ taskId: "g.task_id", claimVersion: "g.version" }, "$8", "$9", eventTable) : ""
+    }
   FROM gone g ORDER BY g.priority, g.due_at, g.task_id`
 
 /** $1 event ids; $2, $3 bounds of the task ids. */
 export const startedWithSql = `SELECT p.task_id, p.fence_version AS version, p.fence_id AS event_id, p.kind_id, p.priority,
     ${msOf("p.due_at")} AS due_at_ms, p.attempt, p.charged, p.followed, ${msOf("p.deadline_at")} AS deadline_at_ms,
     ${msOf(columnOf("at", "p.task_id", "p.fence_version", "$2", "$3"))} AS started_at_ms,
-    ${payloadAt({ taskId: "p.task_id", attempt: "p.attempt" }, "$2", "$3")} AS payload
+    ${payloadAt({ taskId: "p.task_id", attempt: "p.attempt" }, "$2", "$3")} AS payload${tracedColumns({ taskId: "p.task_id", claimVersion: "p.fence_version - 1" }, "$2", "$3")}
   FROM duetime.in_progress p
   WHERE p.fence_id = ANY($1::uuid[]) AND p.status = 2 AND p.task_id >= $2::uuid AND p.task_id < $3::uuid`
 
@@ -106,18 +110,21 @@ export const make = (options: {
     const fromMs = Math.floor(nowMs - dueSinceMsMax)
     const toMs = Math.ceil(nowMs + clockSlackMs)
     const day = dayOf(nowMs)
-    const rows = yield* sql.unsafe<StartedRow>(startDueSql(dueTablesOf(fromMs, toMs), eventTableOf(day)), [
-      int4s(lanes.map(({ id }) => id)),
-      int2s(lanes.map(({ rank }) => rank)),
-      float8s(lanes.map(({ id }) => timeoutMsOf.get(kinds.nameOf(id)) ?? 0)),
-      instant(fromMs),
-      instant(toMs),
-      int4(request.sessionId),
-      uuids(request.eventIds),
-      uuid(lowerBoundAt(day)),
-      uuid(lowerBoundAt(day + dayMs)),
-      int4(request.eventIds.length)
-    ])
+    const rows = yield* sql.unsafe<StartedRow>(
+      startDueSql(dueTablesOf(fromMs, toMs), eventTableOf(day), request.isTraced),
+      [
+        int4s(lanes.map(({ id }) => id)),
+        int2s(lanes.map(({ rank }) => rank)),
+        float8s(lanes.map(({ id }) => timeoutMsOf.get(kinds.nameOf(id)) ?? 0)),
+        instant(fromMs),
+        instant(toMs),
+        int4(request.sessionId),
+        uuids(request.eventIds),
+        uuid(lowerBoundAt(day)),
+        uuid(lowerBoundAt(day + dayMs)),
+        int4(request.eventIds.length)
+      ]
+    )
     return rows.map(started)
   })
 

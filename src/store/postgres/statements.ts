@@ -60,6 +60,20 @@ export const payloadAt = (
     ) END, ${columnOf("data", row.taskId, "1", from, to, table)})`
 
 /**
+ * For a worker that traces: the span that scheduled a task, which lies beside the payload, and of the few that have one the claim.
+ */
+export const tracedColumns = (
+  row: { readonly taskId: string; readonly claimVersion: string },
+  from: string,
+  to: string,
+  table = "duetime.event"
+): string => {
+  const traceparent = columnOf("follow_ups ->> 'traceparent'", row.taskId, "1", from, to, table)
+  const claimedAt = columnOf("at", row.taskId, row.claimVersion, from, to, table)
+  return `, ${traceparent} AS traceparent, ${msOf(`CASE WHEN ${traceparent} IS NOT NULL THEN ${claimedAt} END`)} AS claimed_at_ms`
+}
+
+/**
  * What only some tasks have: one that expires tells so in its event and in a row of its own, one that is linked to others tells
  * what follows it, or what it follows. The statements for all other tasks know nothing of it.
  */
@@ -86,8 +100,8 @@ const appendArrived = (
   extras: Extras
 ): string => `INSERT INTO duetime.event (task_id, version, type, event_id, at, kind_id, priority, due_at, key, data${ofExtras(extras, ", deadline_at", ", follow_ups")})
     SELECT task_id, 1, ${TaskScheduled}, event_id, (SELECT clock_timestamp()), kind_id, priority, due_at, key, data::jsonb${ofExtras(extras, ", expires_at", ", follow_ups::jsonb")} FROM arrived`
-/** A task that only follows another one is linked, and not followed. */
-const followedOf = `, coalesce(follow_ups::jsonb - 'follows' <> '{}', false)`
+/** A task that only follows another one, or was traced, is linked, and not followed. */
+const followedOf = `, coalesce(follow_ups::jsonb - 'follows' - 'traceparent' <> '{}', false)`
 const waitingFrom = (rows: string, { isLinked }: Extras): string => `waiting AS (
     INSERT INTO duetime.due (kind_id, priority, due_at, task_id, version, attempt, charged${isLinked ? ", followed" : ""})
     SELECT kind_id, priority, due_at, task_id, 1, 0, 0${isLinked ? followedOf : ""} FROM ${rows}
@@ -230,7 +244,7 @@ export const isInTime = (taskId: string, at: string): string =>
  * $1 task ids, $2 fence ids, $3 fence versions, $4 event ids, $5 timeouts in ms, $6 dispatch instants in ms, $7 session,
  * $8 and $9 bounds of the ids.
  */
-export const startSql = (eventTable: string): string => `WITH ${now}, wanted AS (
+export const startSql = (eventTable: string, isTraced = false): string => `WITH ${now}, wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::uuid[], $5::float8[], $6::float8[])
       AS w (task_id, fence_id, fence_version, event_id, timeout_ms, dispatched_at_ms)
   ), started AS (
@@ -252,7 +266,9 @@ export const startSql = (eventTable: string): string => `WITH ${now}, wanted AS 
     FROM started
   )
   SELECT s.task_id, s.version, s.fence_id AS event_id, s.kind_id, s.priority, ${msOf("s.due_at")} AS due_at_ms, s.attempt, s.charged, s.followed,
-    ${msOf("s.deadline_at")} AS deadline_at_ms, ${msOf("s.at")} AS started_at_ms, ${payloadAt({ taskId: "s.task_id", attempt: "s.attempt" }, "$8", "$9", eventTable)} AS payload
+    ${msOf("s.deadline_at")} AS deadline_at_ms, ${msOf("s.at")} AS started_at_ms, ${payloadAt({ taskId: "s.task_id", attempt: "s.attempt" }, "$8", "$9", eventTable)} AS payload${
+      isTraced ? tracedColumns({ taskId: "s.task_id", claimVersion: "s.version - 1" }, "$8", "$9", eventTable) : ""
+    }
   FROM started s`
 
 /**
@@ -263,7 +279,7 @@ export const startedBeforeSql = `SELECT p.task_id, p.fence_version AS version, p
     ${msOf("p.due_at")} AS due_at_ms, p.attempt, p.charged, p.followed, ${msOf("p.deadline_at")} AS deadline_at_ms,
     ${msOf(`CASE WHEN p.status = 2 THEN ${columnOf("at", "p.task_id", "p.fence_version", "$2", "$3")} ELSE clock_timestamp() END`)} AS started_at_ms,
     ${payloadAt({ taskId: "p.task_id", attempt: "p.attempt" }, "$2", "$3")} AS payload,
-    p.kind_id = ANY (${pausedKinds}) AS is_paused, ${sessionLives("$4", "clock_timestamp()")} AS lives
+    p.kind_id = ANY (${pausedKinds}) AS is_paused, ${sessionLives("$4", "clock_timestamp()")} AS lives${tracedColumns({ taskId: "p.task_id", claimVersion: "p.fence_version - 1" }, "$2", "$3")}
   FROM duetime.in_progress p
   WHERE p.task_id = ANY($1::uuid[])`
 
