@@ -70,4 +70,49 @@ describe("docs/reference/cli.md", () => {
       }
     })
   )
+
+  it.effect("and every page: each command line in a block is of a command that exists, with flags that it has", () =>
+    Effect.gen(function* () {
+      const all = yield* commands([])
+      const wrong = lines.flatMap(({ line, page }) => {
+        const words = line.split(/\s+/)
+        const found = all
+          .filter(({ path }) => path.every((word, index) => words[index] === word))
+          .toSorted((one, other) => other.path.length - one.path.length)[0]
+        if (found === undefined) return [`${page}: no such command: duetime ${line}`]
+        const known = new Set([
+          ...globalFlags,
+          ...found.help.flags.flatMap(({ aliases, name }) => [`--${name}`, ...aliases])
+        ])
+        return words
+          .filter((word) => /^--?[a-z]/.test(word) && !known.has(word.split("=")[0] ?? word))
+          .map((flag) => `${page}: duetime ${found.path.join(" ")} has no ${flag}`)
+      })
+      assert.isAbove(lines.length, 25)
+      assert.deepStrictEqual(wrong, [])
+    })
+  )
 })
+
+/** Of every command. */
+const globalFlags = ["--json", "--jsonl", "--help", "--completions", "--version"]
+
+const pages = [
+  "README.md",
+  ...fs.readdirSync("docs", { recursive: true, encoding: "utf8" }).map((file) => `docs/${file}`)
+]
+
+/** What stands after `duetime` in the blocks of all pages, quoted values left out. */
+const lines = pages
+  .filter((page) => page.endsWith(".md"))
+  .flatMap((page) =>
+    [...fs.readFileSync(page, "utf8").matchAll(/^```(?:sh)?\n([^]*?)^```$/gm)].flatMap(([, block = ""]) =>
+      [...block.matchAll(/^(?:\$ |    \$ )?(?:npx )?duetime (.+)$/gm)].map(([, line = ""]) => ({
+        page,
+        line: line
+          .replaceAll(/'[^']*'|"[^"]*"/g, "''")
+          .replace(/\s+#.*$/, "")
+          .replace(/ \|.*$/, "")
+      }))
+    )
+  )
