@@ -34,7 +34,8 @@ import * as PgProjections from "./store/postgres/PgProjections.ts"
 import * as PgVitals from "./store/postgres/PgVitals.ts"
 import * as PgRetention from "./store/postgres/PgRetention.ts"
 import * as PgTaskStore from "./store/postgres/PgTaskStore.ts"
-import { unavailable } from "./store/postgres/sqlErrors.ts"
+import * as Roles from "./store/postgres/Roles.ts"
+import { orUnavailable, unavailable } from "./store/postgres/sqlErrors.ts"
 import type { Projections } from "./store/Projections.ts"
 import type { RecurrenceStore } from "./store/RecurrenceStore.ts"
 import type { Retention } from "./store/Retention.ts"
@@ -313,4 +314,11 @@ export const migrations = {
   apply: Effect.suspend(() => Effect.provide(Migrations.migrate, clientFromEnv)).pipe(
     Effect.map((applied) => applied.map(([id, name]) => ({ id, name })))
   )
+}
+
+/** What `duetime roles` does. */
+export const roles = {
+  names: Roles.roleNames,
+  apply: (prefix: string) =>
+    Effect.suspend(() => Effect.provide(orUnavailable("roles")(Roles.apply(prefix)), clientFromEnv))
 }
