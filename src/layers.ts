@@ -259,6 +259,12 @@ export const layerRetention: Layer.Layer<Retention, StoreFailure | ConfigInvalid
   )
 )
 
+/** What an engine, worker or program with `layerFromEnv` may open: the application's pool, the store's, and one for the lease. */
+export const connectionsPerProcess = Effect.map(
+  settings,
+  ({ connectionsMax }) => connectionsMax + PgTaskStore.connectionsMaxDefault + 1
+)
+
 /** None: dispatch stays in the process. */
 export const kafkaFromEnv = KafkaSettings.config.pipe(Effect.catchTag("ConfigError", configInvalid))
 

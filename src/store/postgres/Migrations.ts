@@ -68,10 +68,12 @@ export const pending = Effect.gen(function* () {
   return (yield* all).filter((migration) => migration.id > found)
 }).pipe(orUnavailable("migrate"))
 
-/** Numbers of the last migration that is applied, 0 for none, and of the last one that this code knows. */
+/** Numbers of the last migration that is applied, 0 for none, and of the last one that this code knows; and whether it fits them. */
 export const standing = Effect.gen(function* () {
   const applied = yield* latestApplied
-  return { applied, known: (yield* all).at(-1)?.id ?? 0 }
+  const known = (yield* all).at(-1)?.id ?? 0
+  const fits = applied === known || (applied > known && (yield* contractionAfter(known)) === undefined)
+  return { applied, known, fits }
 })
 
 /** Fails unless the server is new enough and the tables have all that this code knows. */
@@ -91,14 +93,19 @@ const checkNotNewer = Effect.fnUntraced(function* (migrations: ReadonlyArray<Mig
   const known = migrations.at(-1)?.id ?? 0
   const found = yield* latestApplied
   if (found <= known) return found
-  const sql = yield* SqlClient
-  const [contraction] = yield* sql<{ readonly id: number; readonly name: string }>`
-    SELECT migration_id AS id, name FROM duetime.migration
-    WHERE migration_id > ${known} AND name LIKE 'contract\\_%' ORDER BY migration_id LIMIT 1`
+  const contraction = yield* contractionAfter(known)
   if (contraction !== undefined) {
     return yield* new SchemaNewer({ found, known, contraction: fileNameOf(contraction) })
   }
   return found
+})
+
+const contractionAfter = Effect.fnUntraced(function* (known: number) {
+  const sql = yield* SqlClient
+  const [contraction] = yield* sql<{ readonly id: number; readonly name: string }>`
+    SELECT migration_id AS id, name FROM duetime.migration
+    WHERE migration_id > ${known} AND name LIKE 'contract\\_%' ORDER BY migration_id LIMIT 1`
+  return contraction
 })
 
 export const fileNameOf = ({ id, name }: { readonly id: number; readonly name: string }): string =>
