@@ -6,10 +6,9 @@
  *       Layer.provide(Worker.layer({ concurrency: 50 })), Layer.provide(layerFromEnv), Layer.launch)
  */
 import { PgClient } from "@effect/sql-pg"
-import { Config, Context, Effect, Layer, Option, Redacted, References, Schedule, Schema } from "effect"
+import { Config, Effect, Layer, Option, Redacted, References, Schema } from "effect"
 import * as Duration from "effect/Duration"
 import type { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
 import type { Broker, BrokerUnavailable } from "./broker/Broker.ts"
 import type { BrokerRefused } from "./broker/BrokerError.ts"
 import * as KafkaSettings from "./broker/kafka/KafkaSettings.ts"
@@ -27,14 +26,16 @@ import {
 import { Recurrences } from "./Recurrences.ts"
 import * as EngineConfig from "./engine/EngineConfig.ts"
 import * as MemoryStore from "./store/MemoryStore.ts"
-import { keepAliveMs } from "./store/postgres/keepAlive.ts"
 import * as Migrations from "./store/postgres/Migrations.ts"
 import { retentionDaysDefault, retentionDaysMax } from "./store/postgres/partitionPlan.ts"
 import * as PgProjections from "./store/postgres/PgProjections.ts"
 import * as PgVitals from "./store/postgres/PgVitals.ts"
 import * as PgRetention from "./store/postgres/PgRetention.ts"
 import * as PgTaskStore from "./store/postgres/PgTaskStore.ts"
-import { unavailable } from "./store/postgres/sqlErrors.ts"
+import * as Pool from "./store/postgres/pool.ts"
+import * as Roles from "./store/postgres/Roles.ts"
+import { orUnavailable } from "./store/postgres/sqlErrors.ts"
+import { tlsOf, type TlsRefused } from "./store/postgres/tls.ts"
 import type { Projections } from "./store/Projections.ts"
 import type { RecurrenceStore } from "./store/RecurrenceStore.ts"
 import type { Retention } from "./store/Retention.ts"
@@ -105,6 +106,7 @@ const settings = Effect.gen(function* () {
         "It reads postgresql://app:secret@localhost:5432/app, with special characters of the password percent-encoded"
     })
   }
+  const tls = yield* tlsOf(Redacted.value(url.value)).pipe(Effect.mapError(untrusted))
   const options: PgTaskStore.PgStoreOptions = yield* Config.all({
     leaseMs: milliseconds("DUETIME_LEASE", leaseMsDefault, 1_000, 300_000),
     retentionDays: count("DUETIME_RETENTION_DAYS", retentionDaysDefault, retentionDaysMax),
@@ -115,53 +117,21 @@ const settings = Effect.gen(function* () {
   // Read here, so that a wrong value is said before the database is waited for.
   const engine = yield* EngineConfig.config
   const kafka = yield* KafkaSettings.config
-  return { url: url.value, options, connectionsMax, engine, kafka }
+  return { address: { url: url.value, tls }, options, connectionsMax, engine, kafka }
 }).pipe(Effect.catchTag("ConfigError", configInvalid))
 
-/** A server that does not answer by then is not reachable. */
-const connectTimeoutMs = 5_000
-const retryDelayMsMax = 5_000
+const untrusted = ({ problem, wayOut }: TlsRefused) =>
+  new ConfigInvalid({ name: "DUETIME_DATABASE_URL", problem, wayOut })
 
-const client = (
-  url: Redacted.Redacted,
-  maxConnections: number
-): Layer.Layer<PgClient.PgClient | SqlClient, StoreUnavailable> =>
-  PgClient.layer({
-    url,
-    maxConnections,
-    connectTimeout: connectTimeoutMs,
-    keepAlive: keepAliveMs,
-    applicationName: "duetime-app"
-  }).pipe(Layer.catchTag("SqlError", (error) => Layer.effectContext(Effect.fail(unavailable("connect", error)))))
-
-/** Waits until the database answers, and says so once when it has to. */
-const reachable = (
-  pool: Layer.Layer<PgClient.PgClient | SqlClient, StoreUnavailable>
-): Layer.Layer<PgClient.PgClient | SqlClient, StoreUnavailable> =>
-  Layer.tap(pool, (context) =>
-    Effect.gen(function* () {
-      const sql = Context.get(context, PgClient.PgClient)
-      let waits = false
-      const ask = sql`SELECT 1`.pipe(
-        Effect.tapError((error) => {
-          if (waits || !isUnreachable(error)) return Effect.void
-          waits = true
-          return Effect.logWarning(`waiting for the database: ${unavailable("connect", error).reason}`)
-        })
-      )
-      yield* ask.pipe(Effect.retry({ while: isUnreachable, schedule: reconnect }))
-      if (waits) yield* Effect.logInfo("the database answers")
-    }).pipe(Effect.mapError((error) => unavailable("connect", error)))
-  )
-
-const reconnect = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced(retryDelayMsMax)])
+const trusted = <A>(
+  pool: Layer.Layer<A, StoreUnavailable | TlsRefused>
+): Layer.Layer<A, StoreUnavailable | ConfigInvalid> =>
+  Layer.catchTag(pool, "TlsRefused", (refusal) => Layer.effectContext(Effect.fail(untrusted(refusal))))
 
 /** What the store does by itself; what it is asked for is traced with whoever asks. */
 const untracedStore = Layer.succeed(References.TracerEnabled, false)
 
-/** Wrong names and passwords stay wrong; waiting would only hide them. */
-const isUnreachable = (error: SqlError): boolean =>
-  error.reason._tag !== "AuthenticationError" && error.reason._tag !== "AuthorizationError"
+const clientAt = (address: Pool.Address, maxConnections: number) => trusted(Pool.layer(address, maxConnections))
 
 /** Everything in memory, gone with the process: for tests and for trying things out. */
 export const layerMemory: Layer.Layer<Ground> = clients.pipe(
@@ -214,10 +184,10 @@ export const layerFromEnv: Layer.Layer<
   Ground | PgClient.PgClient | SqlClient,
   StoreFailure | BrokerFailure | ConfigInvalid
 > = Layer.unwrap(
-  Effect.map(settings, ({ connectionsMax, engine, kafka, options, url }) => {
+  Effect.map(settings, ({ address, connectionsMax, engine, kafka, options }) => {
     const broker = Option.match(kafka, { onNone: () => MemoryBroker.layer, onSome: layerKafka })
     const store = layerPostgres<BrokerFailure | ConfigInvalid>({ ...options, broker }).pipe(
-      Layer.provideMerge(reachable(client(url, connectionsMax)))
+      Layer.provideMerge(trusted(Pool.reachable(Pool.layer(address, connectionsMax))))
     )
     return Layer.merge(reopening(store), Layer.succeed(EngineConfig.EngineConfig, engine))
   })
@@ -239,7 +209,11 @@ export const layerDev = (
 > =>
   layerPostgres({ migrate: true, ...options.store }).pipe(
     Layer.provideMerge(
-      Layer.unwrap(Effect.map(EmbeddedPostgres, ({ url }) => client(Redacted.make(url), connectionsMaxDefault)))
+      Layer.unwrap(
+        Effect.map(EmbeddedPostgres, ({ url }) =>
+          Pool.untried({ url: Redacted.make(url), tls: undefined }, connectionsMaxDefault)
+        )
+      )
     ),
     Layer.provideMerge(
       EmbeddedPostgres.layer({
@@ -254,23 +228,23 @@ export const layerClient: Layer.Layer<
   Duetime | DeadLetters | Recurrences | TaskStore | RecurrenceStore | PgClient.PgClient,
   StoreFailure | ConfigInvalid
 > = Layer.unwrap(
-  Effect.map(settings, ({ options, url }) =>
+  Effect.map(settings, ({ address, options }) =>
     clients.pipe(
       Layer.provideMerge(PgTaskStore.layerStore({ ...options, connectionsMax: 2 })),
-      Layer.provideMerge(client(url, 2))
+      Layer.provideMerge(clientAt(address, 2))
     )
   )
 )
 
 /** For the auditor and the rebuild: events and rows side by side. It asks for no durability, for it acknowledges nothing. */
 export const layerProjections: Layer.Layer<Projections, StoreFailure | ConfigInvalid> = Layer.unwrap(
-  Effect.map(settings, ({ url }) => PgProjections.layer.pipe(Layer.provide(client(url, 1))))
+  Effect.map(settings, ({ address }) => PgProjections.layer.pipe(Layer.provide(clientAt(address, 1))))
 )
 
 /** For the doctor and those who look after the database: it asks for no tables, nor for durability, since it looks for what is missing. */
 export const layerVitals: Layer.Layer<Vitals, StoreUnavailable | ConfigInvalid> = Layer.unwrap(
-  Effect.map(settings, ({ options, url }) =>
-    PgVitals.layer(options.retentionDays ?? retentionDaysDefault).pipe(Layer.provide(client(url, 1)))
+  Effect.map(settings, ({ address, options }) =>
+    PgVitals.layer(options.retentionDays ?? retentionDaysDefault).pipe(Layer.provide(clientAt(address, 1)))
   )
 )
 
@@ -279,13 +253,19 @@ export const layerVitals: Layer.Layer<Vitals, StoreUnavailable | ConfigInvalid> 
  * SQL client that they may ask for is the real one. Fresh: beside a client of PostgreSQL the memoized one of the two would be taken.
  */
 export const layerRehearsal: Layer.Layer<Ground | PgClient.PgClient | SqlClient, StoreUnavailable | ConfigInvalid> =
-  Layer.merge(Layer.fresh(layerMemory), Layer.unwrap(Effect.map(settings, ({ url }) => client(url, 1))))
+  Layer.merge(Layer.fresh(layerMemory), Layer.unwrap(Effect.map(settings, ({ address }) => clientAt(address, 1))))
 
 /** For what is done to days of history by hand. */
 export const layerRetention: Layer.Layer<Retention, StoreFailure | ConfigInvalid> = Layer.unwrap(
-  Effect.map(settings, ({ options, url }) =>
-    PgRetention.layer(options.retentionDays ?? retentionDaysDefault).pipe(Layer.provide(client(url, 2)))
+  Effect.map(settings, ({ address, options }) =>
+    PgRetention.layer(options.retentionDays ?? retentionDaysDefault).pipe(Layer.provide(clientAt(address, 2)))
   )
+)
+
+/** What an engine, worker or program with `layerFromEnv` may open: the application's pool, the store's, and one for the lease. */
+export const connectionsPerProcess = Effect.map(
+  settings,
+  ({ connectionsMax }) => connectionsMax + PgTaskStore.connectionsMaxDefault + 1
 )
 
 /** None: dispatch stays in the process. */
@@ -308,7 +288,7 @@ export const layerTopics: Layer.Layer<KafkaTopics, BrokerFailure | ConfigInvalid
   )
 )
 
-const clientFromEnv = Layer.unwrap(Effect.map(settings, ({ url }) => client(url, 2)))
+const clientFromEnv = Layer.unwrap(Effect.map(settings, ({ address }) => clientAt(address, 2)))
 
 /** What `duetime migrate` does and would do. */
 export const migrations = {
@@ -316,4 +296,11 @@ export const migrations = {
   apply: Effect.suspend(() => Effect.provide(Migrations.migrate, clientFromEnv)).pipe(
     Effect.map((applied) => applied.map(([id, name]) => ({ id, name })))
   )
+}
+
+/** What `duetime roles` does. */
+export const roles = {
+  names: Roles.roleNames,
+  apply: (prefix: string) =>
+    Effect.suspend(() => Effect.provide(orUnavailable("roles")(Roles.apply(prefix)), clientFromEnv))
 }

@@ -17,6 +17,7 @@ import { recur } from "./commands/recur.ts"
 import { reprioritise } from "./commands/reprioritise.ts"
 import { reschedule } from "./commands/reschedule.ts"
 import { resume } from "./commands/resume.ts"
+import { roles } from "./commands/roles.ts"
 import { run } from "./commands/run.ts"
 import { runNow } from "./commands/runNow.ts"
 import { schedule } from "./commands/schedule.ts"
@@ -59,6 +60,7 @@ export const rootCommand = Command.make("duetime").pipe(
     projections,
     partitions,
     migrate,
+    roles,
     topics,
     engine,
     worker,

@@ -17,7 +17,7 @@ import * as KafkaArchive from "./KafkaArchive.ts"
 import * as KafkaDirectory from "./KafkaDirectory.ts"
 import * as KafkaProgram from "./KafkaProgram.ts"
 import * as KafkaServer from "./KafkaServer.ts"
-import type { ProxiedPort, SaslUser, Settings } from "./KafkaSettings.ts"
+import type { ProxiedPort, SaslUser, Settings, TlsCertificate } from "./KafkaSettings.ts"
 import * as Owner from "./Owner.ts"
 import * as RunDirectory from "./RunDirectory.ts"
 import { ours } from "./ServerAccount.ts"
@@ -39,6 +39,8 @@ export interface EmbeddedKafkaOptions {
   readonly settings?: Settings
   /** Opens a second listener, `saslBrokers`, that takes only this user (SASL_PLAINTEXT, mechanism PLAIN). */
   readonly sasl?: SaslUser
+  /** With `sasl`: that listener speaks TLS (SASL_SSL) and shows this certificate, which is to be for 127.0.0.1. */
+  readonly tls?: TlsCertificate
   /**
    * Ports of 127.0.0.1 where proxies listen that stand before this Kafka. For each it opens a listener whose clients are told to come
    * to that proxy; `proxiedPorts` says where the proxy finds it.
@@ -103,6 +105,7 @@ const run = Effect.fnUntraced(function* (options: EmbeddedKafkaOptions) {
       dataDirectory,
       ports,
       sasl: options.sasl,
+      tls: options.tls,
       settings: options.settings ?? {},
       heapMb,
       jvmOptions: [...archive, ...(options.jvmOptions ?? [])],

@@ -50,6 +50,7 @@ const write = Effect.fnUntraced(function* (program: KafkaProgram, archive: strin
         dataDirectory,
         ports: { plain, controller, sasl: 0, proxied: [] },
         sasl: undefined,
+        tls: undefined,
         settings: {},
         heapMb: 384,
         jvmOptions: [`-XX:ArchiveClassesAtExit=${unfinished}`],

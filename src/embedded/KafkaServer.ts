@@ -5,7 +5,14 @@ import * as path from "node:path"
 import { answers } from "./KafkaAnswer.ts"
 import * as KafkaDirectory from "./KafkaDirectory.ts"
 import { classPath, type KafkaProgram } from "./KafkaProgram.ts"
-import { type KafkaPorts, propertiesText, type SaslUser, type Settings, settingsOf } from "./KafkaSettings.ts"
+import {
+  type KafkaPorts,
+  propertiesText,
+  type SaslUser,
+  type Settings,
+  settingsOf,
+  type TlsCertificate
+} from "./KafkaSettings.ts"
 import * as ServerAccount from "./ServerAccount.ts"
 import * as ServerProcess from "./ServerProcess.ts"
 
@@ -14,6 +21,7 @@ export interface KafkaServer {
   readonly dataDirectory: string
   readonly ports: KafkaPorts
   readonly sasl: SaslUser | undefined
+  readonly tls: TlsCertificate | undefined
   readonly settings: Settings
   readonly heapMb: number
   /** After ours, so stronger. */
@@ -28,7 +36,7 @@ export const start = Effect.fnUntraced(function* (server: KafkaServer) {
   const properties = path.join(dataDirectory, "server.properties")
   const logFile = yield* Effect.sync(() => {
     const text = propertiesText(settingsOf({ ...server, data: KafkaDirectory.dataOf(dataDirectory) }))
-    // It may hold a password; a file that is there keeps its mode, so it goes first.
+    // It may hold a password and a key; a file that is there keeps its mode, so it goes first.
     fs.rmSync(properties, { force: true })
     fs.writeFileSync(properties, text, { mode: 0o600 })
     return ServerProcess.rotateLog(dataDirectory)

@@ -19,15 +19,24 @@ export interface SaslUser {
   readonly password: string
 }
 
+/** PEM texts. */
+export interface TlsCertificate {
+  /** The server's own first, then those that signed it. */
+  readonly certificateChain: string
+  /** PKCS #8, not encrypted. */
+  readonly key: string
+}
+
 export type Settings = Readonly<Record<string, string | number | boolean>>
 
 export const settingsOf = (server: {
   readonly data: string
   readonly ports: KafkaPorts
   readonly sasl: SaslUser | undefined
+  readonly tls: TlsCertificate | undefined
   readonly settings: Settings
 }): Settings => {
-  const { ports, sasl } = server
+  const { ports, sasl, tls } = server
   const plain = `PLAINTEXT://127.0.0.1:${ports.plain}${sasl === undefined ? "" : `,SASL://127.0.0.1:${ports.sasl}`}`
   const proxied = (portOf: (ports: ProxiedPort) => number) =>
     ports.proxied.map((proxied, index) => `,PROXIED${index}://127.0.0.1:${portOf(proxied)}`).join("")
@@ -39,8 +48,9 @@ export const settingsOf = (server: {
     "advertised.listeners": `${plain}${proxied(({ proxyPort }) => proxyPort)}`,
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT${ports.proxied.map((_, index) => `,PROXIED${index}:PLAINTEXT`).join("")}`,
+    "listener.security.protocol.map": `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:${tls === undefined ? "SASL_PLAINTEXT" : "SASL_SSL"}${ports.proxied.map((_, index) => `,PROXIED${index}:PLAINTEXT`).join("")}`,
     ...(sasl === undefined ? {} : saslSettings(sasl)),
+    ...(tls === undefined ? {} : tlsSettings(tls)),
     "log.dirs": server.data,
     "auto.create.topics.enable": false,
     "num.partitions": 1,
@@ -70,6 +80,12 @@ const saslSettings = ({ password, username }: SaslUser): Settings => ({
   "listener.name.sasl.plain.sasl.jaas.config":
     `org.apache.kafka.common.security.plain.PlainLoginModule required username="${inJaas(username)}" ` +
     `password="${inJaas(password)}" "user_${inJaas(username)}"="${inJaas(password)}";`
+})
+
+const tlsSettings = ({ certificateChain, key }: TlsCertificate): Settings => ({
+  "listener.name.sasl.ssl.keystore.type": "PEM",
+  "listener.name.sasl.ssl.keystore.certificate.chain": certificateChain,
+  "listener.name.sasl.ssl.keystore.key": key
 })
 
 const inJaas = (value: string): string => value.replace(/["\\]/g, "\\$&")

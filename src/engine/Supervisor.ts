@@ -89,11 +89,18 @@ export const make = Effect.fnUntraced(function* (parts: {
   })
 
   const maintain = Effect.gen(function* () {
+    let isTold = false
     while (true) {
       const maintained = yield* maintainOutage.attempt(store.maintain)
       if (maintained !== undefined && maintained.made.length + maintained.dropped.length > 0) {
         yield* Effect.logInfo(
           `Partitions: made ${maintained.made.join(", ") || "none"}, dropped ${maintained.dropped.join(", ") || "none"}.`
+        )
+      }
+      if (maintained !== undefined && maintained.leftTo !== null && !isTold) {
+        isTold = true
+        yield* Effect.logInfo(
+          `Partitions are the business of ${maintained.leftTo}, of which this account is no member: run "duetime partitions ensure" with one every day.`
         )
       }
       // Spread, so that the engines of a fleet started together do not queue up for the same lock.

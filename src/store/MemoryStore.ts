@@ -194,7 +194,7 @@ const makeStore = Effect.fnUntraced(function* (
       Effect.tap(Queue.sliding<number>(Database.wakeUpsMax), (queue) => Effect.sync(() => database.subscribe(queue))),
       (queue) => Effect.sync(() => database.unsubscribe(queue)).pipe(Effect.andThen(Queue.shutdown(queue)))
     ),
-    maintain: process.run("maintain", () => ({ made: [], dropped: [] }))
+    maintain: process.run("maintain", () => ({ made: [], dropped: [], leftTo: null }))
   }
 })
 

@@ -15,7 +15,10 @@ export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>("duet
 ) {
   override readonly [Runtime.errorExitCode] = 5
   override get message(): string {
-    return `StoreUnavailable: ${this.operation} failed: ${this.reason}. Check that PostgreSQL is reachable and repeat the call; nothing that was acknowledged is lost.`
+    const wayOut = this.reason.startsWith("AuthorizationError")
+      ? 'Give this account the role of what it does: "duetime roles" makes them, and docs/guide/deploying.md tells which'
+      : "Check that PostgreSQL is reachable and repeat the call; nothing that was acknowledged is lost"
+    return `StoreUnavailable: ${this.operation} failed: ${this.reason}. ${wayOut}.`
   }
 }
 
@@ -101,14 +104,16 @@ export class SchemaOutdated extends Schema.TaggedError<SchemaOutdated>("duetime/
   }
 }
 
-/** The database was migrated by a newer duetime; running older code on it could misread events. */
+/** The database was migrated by a newer duetime, which took away what this one needs. */
 export class SchemaNewer extends Schema.TaggedError<SchemaNewer>("duetime/SchemaNewer")("SchemaNewer", {
   found: Schema.Int,
-  known: Schema.Int
+  known: Schema.Int,
+  /** The first file that this code does not know and that took something away. */
+  contraction: Schema.String
 }) {
   override readonly [Runtime.errorExitCode] = 6
   override get message(): string {
-    return `SchemaNewer: the database is at migration ${this.found}, this duetime knows ${this.known}. Deploy the newer duetime here too.`
+    return `SchemaNewer: the database is at migration ${this.found}, this duetime knows ${this.known}, and ${this.contraction} took away what it needs. Deploy the newer duetime here too.`
   }
 }
 

@@ -81,7 +81,12 @@ export type BacklogRow = {
   readonly deadCount: number
 }
 
-export type Maintained = { readonly made: ReadonlyArray<string>; readonly dropped: ReadonlyArray<string> }
+export type Maintained = {
+  readonly made: ReadonlyArray<string>
+  readonly dropped: ReadonlyArray<string>
+  /** The account that alone may make and retire partitions, when this process has another one; null: done here. */
+  readonly leftTo: string | null
+}
 
 /** A task whose attempt was interrupted, with what is known of that attempt. */
 export type Parked = {

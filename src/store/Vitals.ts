@@ -74,6 +74,8 @@ export type SchemaVitals = {
   /** Number of the last migration that is applied; 0: none is. */
   readonly applied: number
   readonly known: number
+  /** Whether this code may work on them: they are its own, or were only added to. */
+  readonly fits: boolean
   readonly differences: ReadonlyArray<SchemaDifference>
 }
 

@@ -52,7 +52,7 @@ const examples = [
   new DuetimeError.ServerTooOld({ found: "13.4", needed: 15 }),
   new DuetimeError.TimeZonesOutdated({ found: "2022a", needed: "2025a", zone: "America/Mexico_City" }),
   new DuetimeError.SchemaOutdated({ found: 1, needed: 2 }),
-  new DuetimeError.SchemaNewer({ found: 3, known: 2 }),
+  new DuetimeError.SchemaNewer({ found: 3, known: 2, contraction: "0003_contract_event" }),
   new DuetimeError.UnsafeDurability({ setting: "fsync", value: "off" })
 ] as const
 

@@ -314,6 +314,37 @@ layer(server, { excludeTestServices: true, timeout: 60_000 })("duetime doctor", 
     })
   )
 
+  it.effect("finds processes that may open more connections than there are, though they have not yet", () =>
+    Effect.gen(function* () {
+      const { client, env } = yield* fresh()
+      // As many as have a lease: with 17 connections each, two fit into 40 and three do not.
+      const leases = yield* Effect.forEach([1, 2], () => client("duetime-session"))
+      yield* Effect.forEach(leases, (sql) => sql`SELECT 1`)
+      assert.deepStrictEqual(checksOf(yield* examined(env)), [])
+      yield* (yield* client("duetime-session"))`SELECT 1`
+      const [found] = yield* examined(env)
+      assert.match(
+        found?.sentence ?? "",
+        /^3 processes of duetime may open 17 connections each, 51 in all, and others hold \d+: more than the 40/
+      )
+      assert.deepStrictEqual(yield* examined({ ...env, DUETIME_DATABASE_CONNECTIONS: "2" }), [])
+    })
+  )
+
+  it.effect(
+    "finds tables that a newer duetime has added to, and warns; and such as it has taken from, and objects",
+    () =>
+      Effect.gen(function* () {
+        const { env, sql } = yield* fresh()
+        yield* sql`INSERT INTO duetime.migration (migration_id, name) VALUES (9998, 'add_to_the_future')`
+        const [added] = yield* examined(env)
+        assert.deepInclude(added, { check: "migrations", severity: "warning" })
+        yield* sql`INSERT INTO duetime.migration (migration_id, name) VALUES (9999, 'contract_the_past')`
+        const [taken] = yield* examined(env)
+        assert.deepInclude(taken, { check: "migrations", severity: "problem" })
+      })
+  )
+
   it.effect("finds a machine whose clock is not the database's", () =>
     Effect.gen(function* () {
       const { env } = yield* fresh()

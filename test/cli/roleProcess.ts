@@ -70,8 +70,10 @@ export class RoleProcess {
   readonly #process: ChildProcess
   readonly #ended: Promise<{ readonly status: number | null; readonly signal: string | null }>
 
-  constructor(args: ReadonlyArray<string>, env: Environment) {
+  /** @param folder of the sources; default this repository's */
+  constructor(args: ReadonlyArray<string>, env: Environment, folder = ".") {
     this.#process = spawn(process.execPath, ["src/cli/main.ts", ...args], {
+      cwd: folder,
       env: { PATH: process.env["PATH"] ?? "", ...env },
       stdio: ["ignore", "pipe", "pipe"]
     })
@@ -91,6 +93,10 @@ export class RoleProcess {
         throw new Error(`ended with ${ended.status} before logging ${pattern}:\n${this.stderr}`)
       }
     }
+  }
+
+  get processId(): number {
+    return this.#process.pid ?? 0
   }
 
   kill(signal: NodeJS.Signals): void {

@@ -11,13 +11,20 @@ export type Environment = Readonly<Record<string, string>>
 export const runProcess = (
   args: ReadonlyArray<string>,
   env: Environment = {},
-  { interruptWhen = Effect.never }: { readonly interruptWhen?: Effect.Effect<unknown> } = {}
+  {
+    folder = ".",
+    interruptWhen = Effect.never
+  }: {
+    readonly interruptWhen?: Effect.Effect<unknown>
+    /** Of the sources. */
+    readonly folder?: string
+  } = {}
 ): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
     const child = execFile(
       process.execPath,
       ["src/cli/main.ts", ...args],
-      { env: { PATH: process.env["PATH"] ?? "", ...env }, timeout: 25_000 },
+      { cwd: folder, env: { PATH: process.env["PATH"] ?? "", ...env }, timeout: 25_000 },
       (error, stdout, stderr) => {
         const status = error === null ? 0 : typeof error.code === "number" ? error.code : -1
         resume(Effect.succeed({ status, stdout, stderr }))

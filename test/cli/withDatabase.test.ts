@@ -50,7 +50,7 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
       assert.deepStrictEqual(yield* json("migrate"), { ...Object(planned), dryRun: false })
       assert.deepStrictEqual(yield* json("migrate"), { dryRun: false, migrations: [] })
 
-      yield* sql`INSERT INTO duetime.migration (migration_id, name) VALUES (9999, 'of_the_future')`
+      yield* sql`INSERT INTO duetime.migration (migration_id, name) VALUES (9999, 'contract_the_past')`
       for (const args of [["tasks"], ["migrate"]]) {
         const newer = yield* cli(...args)
         assert.match(newer.stderr, /^SchemaNewer: the database is at migration 9999/)

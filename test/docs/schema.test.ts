@@ -1,5 +1,5 @@
 import { PgClient } from "@effect/sql-pg"
-import { assert, layer } from "@effect/vitest"
+import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as Migrations from "../../src/store/postgres/Migrations.ts"
@@ -32,4 +32,15 @@ layer(database())("schema/README.md", (it) => {
       assert.deepStrictEqual(documented(), Object.fromEntries(rows.map(({ columns, name }) => [name, columns])))
     })
   )
+})
+
+describe("the files of migrations", () => {
+  it("say which of them took something away that older code needs: those whose verb is contract, and no others", () => {
+    const files = fs.readdirSync("schema").filter((file) => /^\d{4}_/.test(file))
+    assert.isAbove(files.length, 10)
+    for (const file of files) {
+      const [, isBreaking] = /^-- breaking: (yes|no)$/m.exec(fs.readFileSync(`schema/${file}`, "utf8")) ?? []
+      assert.strictEqual(isBreaking, /^\d{4}_contract_/.test(file) ? "yes" : "no", file)
+    }
+  })
 })

@@ -2,7 +2,7 @@
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { kafkaFromEnv, layerTopics, KafkaTopics } from "../../layers.ts"
+import { connectionsPerProcess, kafkaFromEnv, layerTopics, KafkaTopics } from "../../layers.ts"
 import type { Vitals, WaitingKind } from "../../store/Vitals.ts"
 import { word, type Finding } from "./Finding.ts"
 import { fitsOf } from "./handlers.ts"
@@ -45,11 +45,11 @@ export const examine = Effect.fnUntraced(function* (vitals: Vitals["Service"], o
     durability: Server.durability(server, isUnsafeAllowed),
     autovacuum: Server.autovacuum(server),
     clock: Server.clockOffset(server),
-    connections: Server.connections(server),
+    connections: [...Server.connections(server), ...Server.connectionBudget(server, yield* connectionsPerProcess)],
     snapshot: Server.snapshots(yield* vitals.snapshots, options.snapshotAgeMs),
     migrations: Stored.migrations(schema)
   })
-  if (schema.applied !== schema.known) {
+  if (!schema.fits) {
     const why = "the tables are not those of this version"
     return examined(
       [first],

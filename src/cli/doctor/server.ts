@@ -123,6 +123,37 @@ export const connections = ({ applications, connectionsMax }: ServerVitals): Rea
   ]
 }
 
+/**
+ * Each process has one connection for its lease, by which they are counted; what else it may open, it opens when it has much to do.
+ * @param perProcess as this process is configured: others are taken to be like it
+ */
+export const connectionBudget = (
+  { applications, connectionsMax }: ServerVitals,
+  perProcess: number
+): ReadonlyArray<Finding> => {
+  const ofOthers = applications
+    .filter(({ application }) => !application.startsWith("duetime"))
+    .reduce((sum, { count }) => sum + count, 0)
+  const processes = applications.find(({ application }) => application === "duetime-session")?.count ?? 0
+  const mayOpen = processes * perProcess
+  if (mayOpen + ofOthers <= connectionsMax) return []
+  return [
+    {
+      check: "connections",
+      severity: "warning",
+      sentence: `${processes} processes of duetime may open ${perProcess} connections each, ${mayOpen} in all, and others hold ${ofOthers}: more than the ${connectionsMax} that accounts may open, so under load some would be refused.`,
+      evidence: { processes, perProcess, mayOpen, ofOthers, connectionsMax },
+      advice:
+        "Lower DUETIME_DATABASE_CONNECTIONS where few handlers use the database, or raise max_connections, which takes a restart of the server.",
+      commands: [sql(`ALTER SYSTEM SET max_connections = ${roundedUp(mayOpen + ofOthers + reservedConnections)}`)]
+    }
+  ]
+}
+
+/** Of superusers, and for tools. */
+const reservedConnections = 10
+const roundedUp = (count: number): number => Math.ceil(count / 50) * 50
+
 /** @param olderThanMs transactions younger than it are none of the doctor's business */
 export const snapshots = (holders: ReadonlyArray<SnapshotHolder>, olderThanMs: number): ReadonlyArray<Finding> =>
   holders.flatMap((holder): ReadonlyArray<Finding> => {

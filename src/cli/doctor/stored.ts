@@ -10,20 +10,22 @@ const deadRowsMin = 20_000
 /** Dead rows for each living one. Autovacuum begins at a fifth, and takes its time. */
 const deadPerLiveMax = 1
 
-export const migrations = ({ applied, known }: SchemaVitals): ReadonlyArray<Finding> => {
+export const migrations = ({ applied, fits, known }: SchemaVitals): ReadonlyArray<Finding> => {
   if (applied === known) return []
   const isNewer = applied > known
   return [
     {
       check: "migrations",
-      severity: "problem",
-      sentence: isNewer
-        ? `The database is at migration ${applied}, and this duetime knows ${known}: it is the older one and must not write.`
-        : applied === 0
-          ? "The database has no tables of duetime yet."
-          : `The database is at migration ${applied}, and this duetime needs ${known}: engines and workers of this version refuse to start.`,
+      severity: fits ? "warning" : "problem",
+      sentence: fits
+        ? `The database is at migration ${applied}, and this duetime knows ${known}: the tables were only added to, so it goes on, and may be rolled out or back.`
+        : isNewer
+          ? `The database is at migration ${applied}, and this duetime knows ${known}: it is the older one and must not write.`
+          : applied === 0
+            ? "The database has no tables of duetime yet."
+            : `The database is at migration ${applied}, and this duetime needs ${known}: engines and workers of this version refuse to start.`,
       evidence: { applied, known },
-      advice: isNewer ? "Install the duetime that made it." : "See first what would change with --dry-run.",
+      advice: isNewer ? "Install the duetime that made it, here too." : "See first what would change with --dry-run.",
       commands: [shell(isNewer ? "npm install duetime@latest" : "duetime migrate")]
     }
   ]
@@ -64,7 +66,7 @@ export const partitions = ({ atMs, steps }: PartitionVitals, daysAhead: number):
       sentence,
       evidence: { table, step, partitions: names },
       advice:
-        "Engines do this once a minute, so look why none does: is one running, and does a long transaction block it?",
+        "Engines do this once a minute, so look why none does: is one running, and does a long transaction block it? Where roles own the tables, it is the owner's job.",
       commands: [shell("duetime partitions ensure")]
     } satisfies Finding
   })

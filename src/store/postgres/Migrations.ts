@@ -1,10 +1,12 @@
 import { Migrator } from "effect/sql"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
-import { readdirSync, readFileSync } from "node:fs"
 import { SchemaNewer, SchemaOutdated } from "../StoreError.ts"
+import { applyAgain as applyRolesAgain } from "./Roles.ts"
+import { fileNames, statementsIn } from "./schemaFiles.ts"
 import { checkVersion } from "./serverChecks.ts"
-import { orUnavailable } from "./sqlErrors.ts"
+import { isSqlError, lockTimeoutMs, orUnavailable } from "./sqlErrors.ts"
+import { actAs, readTablesOwner } from "./tablesOwner.ts"
 
 /**
  * `schema/NNNN_verb_object.sql`, forward only. All pending files run in one transaction under an exclusive lock on
@@ -12,37 +14,51 @@ import { orUnavailable } from "./sqlErrors.ts"
  */
 export type Migration = { readonly id: number; readonly name: string; readonly statements: ReadonlyArray<string> }
 
-const schemaDirectory = new URL("../../../schema/", import.meta.url)
-
 export const all: Effect.Effect<ReadonlyArray<Migration>> = Effect.sync(() =>
-  readdirSync(schemaDirectory)
+  fileNames()
     .filter((file) => /^\d{4}_\w+\.sql$/.test(file))
     .toSorted()
     .map((file) => ({
       id: Number.parseInt(file.slice(0, 4), 10),
       name: file.slice(5, -4),
-      statements: splitStatements(readFileSync(new URL(file, schemaDirectory), "utf8"))
+      statements: statementsIn(file)
     }))
 )
 
-/** Applies what is pending and returns it. */
+/**
+ * Applies what is pending and returns it. Where nothing is, any account may ask; else only one that may act for the tables' owner. A lock
+ * that cannot be had soon is given up with nothing changed: whoever waits for it stands in front of every task.
+ */
 export const migrate = Effect.gen(function* () {
   const sql = yield* SqlClient
   yield* checkVersion(sql)
   const migrations = yield* all
-  yield* checkNotNewer(migrations)
+  const needed = migrations.at(-1)?.id ?? 0
+  const found = yield* checkNotNewer(migrations)
+  if (found >= needed) return []
+  const owner = yield* readTablesOwner(sql)
+  if (owner?.isOurs === false) return yield* new SchemaOutdated({ found, needed })
   // Two first migrations at once can both find the schema missing; the loser sees a unique violation and looks again.
-  yield* sql`CREATE SCHEMA IF NOT EXISTS duetime`.pipe(Effect.retry({ times: 1 }))
+  if (found === 0) yield* sql`CREATE SCHEMA IF NOT EXISTS duetime`.pipe(Effect.retry({ times: 1 }))
   const loader = Effect.succeed(
     migrations.map(({ id, name, statements }): Migrator.ResolvedMigration => [
       id,
       name,
-      Effect.succeed(Effect.forEach(statements, (statement) => sql.unsafe(statement).unprepared, { discard: true }))
+      Effect.succeed(
+        Effect.andThen(
+          Effect.andThen(actAs(sql, owner), sql.unsafe(`SET LOCAL lock_timeout = ${lockTimeoutMs}`)),
+          Effect.forEach(statements, (statement) => sql.unsafe(statement).unprepared, { discard: true })
+        )
+      )
     ])
   )
-  return yield* Migrator.make({})({ loader, table: "duetime.migration" })
+  const applied = yield* Migrator.make({})({ loader, table: "duetime.migration" })
+  yield* applyRolesAgain
+  return applied
 }).pipe(
-  Effect.catchTag("MigrationError", (error) => Effect.die(error)),
+  Effect.catchTag("MigrationError", (error) =>
+    isSqlError(error.cause) ? Effect.fail(error.cause) : Effect.die(error)
+  ),
   orUnavailable("migrate")
 )
 
@@ -52,13 +68,15 @@ export const pending = Effect.gen(function* () {
   return (yield* all).filter((migration) => migration.id > found)
 }).pipe(orUnavailable("migrate"))
 
-/** Numbers of the last migration that is applied, 0 for none, and of the last one that this code knows. */
+/** Numbers of the last migration that is applied, 0 for none, and of the last one that this code knows; and whether it fits them. */
 export const standing = Effect.gen(function* () {
   const applied = yield* latestApplied
-  return { applied, known: (yield* all).at(-1)?.id ?? 0 }
+  const known = (yield* all).at(-1)?.id ?? 0
+  const fits = applied === known || (applied > known && (yield* contractionAfter(known)) === undefined)
+  return { applied, known, fits }
 })
 
-/** Fails unless the server is new enough and the database exactly as this code knows it. */
+/** Fails unless the server is new enough and the tables have all that this code knows. */
 export const check = Effect.gen(function* () {
   yield* checkVersion(yield* SqlClient)
   const migrations = yield* all
@@ -67,12 +85,31 @@ export const check = Effect.gen(function* () {
   if (found < needed) return yield* new SchemaOutdated({ found, needed })
 }).pipe(orUnavailable("checkSchema"))
 
+/**
+ * Older code goes on working on newer tables, and may be started on them, as long as they were only added to: so a release can be
+ * rolled out, and rolled back, node by node. A file whose verb is `contract` takes away what the releases before needed.
+ */
 const checkNotNewer = Effect.fnUntraced(function* (migrations: ReadonlyArray<Migration>) {
   const known = migrations.at(-1)?.id ?? 0
   const found = yield* latestApplied
-  if (found > known) return yield* new SchemaNewer({ found, known })
+  if (found <= known) return found
+  const contraction = yield* contractionAfter(known)
+  if (contraction !== undefined) {
+    return yield* new SchemaNewer({ found, known, contraction: fileNameOf(contraction) })
+  }
   return found
 })
+
+const contractionAfter = Effect.fnUntraced(function* (known: number) {
+  const sql = yield* SqlClient
+  const [contraction] = yield* sql<{ readonly id: number; readonly name: string }>`
+    SELECT migration_id AS id, name FROM duetime.migration
+    WHERE migration_id > ${known} AND name LIKE 'contract\\_%' ORDER BY migration_id LIMIT 1`
+  return contraction
+})
+
+export const fileNameOf = ({ id, name }: { readonly id: number; readonly name: string }): string =>
+  `${String(id).padStart(4, "0")}_${name}`
 
 const latestApplied = Effect.gen(function* () {
   const sql = yield* SqlClient
@@ -85,24 +122,3 @@ const latestApplied = Effect.gen(function* () {
   }>`SELECT max(migration_id)::int4 AS id FROM duetime.migration`
   return latest?.id ?? 0
 })
-
-/**
- * Statements of a file: split at semicolons that end a line, outside of $$ bodies, since the extended protocol takes
- * one statement at a time.
- */
-export const splitStatements = (text: string): ReadonlyArray<string> => {
-  const statements: Array<string> = []
-  let statement = ""
-  let inBody = false
-  for (const line of text.split("\n")) {
-    if (!inBody && statement.trim() === "" && line.trimStart().startsWith("--")) continue
-    statement += `${line}\n`
-    if ((line.match(/\$\$/g)?.length ?? 0) % 2 === 1) inBody = !inBody
-    if (!inBody && line.trimEnd().endsWith(";")) {
-      statements.push(statement.trim().slice(0, -1))
-      statement = ""
-    }
-  }
-  if (statement.trim() !== "") statements.push(statement.trim())
-  return statements
-}

@@ -17,6 +17,7 @@ import { daysBetween, type Partition } from "./partitionPlan.ts"
 import { make as makeRetire } from "./retire.ts"
 import { isSqlError, orUnavailable } from "./sqlErrors.ts"
 import { type DueTables, wholeDue } from "./statements.ts"
+import { actAs, readTablesOwner, type TablesOwner } from "./tablesOwner.ts"
 
 /**
  * Makes partitions ahead, splits coarse ones that have come near, and retires days behind the retention edge. Each step
@@ -44,6 +45,7 @@ export const make = (sql: SqlClient, retentionDays: number) => {
   let ledgerFromMs = 0
   let eventDays: ReadonlySet<number> = new Set()
   let dueParts: ReadonlyArray<Partition> = []
+  let owner: TablesOwner | null = null
 
   const databaseNowMs = Effect.map(
     sql.unsafe<{ readonly now_ms: number }>(`SELECT ${msOf("clock_timestamp()")} AS now_ms`),
@@ -65,7 +67,9 @@ export const make = (sql: SqlClient, retentionDays: number) => {
   const maintainAt = Effect.fnUntraced(function* (nowMs: number) {
     const made: Array<string> = []
     const dropped: Array<string> = []
-    for (const table of tables) {
+    owner = yield* readTablesOwner(sql)
+    const leftTo = owner === null || owner.isOurs ? null : owner.name
+    for (const table of leftTo === null ? tables : []) {
       for (let count = 0; count < stepsMax; count++) {
         const next = nextStep(yield* attached(sql, table), wantedAt(table, nowMs, retentionDays))
         if (next === null || !(yield* step(table, next, false))) break
@@ -75,7 +79,7 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     }
     yield* forget(wantedAt("event", nowMs, retentionDays))
     yield* look(nowMs)
-    return { made, dropped } satisfies Maintained
+    return { made, dropped, leftTo } satisfies Maintained
   })
 
   const maintain = Effect.flatMap(databaseNowMs, maintainAt).pipe(orUnavailable("maintain"))
@@ -92,12 +96,15 @@ export const make = (sql: SqlClient, retentionDays: number) => {
 
   /**
    * Maintains until there is a place for every task, by this process or by another one that is at it. Where there is one already, nothing
-   * is done: splitting and retiring, which may take seconds, are an engine's, and a look at a task must not wait for them.
+   * is done: splitting and retiring, which may take seconds, are an engine's, and a look at a task must not wait for them. Whoever may
+   * not make any goes on without: most tasks have their place, and the others are refused with the reason.
    */
   const ready = Effect.gen(function* () {
     for (let tries = 0; tries < readyTriesMax; tries++) {
       const nowMs = yield* databaseNowMs
       if (!(yield* isMissing(nowMs))) return yield* look(nowMs)
+      owner = yield* readTablesOwner(sql)
+      if (owner?.isOurs === false) return yield* Effect.andThen(warnOf(owner.name), look(nowMs))
       yield* maintainAt(nowMs)
       if (yield* isMissing(nowMs)) yield* Effect.sleep(readyPauseMs)
     }
@@ -122,6 +129,7 @@ export const make = (sql: SqlClient, retentionDays: number) => {
    */
   const retireBefore = Effect.fnUntraced(function* (toMs: number, isKept: boolean) {
     const retired: Array<string> = []
+    owner = yield* readTablesOwner(sql)
     const wanted = wantedAt("event", yield* databaseNowMs, retentionDays).filter((part) => part.fromMs >= toMs)
     for (let count = 0; count < stepsMax; count++) {
       // A month that no engine has split in time is theirs, not a day to be exported.
@@ -136,13 +144,23 @@ export const make = (sql: SqlClient, retentionDays: number) => {
    * The check is what the partition's bound will demand, so attaching it need not read the rows that are in it by then;
    * the lock on the whole table lasts milliseconds.
    */
-  const create = (table: Table, part: Partition) =>
-    sql.unsafe(
+  const create = Effect.fnUntraced(function* (table: Table, part: Partition) {
+    const name = `${table}_${part.name}`
+    yield* sql.unsafe(
       `CREATE TABLE duetime.${table}_${part.name} (
          LIKE duetime.${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES,
          CONSTRAINT ${table}_${part.name}_bound CHECK (${within(table, part)})
        ) ${table === "due" ? "WITH (autovacuum_vacuum_scale_factor = 0.05)" : ""}`
     )
+    // Statements name partitions by themselves: who may use the table may use each of them in the same way.
+    const grants = yield* sql.unsafe<{ readonly statement: string }>(
+      `SELECT format('GRANT %s ON duetime.${name} TO %s', string_agg(a.privilege_type, ', '),
+         CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END) AS statement
+       FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
+       WHERE c.oid = 'duetime.${table}'::regclass AND a.grantee <> c.relowner GROUP BY a.grantee`
+    )
+    for (const { statement } of grants) yield* sql.unsafe(statement)
+  })
 
   const attach = Effect.fnUntraced(function* (table: Table, part: Partition, name = `${table}_${part.name}`) {
     const from = part.fromMs === -Infinity ? "MINVALUE" : boundAt(table, part.fromMs)
@@ -187,6 +205,7 @@ export const make = (sql: SqlClient, retentionDays: number) => {
       sql.withTransaction(
         Effect.gen(function* () {
           yield* sql.unsafe(`SET LOCAL lock_timeout = ${lockTimeoutMs}`)
+          yield* actAs(sql, owner)
           const [lock] = yield* sql<{
             readonly mine: boolean
           }>`SELECT pg_try_advisory_xact_lock(${advisoryLock}) AS mine`
@@ -235,7 +254,7 @@ export const make = (sql: SqlClient, retentionDays: number) => {
       : parts.map((part) => `duetime.due_${part.name}`)
   }
 
-  const { close, retire } = makeRetire({ sql, create, attach })
+  const { close, retire } = makeRetire({ sql, create, attach, actAsOwner: Effect.suspend(() => actAs(sql, owner)) })
 
   return {
     maintain,
@@ -248,6 +267,11 @@ export const make = (sql: SqlClient, retentionDays: number) => {
     ledgerFromMs: () => ledgerFromMs
   }
 }
+
+const warnOf = (owner: string) =>
+  Effect.logWarning(
+    `Partitions are missing, and only the account ${owner} may make them: run "duetime partitions ensure" with it.`
+  )
 
 /** False: the locks could not be had in time. */
 const unlessLocked = (effect: Effect.Effect<boolean, SqlError>): Effect.Effect<boolean, SqlError> =>

@@ -9,6 +9,7 @@ import type { Kinds } from "./Kinds.ts"
 import { int4, int4s, text } from "./parameters.ts"
 import type { FromSessionThread, SessionThreadData, ToSessionThread } from "./sessionThread.ts"
 import { orUnavailable } from "./sqlErrors.ts"
+import { cloneOf } from "./tls.ts"
 
 /**
  * The lease of this process, renewed by a thread with a connection of its own: a handler that blocks the event loop
@@ -120,7 +121,7 @@ const threadData = Effect.fnUntraced(function* (client: PgClient.PgClient, share
       database: config.database,
       username: config.username,
       password: password === undefined ? undefined : Redacted.value(password),
-      ssl: typeof config.ssl === "boolean" ? config.ssl : undefined
+      ssl: typeof config.ssl === "object" ? cloneOf(config.ssl) : config.ssl
     }
   } satisfies SessionThreadData
 })

@@ -61,7 +61,7 @@ export type PgStoreOptions = {
   readonly unsafeDurability?: boolean
 }
 
-const connectionsMaxDefault = 6
+export const connectionsMaxDefault = 6
 /** No statement of the hot path takes a second; one that does is stuck. */
 const statementTimeoutMs = 30_000
 

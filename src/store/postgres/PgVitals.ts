@@ -21,9 +21,9 @@ const make = Effect.fnUntraced(function* (retentionDays: number) {
   const kinds = makeKinds(sql)
 
   const schema = Effect.gen(function* () {
-    const { applied, known } = yield* Migrations.standing.pipe(Effect.provideService(SqlClient, sql))
-    if (applied !== known) return { applied, known, differences: [] }
-    return { applied, known, differences: differencesOf(snapshot(), yield* objectsOf(sql)) }
+    const { applied, fits, known } = yield* Migrations.standing.pipe(Effect.provideService(SqlClient, sql))
+    if (applied !== known) return { applied, known, fits, differences: [] }
+    return { applied, known, fits, differences: differencesOf(snapshot(), yield* objectsOf(sql)) }
   })
 
   const partitions = Effect.gen(function* () {

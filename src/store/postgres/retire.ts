@@ -45,8 +45,9 @@ export const make = (parts: {
   readonly sql: SqlClient
   readonly create: (table: Retiring, part: Partition) => Effect.Effect<unknown, SqlError>
   readonly attach: (table: Retiring, part: Partition, name?: string) => Effect.Effect<void, SqlError>
+  readonly actAsOwner: Effect.Effect<unknown, SqlError>
 }) => {
-  const { attach, create, sql } = parts
+  const { actAsOwner, attach, create, sql } = parts
 
   /** Whether somebody who will not be done soon is in the way of the swap. */
   const isHeld = (names: ReadonlyArray<string>) =>
@@ -82,6 +83,7 @@ export const make = (parts: {
     sql.withTransaction(
       Effect.gen(function* () {
         yield* sql.unsafe(`SET LOCAL lock_timeout = ${closeLockTimeoutMs}`)
+        yield* actAsOwner
         yield* sql.unsafe(
           `CREATE OR REPLACE TRIGGER event_day_is_closed BEFORE INSERT ON duetime.${day}
            FOR EACH ROW WHEN (NEW.version = 1) EXECUTE FUNCTION duetime.refuse_birth()`

@@ -11,6 +11,7 @@ import { Reactivity } from "effect/reactivity"
 import { parentPort, workerData } from "node:worker_threads"
 import { keepAliveMs } from "./keepAlive.ts"
 import { float8, int4, int4s, text } from "./parameters.ts"
+import { type ClonedTls, ofClone } from "./tls.ts"
 
 export type SessionThreadData = {
   readonly shared: SharedArrayBuffer
@@ -25,7 +26,7 @@ export type SessionThreadData = {
     readonly database: string | undefined
     readonly username: string | undefined
     readonly password: string | undefined
-    readonly ssl: boolean | undefined
+    readonly ssl: boolean | ClonedTls | undefined
   }
 }
 export type ToSessionThread =
@@ -124,11 +125,12 @@ const isThreadData = (value: unknown): value is SessionThreadData =>
 const port = parentPort
 const data: unknown = workerData
 if (port !== null && isThreadData(data)) {
-  const { password, url, ...connection } = data.connection
+  const { password, ssl, url, ...connection } = data.connection
   const client = Layer.effect(
     PgClient.PgClient,
     PgClient.make({
       ...connection,
+      ssl: typeof ssl === "object" ? ofClone(ssl) : ssl,
       ...(url === undefined ? {} : { url: Redacted.make(url) }),
       ...(password === undefined ? {} : { password: Redacted.make(password) }),
       applicationName: "duetime-session",

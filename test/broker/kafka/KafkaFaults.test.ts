@@ -5,6 +5,7 @@ import * as KafkaBroker from "../../../src/broker/kafka/KafkaBroker.ts"
 import type { KafkaSettings } from "../../../src/broker/kafka/KafkaSettings.ts"
 import { KafkaTopics } from "../../../src/broker/kafka/KafkaTopics.ts"
 import { aMoment, dispatchOf, roomFor } from "../Broker.contract.ts"
+import { authority } from "../../setup/certificates.ts"
 import { onKafka } from "../../setup/kafka.ts"
 import { settingsOf } from "./kafka.ts"
 import { OwnKafka, user } from "./ownKafka.ts"
@@ -171,12 +172,13 @@ onKafka("a Kafka that is killed", () => {
   )
 
   it.effect(
-    "takes the right password and refuses a wrong one at once, though it may be away",
+    "takes the right password through TLS, and a wrong password or authority ends it at once, though it may be away",
     () =>
       Effect.gen(function* () {
         const withPassword = (password: string) =>
           settingsOf(kafka.saslBroker, {
             mayBeAway: true,
+            ssl: { caFile: kafka.caFile },
             sasl: { mechanism: "plain", username: user.username, password: Redacted.make(password) }
           })
         assert.deepStrictEqual(yield* publishes(withPassword(user.password)), ["Published"])
@@ -189,7 +191,13 @@ onKafka("a Kafka that is killed", () => {
           })
         )
         assert.strictEqual(mechanism._tag, "BrokerRefused")
-      }),
+        const { caFile } = yield* authority
+        for (const ssl of [{ caFile }, true]) {
+          const stranger = yield* Effect.flip(publishes({ ...withPassword(user.password), ssl }))
+          assert.strictEqual(stranger._tag, "BrokerRefused")
+          assert.match(stranger.message, /certificate.*Check the SASL and TLS settings/)
+        }
+      }).pipe(Effect.scoped),
     60_000
   )
 })

@@ -4,6 +4,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as EmbeddedKafka from "../../../src/embedded/EmbeddedKafka.ts"
+import { authority } from "../../setup/certificates.ts"
 
 export const user = { username: "app", password: "secret" }
 
@@ -12,9 +13,17 @@ export class OwnKafka {
   #running: { readonly kafka: EmbeddedKafka.RunningKafka; readonly scope: Scope.Closeable } | undefined
   #port: number | undefined
   #saslBroker = ""
+  readonly #certificates = Scope.makeUnsafe()
+  readonly #authority = Effect.runSync(Scope.provide(authority, this.#certificates))
+  readonly #certificate = this.#authority.sign(["127.0.0.1"])
 
   get broker(): string {
     return `127.0.0.1:${this.#port}`
+  }
+
+  /** PEM file of who signed the certificate that `saslBroker` shows. */
+  get caFile(): string {
+    return this.#authority.caFile
   }
 
   get saslBroker(): string {
@@ -27,6 +36,10 @@ export class OwnKafka {
       EmbeddedKafka.make({
         dataDirectory: this.#data,
         sasl: user,
+        tls: {
+          certificateChain: fs.readFileSync(this.#certificate.certFile, "utf8"),
+          key: fs.readFileSync(this.#certificate.keyFile, "utf8")
+        },
         ...(this.#port === undefined ? {} : { port: this.#port })
       }).pipe(Scope.provide(scope))
     )
@@ -51,6 +64,7 @@ export class OwnKafka {
   async remove(): Promise<void> {
     await this.kill()
     fs.rmSync(this.#folder, { recursive: true })
+    await Effect.runPromise(Scope.close(this.#certificates, Exit.void))
   }
 
   get #data(): string {

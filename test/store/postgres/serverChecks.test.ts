@@ -48,10 +48,18 @@ layer(database(), { excludeTestServices: true })("a store does not start", (it) 
       const sql = yield* PgClient.PgClient
       assert.propertyVal(yield* starting({ unsafeDurability: true }), "_tag", "SchemaOutdated")
       yield* Migrations.migrate
-      yield* sql`INSERT INTO duetime.migration (migration_id, name) VALUES (9999, 'of_the_future')`
-      assert.propertyVal(yield* starting({ unsafeDurability: true }), "_tag", "SchemaNewer")
+      yield* sql`INSERT INTO duetime.migration (migration_id, name) VALUES (9998, 'add_to_the_future'), (9999, 'contract_the_past')`
+      assert.deepInclude(yield* starting({ unsafeDurability: true }), {
+        _tag: "SchemaNewer",
+        found: 9999,
+        contraction: "9999_contract_the_past"
+      })
       assert.propertyVal(yield* starting({ unsafeDurability: true, migrate: true }), "_tag", "SchemaNewer")
       yield* sql`DELETE FROM duetime.migration WHERE migration_id = 9999`
+      // What was only added to is for older code what it was: a release can be rolled back.
+      yield* Effect.scoped(Layer.build(PgTaskStore.layerStore({ unsafeDurability: true })))
+      yield* Effect.scoped(Layer.build(PgTaskStore.layerStore({ migrate: true, unsafeDurability: true })))
+      yield* sql`DELETE FROM duetime.migration WHERE migration_id = 9998`
     })
   )
 
