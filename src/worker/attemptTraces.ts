@@ -1,4 +1,4 @@
-import { type Clock, Exit, type Tracer } from "effect"
+import { type Clock, Data, Exit, type Tracer } from "effect"
 import type { Outcome } from "../core/TaskCommand.ts"
 import type { Stage } from "../core/TaskState.ts"
 import { laneAttributes, messaging, scheduleSpanOf, startSpan } from "../DuetimeTraces.ts"
@@ -56,13 +56,13 @@ export const makeAttemptTraces = (
         attributes: { ...facts, ...messaging("process"), ...drift }
       })
       let record: Tracer.Span | null = null
-      let exit: Exit.Exit<void, FailedAttempt> = Exit.void
+      let exit: Exit.Exit<void, AttemptFailed> = Exit.void
       return {
         parent: span,
         settled: (outcome) => {
           if (outcome._tag === "Fail") {
             span.attribute("error.type", outcome.error.name)
-            exit = Exit.fail(new FailedAttempt(outcome.error.name))
+            exit = Exit.fail(new AttemptFailed({ errorName: outcome.error.name }))
           }
           const attributes = { ...messaging("settle"), "duetime.outcome": outcomeWords[outcome._tag] }
           const name = `record ${kind}`
@@ -81,14 +81,10 @@ export const makeAttemptTraces = (
   }
 }
 
-/** The name alone: the message may quote the payload, and stands in the task's history. */
-class FailedAttempt extends Error {
-  override readonly name: string
-  constructor(name: string) {
-    super("the attempt failed; the task's history has the message")
-    this.name = name
-    // Of ours, and it would say nothing of where the handler failed.
-    delete this.stack
+/** Without its message, which may quote the payload and stands in the task's history. */
+class AttemptFailed extends Data.TaggedError("AttemptFailed")<{ readonly errorName: string }> {
+  override get message(): string {
+    return `the attempt failed with ${this.errorName}`
   }
 }
 

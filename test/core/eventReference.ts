@@ -63,7 +63,8 @@ const words: { readonly [Tag in EventTag]: Words<Tag> } = {
       follows: "`taskId` and `version` of the end that has scheduled this task. Absent: no end has.",
       onSuccess:
         "The task to be scheduled when this one succeeds: `kind`, `priority`, `inMs`, `dueJitter`, `payload`, and what follows that one. Absent: nothing.",
-      onDead: "The same, for when it becomes a dead letter."
+      onDead: "The same, for when it becomes a dead letter.",
+      traceparent: "The span in which it was scheduled, as W3C's trace context has it. Absent: nobody traced it."
     },
     example: {
       _tag: "TaskScheduled",

@@ -1,4 +1,4 @@
-import { Clock, type Context, Duration, Effect } from "effect"
+import { Clock, Context, Duration, Effect } from "effect"
 import { formatUnsafe } from "effect/observability/PrometheusMetrics"
 import { observeBacklog } from "../../backlogMetrics.ts"
 import { TaskStore } from "../../store/TaskStore.ts"
@@ -14,9 +14,8 @@ const backlogWaitMax = Duration.seconds(2)
  * asks the database nothing. While the database is away it stays as it was.
  */
 export const makeMetricsPage = (parts: Parts): Effect.Effect<Effect.Effect<string>> =>
-  Effect.gen(function* () {
-    const context: Context.Context<never> = yield* Effect.context<never>()
-    const clock = yield* Clock.Clock
+  Effect.contextWith((context: Context.Context<never>) => {
+    const clock = Context.get(context, Clock.Clock)
     let lookedAtMs = Number.NEGATIVE_INFINITY
 
     const look = Effect.suspend(() => {
@@ -29,5 +28,5 @@ export const makeMetricsPage = (parts: Parts): Effect.Effect<Effect.Effect<strin
         Effect.catch((error) => Effect.logDebug(`the backlog cannot be looked at: ${error.message}`))
       )
     })
-    return Effect.map(look, () => formatUnsafe(context))
+    return Effect.succeed(Effect.map(look, () => formatUnsafe(context)))
   })
