@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import { teardown } from "./failure.ts"

@@ -4,7 +4,7 @@
  * as they stand there, in TypeScript and in plain JavaScript, and the compiler over all of the types.
  */
 import { assert, beforeAll, describe, it } from "@effect/vitest"
-import { execFileSync, spawn } from "node:child_process"
+import { execFileSync, spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -73,6 +73,38 @@ describe("The package that a stranger installs", () => {
       assert.include(await saidBy(file), "Hello, Ada!")
     })
   }
+
+  it("has the command line as one bundle, which says what the sources say and loads no module of Effect", () => {
+    const bin = path.join(folder, "node_modules/duetime/dist/cli/bin.js")
+    const loaded = path.join(folder, "loaded.mjs")
+    fs.writeFileSync(
+      loaded,
+      `import { registerHooks } from "node:module"
+       registerHooks({ load: (url, context, next) => { console.error(url); return next(url, context) } })`
+    )
+    for (const words of [["--help"], ["dead", "redrive", "--help"], ["--version"], ["--completions", "bash"]]) {
+      const source = [path.join(repository, "src/cli/main.ts"), ...words]
+      assert.strictEqual(run(process.execPath, bin, ...words), run(process.execPath, ...source), words.join(" "))
+    }
+    const { status, stderr } = spawnSync(process.execPath, ["--import", loaded, bin, "tasks"], {
+      cwd: folder,
+      encoding: "utf8",
+      env: {}
+    })
+    assert.strictEqual(status, 3)
+    assert.match(stderr, /ConfigInvalid: DUETIME_DATABASE_URL is not set/)
+    assert.match(stderr, /cli\/bundle\/layers\.js/)
+    assert.notMatch(stderr, /node_modules\/(effect|@effect)\//)
+  })
+
+  it("passes on the licences of all that its bundle has in it", () => {
+    const licences = fs.readFileSync(path.join(folder, "node_modules/duetime/dist/cli/bundle/LICENCES.txt"), "utf8")
+    const bundled = ["effect", "@effect/platform-node", "@effect/platform-node-shared", "@effect/sql-pg", "cronstrue"]
+    assert.sameMembers(
+      [...licences.matchAll(/^(\S+) \d+\.\d+\.\d+$/gm)].map(([, name]) => name),
+      bundled
+    )
+  })
 
   it("simulates handlers, without any other package: the naive ones fail and the mended ones hold", () => {
     for (const name of ["cardPayments.ts", "cardPaymentsSimulation.ts"])
