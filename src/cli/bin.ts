@@ -15,9 +15,7 @@ enableCompileCache(join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache
 const bundle = new URL("./bundle/main.js", import.meta.url)
 const command = process.argv.slice(2).find((word) => !word.startsWith("-"))
 const sharesEffect =
-  command === "dev" ||
-  command === "engine" ||
-  process.argv.some((word) => word === "--tasks" || word.startsWith("--tasks="))
+  command === "engine" || process.argv.some((word) => word === "--tasks" || word.startsWith("--tasks="))
 
 if (!sharesEffect && existsSync(bundle)) await import(bundle.href)
 else await import("./main.ts")
