@@ -133,7 +133,7 @@ layer(database(), { excludeTestServices: true })("duetime dev --demo", (it) => {
       yield* shown(running, /runs the demo: send-reminder, close-orders, send-receipt, charge-card/)
       yield* shown(running, /schedule close-orders --in 2s$/m)
       yield* shown(running, /send-reminder  succeeded/)
-      yield* shown(running, /charge-card  failed #1  .*: Error: the bank answers 503; again in/)
+      yield* shown(running, /charge-card  failed #1  .*: BankUnavailable: the bank answers 503; again in/)
     })
   )
 })

