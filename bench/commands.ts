@@ -12,9 +12,8 @@ import { server } from "./server.ts"
 
 /**
  * How long the command line takes on a database full of tasks: 60 % wait over the next 30 days, 29 % have succeeded and 10 % have died
- * in the last 12 hours, 1 % run. Each command is a process of its own, as a person or a script starts it, so the start of Node and of the
- * program is in; what `tasks` takes on the empty database, before the load, tells how much that is on this machine, and the floor is
- * about what comes on top of it.
+ * in the last 12 hours, 1 % run. Each command is a process of its own, as a person or a script starts it from the package, so the start of
+ * Node and of the program is in; what `tasks` takes on the empty database, before the load, tells how much that is on this machine.
  */
 export type CommandsOptions = { readonly tasks: number; readonly rounds: number }
 
@@ -81,11 +80,19 @@ export const load = Effect.fnUntraced(function* (tasks: number) {
   return { pending: yield* one("due"), dead: yield* one("dead_letter"), running: yield* one("in_progress") }
 })
 
+/** As the package has it; made from the sources when the measurement begins. */
+const program = "dist/cli/bin.js"
+const build = Effect.callback<void>((resume) => {
+  execFile("npm", ["run", "--silent", "build"], (error, _, stderr) =>
+    resume(error === null ? Effect.void : Effect.die(new Error(`npm run build: ${stderr}`)))
+  )
+})
+
 const timed = (url: string, args: ReadonlyArray<string>) =>
   Effect.callback<number>((resume) => {
     const beganMs = performance.now()
     const env = { PATH: process.env["PATH"] ?? "", DUETIME_DATABASE_URL: url }
-    execFile(process.execPath, ["src/cli/main.ts", ...args], { env, maxBuffer: 2 ** 28 }, (error, _, stderr) => {
+    execFile(process.execPath, [program, ...args], { env, maxBuffer: 2 ** 28 }, (error, _, stderr) => {
       if (error !== null && error.code !== 1) resume(Effect.die(new Error(`${args.join(" ")}: ${stderr}`)))
       else resume(Effect.succeed(performance.now() - beganMs))
     })
@@ -100,6 +107,7 @@ const medianMs = Effect.fnUntraced(function* (url: string, args: ReadonlyArray<s
 export const commands = ({ rounds, tasks }: CommandsOptions) =>
   Effect.gen(function* () {
     const { url } = yield* EmbeddedPostgres
+    yield* build
     yield* Effect.provide(Effect.void, layerStore({ migrate: true }))
     const emptyMs = Math.round(yield* medianMs(url, ["tasks"], rounds))
     process.stderr.write(`tasks, on an empty database: ${emptyMs} ms\n`)
@@ -140,11 +148,7 @@ export const commands = ({ rounds, tasks }: CommandsOptions) =>
       settings: { tasks, rounds },
       figures: { emptyMs, answerMs },
       floors: [
-        atMost(
-          "slowest command, ms above one on an empty database",
-          answerMsMax,
-          Math.max(...Object.values(answerMs)) - emptyMs
-        )
+        atMost("slowest command, ms with the start of its process", answerMsMax, Math.max(...Object.values(answerMs)))
       ]
     }
   }).pipe(Effect.provide(server))

@@ -3,6 +3,8 @@
  * [--concurrency N] [--rounds N] [--outage-seconds N]`. Reports go to stdout, progress to stderr; the exit code is 0 only if every floor of
  * the scenario holds.
  *
+ * `first-task`: the seconds from an empty folder to the first task, with npm, the tarball and the README.
+ *
  * In one process: drift, throughput, transactional, claim, commands (the command line on 10^6 tasks), schedule, backlog (`--deep`: up to 10^7 waiting tasks), pressure and soak
  * (`--seconds 600`, hours as well). With processes of their own on one database: scale (1, 2 and 4 engines), wide (`--workers 100
  * --processes 10 --rate 20`, the rate of each worker; minutes until all have started), recover, recurrences (1,000 and 100,000
@@ -30,6 +32,7 @@ import { backlog } from "./backlog.ts"
 import { claim } from "./claim.ts"
 import { commands } from "./commands.ts"
 import { drift } from "./drift.ts"
+import { firstTask } from "./firstTask.ts"
 import { held } from "./held.ts"
 import { idle } from "./idle.ts"
 import { kafkaDrift } from "./kafka/drift.ts"
@@ -139,6 +142,7 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
   idle: () => idle({ tasks: tasks(flags.deep ? 10_000_000 : 1_000_000), seconds: seconds(60) }),
   pressure: () => pressure({ ratePerSecond: rate(800), secondsPinned: seconds(60), random }),
   commands: () => commands({ tasks: tasks(1_000_000), rounds: Number(flags.rounds) }),
+  "first-task": () => firstTask({ rounds: Number(flags.rounds) }),
   claim: () => claim({ futureTasks: [10_000, 100_000, 1_000_000] }),
   "kafka-drift": () =>
     kafkaDrift({

@@ -4,6 +4,7 @@ import { audit } from "./commands/audit.ts"
 import { backlog } from "./commands/backlog.ts"
 import { cancel } from "./commands/cancel.ts"
 import { dead } from "./commands/dead.ts"
+import { dev } from "./commands/dev.ts"
 import { doctor } from "./commands/doctor.ts"
 import { drift } from "./commands/drift.ts"
 import { engine } from "./commands/engine.ts"
@@ -38,6 +39,7 @@ export const rootCommand = Command.make("duetime").pipe(
     { command: "duetime task 019ab1d6-9c00-7a1b-8c2d-0123456789ab", description: "See what became of it" }
   ]),
   Command.withSubcommands([
+    dev,
     schedule,
     importTasks,
     task,

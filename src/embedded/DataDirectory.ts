@@ -48,6 +48,10 @@ export const stopLeftover = Effect.fnUntraced(function* (dataDirectory: string, 
   yield* Effect.sync(() => fs.rmSync(pidFile, { force: true }))
 })
 
+/** Forgets the cluster. Call it only as the owner, and with no server on it. */
+export const discard = (dataDirectory: string): Effect.Effect<void> =>
+  Effect.sync(() => fs.rmSync(clusterOf(dataDirectory), { recursive: true, force: true }))
+
 /** Makes the cluster if the folder has none. `durable`: it must survive a power cut. */
 export const initialise = Effect.fnUntraced(function* (
   dataDirectory: string,

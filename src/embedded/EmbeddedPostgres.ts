@@ -2,7 +2,7 @@
  * A real PostgreSQL 18 from npm, alive exactly as long as a scope.
  *
  * `make` finds the programs, takes the data folder, makes a cluster if there is none, starts the server on a unix
- * socket (never a TCP port, so nothing clashes and nobody outside the machine can reach it) and stops it when the scope closes.
+ * socket (no TCP port unless it is asked for, so nothing clashes and nobody outside the machine can reach it) and stops it when the scope closes.
  * The socket's folder is 0700, which is what lets the server trust whoever connects. Without `dataDirectory`
  * everything lives in a temporary folder that goes away with the scope; with it, the next `make` finds the data again, also
  * after SIGKILL or a power cut, because fsync, full_page_writes and synchronous_commit stay on unless `durability` is "none".
@@ -25,6 +25,10 @@ export { EmbeddedPostgresFailed, EmbeddedPostgresUnavailable } from "./EmbeddedP
 export interface EmbeddedPostgresOptions {
   /** Folder of the data, made if absent. Default: a temporary one, removed when the scope closes. */
   readonly dataDirectory?: string
+  /** Begins with an empty cluster, whatever lies in the folder. */
+  readonly fresh?: boolean
+  /** Port on 127.0.0.1, for whoever is on this machine: nobody is asked for a password. Default none, only the socket. */
+  readonly tcpPort?: number
   /** "none" turns fsync, full_page_writes and synchronous_commit off: for tests only. Default "full". */
   readonly durability?: "full" | "none"
   /** Server settings (`shared_buffers: "2GB"`), stronger than ours. */
@@ -75,7 +79,7 @@ export const make = (
 /** Real processes need it, also inside a test that runs on a test clock. */
 const inRealTime = Effect.provideService(Clock.Clock, Clock.Clock.defaultValue())
 
-const port = 5432
+const portDefault = 5432
 const startTimeoutMsDefault = 60_000
 const stopTimeoutMsDefault = 60_000
 
@@ -92,13 +96,15 @@ const run = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
   const dataDirectory = options.dataDirectory === undefined ? runDirectory : path.resolve(options.dataDirectory)
   if (dataDirectory !== runDirectory) yield* Owner.own(dataDirectory).pipe(refused)
   yield* stopLeftover(dataDirectory)
+  if (options.fresh === true) yield* DataDirectory.discard(dataDirectory)
   const durable = dataDirectory !== runDirectory && options.durability !== "none"
   yield* DataDirectory.initialise(dataDirectory, binaries, account, durable)
 
   const address = DataDirectory.addressFor(account, DataDirectory.clusterOf(dataDirectory))
   const logFile = ServerProcess.rotateLog(dataDirectory)
+  const port = options.tcpPort ?? portDefault
   const settings = {
-    listen_addresses: "",
+    listen_addresses: options.tcpPort === undefined ? "" : "127.0.0.1",
     unix_socket_directories: runDirectory,
     port,
     timezone: "UTC",

@@ -66,9 +66,10 @@ export type { Answer, AsyncAttempt, AsyncInterrupted, AsyncSql } from "../worker
  * that the Effect form fails with (docs/reference/errors.md).
  *
  * ```ts
- * await using duetime = await connect()
+ * const duetime = await connect()
  * await duetime.schedule(SendReminder, { email, text }, { in: "3 hours" })
  * await duetime.handle(SendReminder, async ({ email }, { signal }) => { ... }).work()
+ * await duetime.close()
  * ```
  */
 export interface Connection extends AsyncDisposable {
@@ -111,7 +112,7 @@ export interface Connection extends AsyncDisposable {
    * back: after `signal` is aborted, the connection is closed, or, unless `onSignals` is false, SIGTERM or SIGINT came.
    */
   readonly work: (options?: WorkOptions) => Promise<void>
-  /** Stops working, and closes what was opened. Also done by `await using`. */
+  /** Stops working, and closes what was opened. Also done by `await using`, which needs Node 24. */
   readonly close: () => Promise<void>
 }
 

@@ -3,6 +3,7 @@ import { assert } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
+import * as path from "node:path"
 import { TestDatabase } from "../setup/database.ts"
 import { type Environment, runCli } from "./runCli.ts"
 
@@ -70,9 +71,13 @@ export class RoleProcess {
   readonly #process: ChildProcess
   readonly #ended: Promise<{ readonly status: number | null; readonly signal: string | null }>
 
-  /** @param folder of the sources; default this repository's */
-  constructor(args: ReadonlyArray<string>, env: Environment, folder = ".") {
-    this.#process = spawn(process.execPath, ["src/cli/main.ts", ...args], {
+  /** @param folder that it works in, and of the sources that it runs; default this repository for both */
+  constructor(
+    args: ReadonlyArray<string>,
+    env: Environment,
+    { folder = process.cwd(), sources = process.cwd() }: { readonly folder?: string; readonly sources?: string } = {}
+  ) {
+    this.#process = spawn(process.execPath, [path.join(sources, "src/cli/main.ts"), ...args], {
       cwd: folder,
       env: { PATH: process.env["PATH"] ?? "", ...env },
       stdio: ["ignore", "pipe", "pipe"]
@@ -83,14 +88,23 @@ export class RoleProcess {
   }
 
   /** The first groups of what fits in its log, as soon as it is there. */
-  async logged(pattern: RegExp): Promise<ReadonlyArray<string>> {
+  logged(pattern: RegExp): Promise<ReadonlyArray<string>> {
+    return this.#said("stderr", pattern)
+  }
+
+  /** The same of what it shows. */
+  shown(pattern: RegExp): Promise<ReadonlyArray<string>> {
+    return this.#said("stdout", pattern)
+  }
+
+  async #said(stream: "stderr" | "stdout", pattern: RegExp): Promise<ReadonlyArray<string>> {
     while (true) {
-      const found = pattern.exec(this.stderr)
+      const found = pattern.exec(this[stream])
       if (found !== null) return [...found].slice(1)
-      const arrived = new Promise((resolve) => this.#process.stderr?.once("data", resolve))
+      const arrived = new Promise((resolve) => this.#process[stream]?.once("data", resolve))
       const ended = await Promise.race([arrived.then(() => null), this.#ended])
-      if (ended !== null && !pattern.test(this.stderr)) {
-        throw new Error(`ended with ${ended.status} before logging ${pattern}:\n${this.stderr}`)
+      if (ended !== null && !pattern.test(this[stream])) {
+        throw new Error(`ended with ${ended.status} before saying ${pattern}:\n${this.stdout}${this.stderr}`)
       }
     }
   }

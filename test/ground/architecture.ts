@@ -62,7 +62,8 @@ const mayImport = {
     "index"
   ],
   holidays: ["core", "base", "client"],
-  cli: ["core", "store", "api", "base", "client", "words", "layers", "index"],
+  /** `dev` starts the embedded server. */
+  cli: ["core", "store", "api", "base", "client", "words", "layers", "index", "embedded"],
   dashboard: ["api"]
 } as const satisfies Record<string, ReadonlyArray<string>>
 

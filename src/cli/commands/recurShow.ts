@@ -1,7 +1,6 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import { ruleWords } from "../../ruleWords.ts"
 import { answering } from "../Answer.ts"
 import { recurrenceName, ruleText, standText, withRecurrences } from "../recurrences.ts"
 import { followUpText } from "../render/followUp.ts"
@@ -20,6 +19,7 @@ export const recurShow = Command.make(
   answering(({ lines, name }) =>
     withRecurrences(({ recurrences }) =>
       Effect.gen(function* () {
+        const { ruleWords } = yield* Effect.promise(() => import("../../ruleWords.ts"))
         const view = yield* recurrences.get(name)
         const ledger = yield* recurrences.ledger(name, lines)
         return {

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { rehearsed } from "../role/rehearsal.ts"
 import { withoutHandlers } from "../role/tasksModule.ts"
 import type { Fits } from "./payloads.ts"

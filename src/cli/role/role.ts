@@ -24,17 +24,23 @@ export type RoleOptions = {
   readonly concurrency: number | undefined
   readonly healthPort: Option.Option<number>
   readonly healthHost: Option.Option<string>
+  /** Called once all parts run, with what is served. Default: it is logged. */
+  readonly onStarted?: (handlers: HandlerHold["handlers"]) => void
 }
 
 /** Runs until a signal comes; done when everything is drained. */
-export const runRole = Effect.fnUntraced(
-  function* (options: RoleOptions) {
-    const stopped = Effect.tap(stopSignal, (signal) => Effect.logInfo(`${signal}: stops, and lets go what it holds`))
-    yield* Effect.raceFirst(Effect.scoped(Effect.andThen(begin(options), Effect.never)), stopped)
-    yield* Effect.logInfo("stopped in order")
-  },
-  (running, { role }) => Effect.provide(running, Layer.provideMerge(exporting(role), logging))
-)
+export const serveRole = Effect.fnUntraced(function* (options: RoleOptions) {
+  const stopped = Effect.tap(stopSignal, (signal) => tell(options)(`${signal}: stops, and lets go what it holds`))
+  yield* Effect.raceFirst(Effect.scoped(Effect.andThen(begin(options), Effect.never)), stopped)
+  yield* tell(options)("stopped in order")
+})
+
+/** As a service of its own, which logs for machines and exports what it traces. */
+export const runRole = (options: RoleOptions) =>
+  Effect.provide(serveRole(options), Layer.provideMerge(exporting(options.role), logging))
+
+/** Who is told of the start by a call wants no log of it. */
+const tell = ({ onStarted }: RoleOptions) => (onStarted === undefined ? Effect.logInfo : Effect.logDebug)
 
 const begin = Effect.fnUntraced(function* (options: RoleOptions) {
   const { concurrency, role } = options
@@ -55,13 +61,18 @@ const begin = Effect.fnUntraced(function* (options: RoleOptions) {
     createTopics: Option.exists(kafkaSettings, ({ createTopics }) => createTopics)
   }))
 
+  let served: HandlerHold["handlers"] = []
   if (tasks !== undefined) {
     const worker = yield* Effect.provide(
       Layer.build(Worker.layer(concurrency === undefined ? {} : { concurrency })),
       ground
     )
     parts.worker = Context.get(worker, Worker)
-    yield* serve(tasks, Context.get(worker, Handlers), ground, topics)
+    const { handlers, kinds, queues } = yield* serve(tasks, Context.get(worker, Handlers), ground, topics)
+    served = handlers
+    yield* tell(options)("worker serves").pipe(
+      Effect.annotateLogs({ kinds: kinds.join(","), queues: queues.join(",") })
+    )
   }
   if (role !== "worker") {
     if (Option.isSome(topics)) yield* haveKnownTopics(topics.value, Context.get(ground, TaskStore).kinds)
@@ -74,7 +85,8 @@ const begin = Effect.fnUntraced(function* (options: RoleOptions) {
       parts.isDraining = true
     })
   )
-  yield* Effect.logInfo(`${role} started`).pipe(Effect.annotateLogs({ session: session.id() }))
+  yield* tell(options)(`${role} started`).pipe(Effect.annotateLogs({ session: session.id() }))
+  options.onStarted?.(served)
 })
 
 const withoutKafka =
@@ -101,7 +113,5 @@ const serve = Effect.fnUntraced(function* (
   if (hold.kinds.length === 0) return yield* withoutHandlers(module)
   if (Option.isSome(topics)) yield* haveTopics(topics.value, hold.queues)
   yield* hold.letGo(registry.register)
-  yield* Effect.logInfo("worker serves").pipe(
-    Effect.annotateLogs({ kinds: hold.kinds.join(","), queues: hold.queues.join(",") })
-  )
+  return hold
 })

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 
 /** Signals that ask a process to stop: the terminal's Ctrl-C, and what everything else sends. */
 export const stopSignals = ["SIGINT", "SIGTERM"] as const

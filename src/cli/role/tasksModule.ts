@@ -41,13 +41,20 @@ export const loadTasks = Effect.fnUntraced(function* (module: string): Effect.fn
 /** Whatever went wrong in the user's code, in its own words. */
 export const tasksFailed = (module: string, problem: string, cause: unknown): TasksInvalid => {
   const error = Cause.isCause(cause) ? Cause.squash(cause) : cause
-  const [reason = ""] = (error instanceof Error ? error.message : String(error)).split("\n")
+  const [message = ""] = (error instanceof Error ? error.message : String(error)).split("\n")
+  const reason = `${message}${placeOf(error)}`
   return new TasksInvalid({
     module,
     problem: `${problem}: ${reason.slice(0, reasonLengthMax)}`,
     wayOut: "Correct it; DUETIME_DEBUG=1 shows the stack",
     cause
   })
+}
+
+/** Of code that makes no sense Node says the file and line only where the stack begins. */
+const placeOf = (error: unknown): string => {
+  const place = error instanceof SyntaxError ? /^(?:file:\/\/)?(\/.*:\d+)$/m.exec(error.stack ?? "")?.[1] : undefined
+  return place === undefined ? "" : ` (${path.relative("", place)})`
 }
 
 export const withoutHandlers = (module: string): TasksInvalid =>
