@@ -19,6 +19,7 @@ export const slow: ReadonlyArray<string> = [
   "test/embedded/EmbeddedKafka.test.ts",
   "test/examples/demoCluster.test.ts",
   "test/simulations/crashPoints.test.ts",
+  "test/system/databaseRoles.test.ts",
   "test/system/soak.test.ts",
   "test/simulations/breakages.test.ts"
 ]
