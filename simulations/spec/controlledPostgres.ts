@@ -100,7 +100,7 @@ export const postgresSubject = Effect.fnUntraced(function* (
 /** Sequences between two that leave nothing of the rows of those before: what is deleted still lies in the indexes. */
 const truncateEvery = 100
 
-const controlledSql = (database: string): ReadonlyArray<string> => [
+export const controlledSql = (database: string): ReadonlyArray<string> => [
   `CREATE SCHEMA controlled`,
   `CREATE TABLE controlled.instant (at timestamptz NOT NULL)`,
   `INSERT INTO controlled.instant VALUES (pg_catalog.clock_timestamp())`,

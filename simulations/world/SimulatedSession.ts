@@ -5,6 +5,7 @@
 import { Clock, Effect, type Scope } from "effect"
 import type { KindPolicy } from "../../src/core/KindPolicy.ts"
 import type { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
+import type { SessionServer } from "./Recorder.ts"
 import { renewalsPerLease, type Session } from "../../src/store/Session.ts"
 import type { Owner } from "../../src/testing/simulation/Kernel.ts"
 import type { Legs } from "../../src/testing/simulation/Legs.ts"
@@ -12,15 +13,25 @@ import type { Legs } from "../../src/testing/simulation/Legs.ts"
 /** Between two tries after one that failed. */
 const retryDelayMs = 100
 
+export const sessionsOf = (database: MemoryDatabase): SessionServer => ({
+  open: (policies) => {
+    const sessionId = database.sessions.open(database.now() + database.leaseMs)
+    database.sessions.serve(sessionId, policies)
+    return sessionId
+  },
+  renew: (sessionId) => database.sessions.renew(sessionId, database.now() + database.leaseMs),
+  serve: (sessionId, policies) => database.sessions.serve(sessionId, policies)
+})
+
 export const makeSession = Effect.fnUntraced(function* (
-  database: MemoryDatabase,
+  server: SessionServer,
+  leaseMs: number,
   owner: Owner,
   legs: Legs,
   /** Told of each session that this process has had. */
   opens: (sessionId: number) => void
 ): Effect.fn.Return<Session["Service"], never, Scope.Scope> {
   const clock = yield* Clock.Clock
-  const { leaseMs } = database
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   let policies: ReadonlyArray<KindPolicy> = []
   let id: number | null = null
@@ -32,11 +43,7 @@ export const makeSession = Effect.fnUntraced(function* (
     const opened = yield* legs.call(
       owner,
       "openSession",
-      Effect.sync(() => {
-        const sessionId = database.sessions.open(database.now() + leaseMs)
-        database.sessions.serve(sessionId, policies)
-        return sessionId
-      })
+      Effect.sync(() => server.open(policies))
     )
     id = lastId = opened
     opens(opened)
@@ -48,7 +55,7 @@ export const makeSession = Effect.fnUntraced(function* (
     const isRenewed = yield* legs.call(
       owner,
       "renew",
-      Effect.sync(() => database.sessions.renew(sessionId, database.now() + leaseMs))
+      Effect.sync(() => server.renew(sessionId))
     )
     aliveUntilMs = isRenewed ? askedAtMs + leaseMs : 0
     if (!isRenewed) id = null
@@ -72,7 +79,7 @@ export const makeSession = Effect.fnUntraced(function* (
     serve: (announced) =>
       Effect.suspend(() => {
         const sessionId = id ?? lastId
-        const said = Effect.sync(() => database.sessions.serve(sessionId, announced))
+        const said = Effect.sync(() => server.serve(sessionId, announced))
         // Only then: a process must not claim by policies that the database does not have.
         return Effect.map(legs.call(owner, "serve", said), () => {
           policies = announced

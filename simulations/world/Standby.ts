@@ -224,4 +224,4 @@ const lostBetween = (
 }
 
 /** PostgreSQL's `SEQ_LOG_VALS`; once more for each failover before, which this one may have taken back. */
-const sequenceAheadCount = 32
+export const sequenceAheadCount = 32

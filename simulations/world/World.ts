@@ -25,7 +25,8 @@ import { type Ask, type Operation, Operations } from "./operations.ts"
 import { SimulatedBroker } from "../../src/testing/simulation/SimulatedBroker.ts"
 import { type Recurred, Recurrences } from "./recurrenceInvariants.ts"
 import { recurrencesBehindLegs } from "./simulatedRecurrences.ts"
-import { makeSession } from "./SimulatedSession.ts"
+import { type Recorder, unrecorded } from "./Recorder.ts"
+import { makeSession, sessionsOf } from "./SimulatedSession.ts"
 import { type Lost, Standby } from "./Standby.ts"
 import { Witness } from "./witness.ts"
 
@@ -68,9 +69,15 @@ export type Outcome = {
   readonly simulatedMs: number
 }
 
-export const runHistory = (history: History, breakage: Breakage = unbroken, atLeg: AtLeg = neverAtLeg): Outcome => {
+export const runHistory = (
+  history: History,
+  breakage: Breakage = unbroken,
+  atLeg: AtLeg = neverAtLeg,
+  recorder: Recorder = unrecorded
+): Outcome => {
   const damage = breakage()
   const kernel = new Kernel(history.seed)
+  recorder.begins(kernel)
   const databaseClock = { ...trueClock }
   const witness = new Witness(history, () => kernel.nowMs)
   const operations = new Operations(() => kernel.nowMs)
@@ -84,6 +91,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken, atLe
       damage.database?.(made, kernel)
     },
     serve: (made) => {
+      recorder.serves(made)
       witness.watch(made)
       recurrences.watch(made)
     }
@@ -106,7 +114,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken, atLe
     healedAtMs = Math.max(healedAtMs, kernel.nowMs + downMs)
     fleet.crash(owner, downMs)
   })
-  const broker = new SimulatedBroker(kernel, history.faults, onFired, witness, cuts)
+  const broker = new SimulatedBroker(kernel, history.faults, onFired, witness, cuts, recorder.published)
   /** By life, task and attempt. */
   const begun = new Map<string, Begun>()
   const clocks = history.clocks.map((clock) => ({ ...clock }))
@@ -122,9 +130,15 @@ export const runHistory = (history: History, breakage: Breakage = unbroken, atLe
     preemption: history.preemption,
     windowTasks: history.windowTasks,
     session: (incarnation, legs) =>
-      makeSession(database, incarnation, legs, (id) => void nodeOfSession.set(id, legs.node)),
+      makeSession(
+        recorder.sessions(sessionsOf(database)),
+        database.leaseMs,
+        incarnation,
+        legs,
+        (id) => void nodeOfSession.set(id, legs.node)
+      ),
     ...(history.reach === "process" ? { ownBroker: MemoryBroker.layer } : {}),
-    behindLegs: (store) => damage.store?.(store, database) ?? store,
+    behindLegs: (store) => recorder.store(damage.store?.(store, database) ?? store),
     beforeLegs: (ports, { incarnation, isLeaseOver, name }, legs) => {
       const [store, session] = [Context.get(ports, TaskStore), Context.get(ports, Session)]
       const own = Context.get(ports, Broker)
@@ -137,7 +151,10 @@ export const runHistory = (history: History, breakage: Breakage = unbroken, atLe
       return ports.pipe(
         Context.add(TaskStore, operations.recorded(damage.ownStore?.(store, database) ?? store, name)),
         Context.add(Session, damage.session?.(session) ?? session),
-        Context.add(RecurrenceStore, recurrencesBehindLegs(Context.get(ports, RecurrenceStore), incarnation, legs)),
+        Context.add(
+          RecurrenceStore,
+          recurrencesBehindLegs(recorder.recurrences(Context.get(ports, RecurrenceStore)), incarnation, legs)
+        ),
         Context.add(Broker, damage.broker?.(itsBroker) ?? itsBroker),
         Context.add(AttemptObserver, observer)
       )
@@ -157,6 +174,7 @@ export const runHistory = (history: History, breakage: Breakage = unbroken, atLe
       return () => {
         if (fault._tag === "Restore")
           for (const node of fleet.nodes) if (node.current() !== null) node.crash(fault.forMs)
+        recorder.failsOver(kernel.nowMs - fault.losesMs)
         standby.failOver(fault.losesMs)
       }
     }

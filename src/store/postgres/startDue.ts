@@ -87,7 +87,7 @@ export const startedWithSql = `SELECT p.task_id, p.fence_version AS version, p.f
   WHERE p.fence_id = ANY($1::uuid[]) AND p.status = 2 AND p.task_id >= $2::uuid AND p.task_id < $3::uuid`
 
 /** How long something may be due and still be looked for here: what waits longer is a claim's, which sweeps. */
-const dueSinceMsMax = 1_000
+export const dueSinceMsMax = 1_000
 /** The estimate of the database's clock may be behind; the statement compares with the clock itself. */
 const clockSlackMs = 5
 

@@ -20,6 +20,7 @@ export class SimulatedBroker {
   readonly #fired: (fault: Fault, step: string) => void
   readonly #witness: Witness
   readonly #cuts: LegCut
+  readonly #published: (dispatch: Dispatch) => void
   readonly #groups = new Map<string, Group>()
   /** Draws of how long each step takes. */
   readonly #ways = new Map<string, () => number>()
@@ -30,8 +31,11 @@ export class SimulatedBroker {
     faults: ReadonlyArray<Fault>,
     fired: (fault: Fault, step: string) => void,
     witness: Witness,
-    cuts: LegCut = neverCut
+    cuts: LegCut = neverCut,
+    /** Told of each dispatch that has arrived, whatever becomes of it. */
+    published: (dispatch: Dispatch) => void = () => {}
   ) {
+    this.#published = published
     this.#witness = witness
     this.#cuts = cuts
     this.#kernel = kernel
@@ -55,6 +59,7 @@ export class SimulatedBroker {
         this.#call(owner, "publish", () => {
           for (const dispatch of batch) {
             this.#witness.leaves("a dispatch", dispatch)
+            this.#published(dispatch)
             this.#publish(dispatch)
           }
           return batch.map(() => "Published" as const)
