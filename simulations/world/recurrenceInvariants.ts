@@ -171,7 +171,9 @@ export function* fatesFollowPolicies({ fired, recurred, streams }: Outcome): Ite
           if (Math.floor(line.decidedAtMs) - line.untilMs < misfire.graceMs) yield says(line, "is not missed yet")
           if (misfire.run !== "skip") {
             const runsMax = misfire.run === "all" ? misfire.cap : 1
-            const runsCount = ledger.filter((other) => isMadeUp(other, line, misfire.graceMs)).length
+            const runsCount = ledger.filter(
+              (other) => isMadeUp(other, line, misfire.graceMs) || isTakenBackBefore(other, line, misfire.graceMs)
+            ).length
             if (runsCount < runsMax) yield says(line, `${runsCount} of ${runsMax} are made up for`)
           }
           break
@@ -236,6 +238,13 @@ const isMadeUp = (other: LedgerLine, skipped: LedgerLine, graceMs: number): bool
   other.decidedAtMs === skipped.decidedAtMs &&
   other.fate !== "skipped-misfire" &&
   Math.floor(other.decidedAtMs) - other.nominalAtMs > graceMs
+
+/** Made up for, and then ahead of a clock that was set back: a change has decided it again. */
+const isTakenBackBefore = (other: LedgerLine, skipped: LedgerLine, graceMs: number): boolean =>
+  other.revision > skipped.revision &&
+  other.decidedAtMs < skipped.decidedAtMs &&
+  other.nominalAtMs > skipped.untilMs &&
+  Math.floor(skipped.decidedAtMs) - other.nominalAtMs > graceMs
 
 /** Decisions are made in whole milliseconds. */
 const clockMs = 2

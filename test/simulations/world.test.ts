@@ -114,6 +114,11 @@ describe("a simulated world", () => {
     }
   )
 
+  it("lets a change take back what was made up for ahead of a clock that was then set back", () => {
+    // Between 18,999 and 40,280 ms: one made up, taken back by a pause at 30,073 ms.
+    assert.isNull(simulateOne(7605))
+  })
+
   it("finds a store that acknowledges what it does not keep", () => {
     const failure = firstFailure(forgetful, 1)
     assert.isTrue(failure?.broken.some(({ id }) => id === "S17"))
