@@ -168,5 +168,17 @@ export const recurrenceMutants: ReadonlyArray<Mutant> = [
           )
       }
     })
+  },
+  {
+    name: "calendar-forgotten",
+    what: "a rule that is edited keeps none of its calendar, and fires on closed time",
+    breakage: () => ({
+      database: (database) =>
+        whenRevised(database, (revise) => (name, change, ...rest) => {
+          if (change._tag !== "Edit") return revise(name, change, ...rest)
+          const { open: _, ...rule } = change.definition.rule
+          return revise(name, { ...change, definition: { ...change.definition, rule } }, ...rest)
+        })
+    })
   }
 ]

@@ -1,6 +1,6 @@
 /** Recurrences of a history: what the client makes, and what it does with them. */
 import * as fc from "fast-check"
-import { cronRules, type PlannedRule } from "./recurrenceRules.ts"
+import { calendars, cronRules, minuteRules, type PlannedRule } from "./recurrenceRules.ts"
 
 export type PlannedRecurrence = {
   /** When the client makes it. */
@@ -29,12 +29,21 @@ export type PlannedChange = {
   readonly rule: PlannedRule
 }
 
+const interval = fc.record({
+  everyMs: fc.constantFrom(1_000, 1_500, 2_000, 4_000),
+  anchorMs: fc.constantFrom(0, 250, 999)
+})
+
 const rule: fc.Arbitrary<PlannedRule> = fc.oneof(
   fc.constantFrom(...cronRules),
-  fc.record({
-    everyMs: fc.constantFrom(1_000, 1_500, 2_000, 4_000),
-    anchorMs: fc.constantFrom(0, 250, 999)
-  })
+  interval,
+  // Rules of one minute of the day could have all their instants on closed time, which no recurrence may.
+  fc
+    .record({
+      plain: fc.oneof(fc.constantFrom(...minuteRules), interval),
+      open: fc.record({ calendar: fc.constantFrom(...calendars), closed: fc.constantFrom("skip", "next", "previous") })
+    })
+    .map(({ open, plain }) => ({ ...plain, open }))
 )
 
 const change: fc.Arbitrary<PlannedChange> = fc.record({

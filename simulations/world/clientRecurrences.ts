@@ -45,6 +45,7 @@ export const clientRecurrence = Effect.fnUntraced(function* (
     ...("cron" in rule
       ? { cron: rule.cron, zone: rule.zone, gap: rule.gap, fold: rule.fold }
       : { every: rule.everyMs, anchor: new Date(rule.anchorMs) }),
+    ...rule.open,
     payload: { workMs, failures, hangs: 0, secret },
     overlap,
     misfire: { run: misfire.run, cap: misfire.cap, pace: misfire.paceMs, grace: misfire.graceMs },

@@ -13,7 +13,7 @@ import type { RecurrenceNote } from "./clientRecurrences.ts"
 import { kinds } from "./handlers.ts"
 import type { History } from "./History.ts"
 import { epochMs } from "../../src/testing/simulation/Kernel.ts"
-import { isRule, nextOf } from "./recurrenceRules.ts"
+import { isOpenAt, isRule, nextOf, openedMs } from "./recurrenceRules.ts"
 import type { Outcome } from "./World.ts"
 
 /** What the database has of a recurrence in the end. */
@@ -150,11 +150,18 @@ export function* fatesFollowPolicies({ fired, recurred, streams }: Outcome): Ite
     let previous: LedgerLine | null = null
     for (const line of ledger) {
       // Whole milliseconds before the decision.
-      const lateMs = Math.floor(line.decidedAtMs) - line.nominalAtMs
+      const decidedMs = Math.floor(line.decidedAtMs)
+      const lateMs = decidedMs - line.nominalAtMs
+      const rule = revisions.find(({ revision }) => revision === line.revision)?.rule
+      // What was missed runs where its calendar is open.
+      const isMissed = rule !== undefined && lateMs > misfire.graceMs
+      const runsLateMs = isMissed ? openedMs(rule, decidedMs) - line.nominalAtMs : lateMs
       switch (line.fate) {
         case "fired":
           if (misfire.run === "skip" && lateMs > misfire.graceMs + clockMs) yield says(line, "missed ones are skipped")
           if (maxLatenessMs !== null && lateMs > maxLatenessMs + clockMs) yield says(line, "is too late")
+          if (rule !== undefined && !isDueOpen(rule, byId.get(line.taskId ?? "")))
+            yield says(line, "is due on closed time")
           if (overlap === "skip" && !hasJumped && previous?.fate === "fired" && previous.revision === line.revision) {
             const endedAtMs = endOf(byId.get(previous.taskId ?? ""))
             if (endedAtMs > line.decidedAtMs + clockMs) yield says(line, "the one before it has not ended")
@@ -164,12 +171,14 @@ export function* fatesFollowPolicies({ fired, recurred, streams }: Outcome): Ite
           if (Math.floor(line.decidedAtMs) - line.untilMs < misfire.graceMs) yield says(line, "is not missed yet")
           if (misfire.run !== "skip") {
             const runsMax = misfire.run === "all" ? misfire.cap : 1
-            const runsCount = ledger.filter((other) => isMadeUp(other, line, misfire.graceMs)).length
+            const runsCount = ledger.filter(
+              (other) => isMadeUp(other, line, misfire.graceMs) || isTakenBackBefore(other, line, misfire.graceMs)
+            ).length
             if (runsCount < runsMax) yield says(line, `${runsCount} of ${runsMax} are made up for`)
           }
           break
         case "skipped-too-late":
-          if (maxLatenessMs === null || lateMs <= maxLatenessMs) yield says(line, "is not too late")
+          if (maxLatenessMs === null || runsLateMs <= maxLatenessMs) yield says(line, "is not too late")
           break
         case "skipped-overlap":
           if (overlap === "allow") yield says(line, "they may overlap")
@@ -219,11 +228,23 @@ const endOf = (stream: StoredStream | undefined): number => {
   return state === null || !isEnded(state.stage) ? Number.POSITIVE_INFINITY : (stream?.events.at(-1)?.atMs ?? 0)
 }
 
+const isDueOpen = (rule: RecurrenceRevision["rule"], stream: StoredStream | undefined): boolean => {
+  const born = stream?.events[0]
+  return born?._tag !== "TaskScheduled" || isOpenAt(rule, born.dueAtMs)
+}
+
 /** Of the same outage as what was skipped: decided in the same step, and missed like it. */
 const isMadeUp = (other: LedgerLine, skipped: LedgerLine, graceMs: number): boolean =>
   other.decidedAtMs === skipped.decidedAtMs &&
   other.fate !== "skipped-misfire" &&
   Math.floor(other.decidedAtMs) - other.nominalAtMs > graceMs
+
+/** Made up for, and then ahead of a clock that was set back: a change has decided it again. */
+const isTakenBackBefore = (other: LedgerLine, skipped: LedgerLine, graceMs: number): boolean =>
+  other.revision > skipped.revision &&
+  other.decidedAtMs < skipped.decidedAtMs &&
+  other.nominalAtMs > skipped.untilMs &&
+  Math.floor(skipped.decidedAtMs) - other.nominalAtMs > graceMs
 
 /** Decisions are made in whole milliseconds. */
 const clockMs = 2

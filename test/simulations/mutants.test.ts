@@ -22,6 +22,7 @@ const quick = [
   "instant-without-task",
   "instant-twice",
   "edit-leaves-tasks",
+  "calendar-forgotten",
   "renewal-unwritten",
   "wish-done-later",
   "conflict-invented",

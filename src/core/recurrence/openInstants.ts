@@ -32,7 +32,14 @@ export const openInstants = (next: Next, open: OpenTimes, closed: Closed): Next 
       const firstAtLeast = movedDays(next, open, "previous")
       const firstMoved = (fromMs: number | null): number | null => {
         const movedMs = fromMs === null ? null : firstAtLeast(fromMs)
-        return movedMs === null || isOpen(open, movedMs) ? movedMs : lastSecond(open, movedMs)
+        if (fromMs === null || movedMs === null) return movedMs
+        if (!isOpen(open, movedMs)) return lastSecond(open, movedMs)
+        // Within the last second before the end: what moves to its beginning comes first.
+        const secondAtMs = Math.floor(movedMs / secondMs) * secondMs
+        if (secondAtMs === movedMs || secondAtMs < fromMs || isOpen(open, secondAtMs + secondMs)) return movedMs
+        const behindMs = firstAtLeast(secondAtMs + secondMs)
+        const isMovedThere = behindMs !== null && !isOpen(open, behindMs) && lastSecond(open, behindMs) === secondAtMs
+        return isMovedThere ? secondAtMs : movedMs
       }
       return (afterMs) => {
         const fromMs = nextOpenMs(open, Math.floor(afterMs) + 1)

@@ -46,6 +46,15 @@ describe("an instant on closed time", () => {
     assert.deepStrictEqual(fires, ["2026-04-30T08:00", "2026-06-01T08:00", "2026-07-01T08:00", "2026-07-31T08:00"])
   })
 
+  it("moves to the last second before the closing though an open instant lies within that second", () => {
+    const daily: Calendar = { zone: "UTC", weekdays: [1, 2, 3, 4, 5, 6, 7], hours: { from: "09:00", until: "17:00" } }
+    const { next } = Result.getOrThrow(compile({ ...every(1_500, 999), open: { calendar: daily, closed: "previous" } }))
+    const fires: Array<string> = []
+    for (let atMs = next(Date.parse("2026-07-02T16:59:57Z")); fires.length < 4 && atMs !== null; atMs = next(atMs))
+      fires.push(new Date(atMs).toISOString().slice(11, 23))
+    assert.deepStrictEqual(fires, ["16:59:57.999", "16:59:59.000", "16:59:59.499", "09:00:00.999"])
+  })
+
   it("outside the hours of an open day moves to the next opening, or to the last second before the closing", () => {
     const evening = cron("0 20 * * 1-5")
     assert.deepStrictEqual(firesOf(evening, office, "next", "2026-07-02T00:00:00Z", 2), [
