@@ -173,7 +173,8 @@ const make = Effect.gen(function* () {
   const awaitEnd = yield* makeAwaitEnd(store.ends)
   const nowMs = () => Number(clock.currentTimeNanosUnsafe()) / 1e6 + store.clockOffsetMs()
 
-  const newTask = ({ followUps, payload, plan, policy }: Checked, traceparent: string | undefined): NewTask => {
+  const newTask = ({ followUps, payload, plan, policy }: Checked, callers: string | undefined): NewTask => {
+    const traceparent = plan.traceparent ?? callers
     const atMs = nowMs()
     const nominalDueAtMs = plan.dueAtMs(atMs)
     const taskId = TaskId.make(nominalDueAtMs, slotOf(plan), ids.taskBytes())
@@ -271,10 +272,13 @@ const make = Effect.gen(function* () {
   return Duetime.of({
     schedule: Effect.fnUntraced(function* (kind, payload, options = {}) {
       const checked = yield* Effect.fromResult(check(kind.policy, kind.encodePayload(payload), options))
-      const [answer] = yield* scheduling(
-        () => [kind.policy.kind],
-        (traceparent) => write([checked], traceparent)
-      )
+      const [answer] =
+        checked.plan.traceparent !== null
+          ? yield* write([checked], undefined)
+          : yield* scheduling(
+              () => [kind.policy.kind],
+              (traceparent) => write([checked], traceparent)
+            )
       if (answer === undefined) return yield* Effect.die(new Error("the store answered fewer tasks than it was given"))
       const { _tag, taskId } = answer
       if (_tag !== "KeyConflict") return { id: taskId, created: _tag === "Created" }

@@ -4,6 +4,7 @@ import { dueAtMsOf, latestJitteredDueAtMs } from "./core/calendar/Due.ts"
 import type { KindPolicy } from "./core/KindPolicy.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
 import { timestampMsMax } from "./core/TaskId.ts"
+import { spanContextOf } from "./core/traceparent.ts"
 import { type BusinessDays, dueByCalendar, isBusinessDays } from "./CalendarOptions.ts"
 import type { OptionsRejected } from "./DuetimeError.ts"
 import type { Following } from "./FollowUp.ts"
@@ -56,6 +57,11 @@ export type ScheduleOptions = When &
     readonly priority?: Priority | undefined
     /** Tasks with the same one share a slot of the id space, for ownership and sharding. 1 to 512 characters. */
     readonly orderingKey?: string | undefined
+    /**
+     * The span that its attempts are children of, as W3C's trace context: for callers that trace with something else than Effect.
+     * Default: with a tracer of Effect, a span `schedule` in the caller's; otherwise none.
+     */
+    readonly traceparent?: string | undefined
   }
 
 /** Options that were read and found in order. */
@@ -68,6 +74,7 @@ export type Plan = {
   /** Of the due time, jitter included; null: never. */
   readonly expiresAtMs: ((dueAtMs: number) => number) | null
   readonly calendar: Calendar | null
+  readonly traceparent: string | null
 }
 
 // Early returns, and not Result.gen: read for each of a million tasks, its generators were a fifth of scheduling's own time.
@@ -87,6 +94,10 @@ export const planOf = (options: ScheduleOptions): Result.Result<Plan, OptionsRej
   if (Result.isFailure(expiresAtMs)) return Result.fail(expiresAtMs.failure)
   const orderingKey = optionalKeyOf("orderingKey", options.orderingKey)
   if (Result.isFailure(orderingKey)) return Result.fail(orderingKey.failure)
+  const traceparent = options.traceparent ?? null
+  if (traceparent !== null && spanContextOf(traceparent) === null) {
+    return Result.fail(rejected("traceparent", traceparent, traceparentWayOut))
+  }
   return Result.succeed({
     dueAtMs: dueAtMs.success,
     key: key.success,
@@ -94,9 +105,13 @@ export const planOf = (options: ScheduleOptions): Result.Result<Plan, OptionsRej
     priority,
     orderingKey: orderingKey.success,
     expiresAtMs: expiresAtMs.success,
-    calendar: options.calendar ?? null
+    calendar: options.calendar ?? null,
+    traceparent
   })
 }
+
+const traceparentWayOut =
+  'Give one of version 00, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", or nothing'
 
 /** A year: what may start later than that is not urgent. */
 export const expiresInMsMax = 366 * 86_400_000

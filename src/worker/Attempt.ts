@@ -2,6 +2,7 @@ import { Cause, DateTime, Effect, Exit, type Tracer } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { Json } from "../core/TaskEvent.ts"
 import type { TaskId } from "../core/TaskId.ts"
+import { traceparentOf } from "../core/traceparent.ts"
 import type { LeaseLost, StoreUnavailable } from "../store/StoreError.ts"
 import type { Started } from "../store/TaskStore.ts"
 import type { CommitUnsupported } from "../DuetimeError.ts"
@@ -23,6 +24,11 @@ export interface AttemptFacts {
   readonly idempotencyKey: string
   /** Greater with every attempt: a receiver that remembers the greatest one can refuse a late writer. */
   readonly fence: number
+  /**
+   * The attempt's span as W3C's trace context, for code that traces with something else than Effect; null: the worker has no
+   * tracer. Spans of Effect are under it anyway.
+   */
+  readonly traceparent: string | null
 }
 
 /** The attempt as a handler that is an Effect gets it. */
@@ -76,10 +82,12 @@ export const makeAttempt = <Result>(grant: AttemptGrant, resultOf: (value: Resul
 /** Dates are made when asked for: most handlers never look at them. */
 class StartedAttempt<in Result> implements Attempt<Result> {
   readonly #started: Started
+  readonly #span: Tracer.AnySpan | null
   readonly commit: Attempt<Result>["commit"]
 
   constructor(grant: AttemptGrant, resultOf: (value: Result) => Json) {
     this.#started = grant.started
+    this.#span = grant.parentSpan
     this.commit = (body) => grant.commit(body, resultOf)
   }
   get taskId(): TaskId {
@@ -105,6 +113,9 @@ class StartedAttempt<in Result> implements Attempt<Result> {
   }
   get fence(): number {
     return this.#started.fence.version
+  }
+  get traceparent(): string | null {
+    return this.#span === null ? null : traceparentOf(this.#span)
   }
 }
 
@@ -170,7 +181,7 @@ const inTransaction = <A>(sql: SqlClient, body: (sql: AsyncSql) => Promise<A>): 
     )
   })
 
-const factsOf = ({ taskId, kind, number, dueAt, startedAt, deadline, idempotencyKey, fence }: AttemptFacts) => ({
+const factsOf = ({
   taskId,
   kind,
   number,
@@ -178,7 +189,18 @@ const factsOf = ({ taskId, kind, number, dueAt, startedAt, deadline, idempotency
   startedAt,
   deadline,
   idempotencyKey,
-  fence
+  fence,
+  traceparent
+}: AttemptFacts) => ({
+  taskId,
+  kind,
+  number,
+  dueAt,
+  startedAt,
+  deadline,
+  idempotencyKey,
+  fence,
+  traceparent
 })
 
 export const dateAt = (atMs: number): Date => DateTime.toDateUtc(DateTime.makeUnsafe(atMs))

@@ -6,7 +6,7 @@ import { type AttemptFacts, dateAt, untilSettled } from "./Attempt.ts"
 import { recordGraceMs } from "./Deadlines.ts"
 
 /** What a reconciler knows about the attempt that was interrupted: the facts its handler had, and how it ended. */
-export interface Interrupted extends AttemptFacts {
+export interface Interrupted extends Omit<AttemptFacts, "traceparent"> {
   readonly parkedAt: Date
   /** The worker died or lost its lease, or the attempt ran too long. */
   readonly reason: ExpiryReason

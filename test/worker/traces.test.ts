@@ -147,6 +147,35 @@ describe("a trace", () => {
     }
   )
 
+  itRuns("continues that of a caller with another tracer, and is told to handlers with another one", () => {
+    const spans = new Spans()
+    const traceparent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`
+    const told: Array<string | null> = []
+    return {
+      handlers: Charge.handleAsync((_, attempt) => {
+        told.push(attempt.traceparent)
+        return Promise.resolve()
+      }),
+      around: spans.layer,
+      test: Effect.gen(function* () {
+        yield* asCaller(Charge.schedule(payload, { traceparent }))
+        yield* Charge.scheduleMany([{ payload, traceparent }])
+        const error = yield* Effect.flip(Charge.schedule(payload, { traceparent: "00-1-2-3" }))
+        assert.match(error.message, /^OptionsRejected: traceparent is '00-1-2-3'/)
+        yield* passMs(1_000)
+        const attempts = spans.named("attempt charge-card")
+        assert.deepStrictEqual(
+          attempts.map(({ parent, traceId }) => [traceId, Option.getOrThrow(parent).spanId]),
+          [1, 2].map(() => ["a".repeat(32), "b".repeat(16)])
+        )
+        assert.sameMembers(
+          told,
+          attempts.map(({ spanId, traceId }) => `00-${traceId}-${spanId}-01`)
+        )
+      })
+    }
+  })
+
   itRuns("is named by the log of its handlers, beside task, kind and attempt", () => {
     const spans = new Spans()
     const annotations: Array<unknown> = []
