@@ -29,28 +29,31 @@ const opened = Effect.gen(function* () {
 const tasksCount = 60
 
 layer(database(), { excludeTestServices: true, timeout: 60_000 })("a process with much to do", (it) => {
-  it.effect("opens as many connections as the guide says, and each in its pool", () =>
-    Effect.gen(function* () {
-      const sql = yield* PgClient.PgClient
-      const running = yield* role(["run", "--tasks", "test/system/modules/slowCommits.ts", "--concurrency", "30"])
-      yield* Effect.promise(() => running.logged(/run started/))
-      yield* sql`SELECT s.task_id FROM generate_series(1, ${tasksCount}::int4) AS n
+  it.effect(
+    "opens as many connections as the guide says, and each in its pool",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        const running = yield* role(["run", "--tasks", "test/system/modules/slowCommits.ts", "--concurrency", "30"])
+        yield* Effect.promise(() => running.logged(/run started/))
+        yield* sql`SELECT s.task_id FROM generate_series(1, ${tasksCount}::int4) AS n
         CROSS JOIN LATERAL duetime.schedule('slow-commit', '{}', key => n::text) s`
-      yield* until(
-        Effect.map(
-          sql`SELECT FROM duetime.due UNION ALL SELECT FROM duetime.in_progress LIMIT 1`,
-          (rows) => rows.length === 0
+        yield* until(
+          Effect.map(
+            sql`SELECT FROM duetime.due UNION ALL SELECT FROM duetime.in_progress LIMIT 1`,
+            (rows) => rows.length === 0
+          )
         )
-      )
-      const open = yield* opened
-      const [app = 0, store = 0, lease = 0, all] = countsOf("duetime run")
-      assert.strictEqual(all, app + store + lease)
-      assert.strictEqual(open.get("duetime-app"), app)
-      assert.strictEqual(open.get("duetime-session"), lease)
-      // It listens on one of them, and has at least one more for its statements.
-      assert.isAtLeast(open.get("duetime") ?? 0, 2)
-      assert.isAtMost(open.get("duetime") ?? 0, store)
-    }).pipe(Effect.scoped)
+        const open = yield* opened
+        const [app = 0, store = 0, lease = 0, all] = countsOf("duetime run")
+        assert.strictEqual(all, app + store + lease)
+        assert.strictEqual(open.get("duetime-app"), app)
+        assert.strictEqual(open.get("duetime-session"), lease)
+        // It listens on one of them, and has at least one more for its statements.
+        assert.isAtLeast(open.get("duetime") ?? 0, 2)
+        assert.isAtMost(open.get("duetime") ?? 0, store)
+      }).pipe(Effect.scoped),
+    90_000
   )
 
   it.effect("that only schedules and looks opens as many as the guide says", () =>
