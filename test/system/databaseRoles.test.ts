@@ -17,6 +17,7 @@ import { Session } from "../../src/store/Session.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import { type Environment, runCli } from "../cli/runCli.ts"
 import { until } from "../cli/roleProcess.ts"
+import { blocksOf } from "../docs/pageCode.ts"
 import { database, onEachServer, type ServerKind, TestDatabase } from "../setup/database.ts"
 
 const denied = "42501"
@@ -53,11 +54,15 @@ const accounts = Layer.effect(
     const sql = yield* PgClient.PgClient
     yield* cli("migrate")
     yield* cli("roles")
-    const suffix = randomUUID().replaceAll("-", "")
+    const suffix = randomUUID().replaceAll("-", "").slice(0, 12)
     const made: Record<Role, string> = { owner: "", engine: "", worker: "", producer: "", reader: "" }
+    // As the guide makes them; accounts belong to the whole server, so each test has its own.
+    const statements = blocksOf("docs/guide/deploying.md", "sql")[0]?.split(";\n") ?? []
     for (const role of ["owner", ...roles] as const) {
-      made[role] = `test_${role}_${suffix}`
-      yield* sql.unsafe(`CREATE ROLE ${made[role]} LOGIN IN ROLE duetime_${role}`)
+      const statement = statements.find((text) => text.includes(`IN ROLE duetime_${role}`)) ?? ""
+      const [, name = ""] = /CREATE ROLE (\w+)/.exec(statement) ?? []
+      made[role] = `${name}_${suffix}`
+      yield* sql.unsafe(statement.replace(name, made[role]).replace(/;\s*$/, ""))
       yield* Effect.addFinalizer(() => Effect.orDie(sql.unsafe(`DROP ROLE ${made[role]}`)))
     }
     return made
@@ -155,6 +160,8 @@ const Hopeless = Task.define("hopeless", {
   retry: { attemptsMax: 1, delay: { _tag: "Fixed", delayMs: 0 }, jitter: "none" }
 })
 
+const Both = Task.define("both", { payload: {}, queue: "both" })
+
 /** An engine and a worker that share nothing but the database and a broker between processes. */
 const fleet = Effect.gen(function* () {
   const broker = Context.get(yield* Layer.build(MemoryBroker.layer), Broker)
@@ -182,7 +189,17 @@ const stageAs = Effect.fnUntraced(function* (role: Role, id: string) {
   return (JSON.parse(yield* textAs(role, "task", id, "--json")) as { readonly task: { readonly stage: string } }).task
     .stage
 })
-const reaches = (id: string, stage: string) => until(Effect.map(stageAs("reader", id), (found) => found === stage))
+/** Waits where waiting is cheap, and then looks as a reader does. */
+const reaches = Effect.fnUntraced(function* (id: string, stage: string) {
+  const sql = yield* PgClient.PgClient
+  yield* until(
+    Effect.map(
+      sql`SELECT FROM duetime.task WHERE task_id = ${id}::uuid AND status <> 'DEAD'`,
+      (rows) => rows.length === 0
+    )
+  )
+  assert.strictEqual(yield* stageAs("reader", id), stage)
+})
 
 onEachServer("Programs with an account of their role", (server) => {
   layer(world(server), { excludeTestServices: true, timeout: 60_000 })("alone", (it) => {
@@ -287,6 +304,25 @@ onEachServer("Programs with an account of their role", (server) => {
         }).pipe(Effect.scoped)
       )
     }
+
+    it.effect("of engine and worker together run what is due in one process, in which a claim starts it", () =>
+      Effect.gen(function* () {
+        const { engine } = yield* Accounts
+        const sql = yield* PgClient.PgClient
+        yield* sql.unsafe(`GRANT duetime_worker TO ${engine}`)
+        const ground = Layer.fresh(layerPostgres({ unsafeDurability: true })).pipe(
+          Layer.provideMerge(clientOf("engine"))
+        )
+        const both = Layer.mergeAll(
+          Both.handle(() => Effect.void),
+          Engine.layer
+        ).pipe(Layer.provideMerge(Worker.layer({ concurrency: 5 })), Layer.provideMerge(ground))
+        yield* Layer.build(both)
+        const id = idOf(yield* textAs("producer", "schedule", "both", "--payload", "{}", "--json"))
+        yield* reaches(id, "succeeded")
+        yield* sql.unsafe(`REVOKE duetime_worker FROM ${engine}`)
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("that own the tables cannot change history either", () =>
       Effect.gen(function* () {

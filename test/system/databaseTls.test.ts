@@ -73,6 +73,9 @@ const server = Layer.effect(
   })
 )
 
+/** A process starts in two seconds, or in ten where others do. */
+const processTimeoutMs = 90_000
+
 const environmentOf = (url: string) => ({
   DUETIME_DATABASE_URL: url,
   DUETIME_UNSAFE_DURABILITY: "true",
@@ -80,34 +83,37 @@ const environmentOf = (url: string) => ({
 })
 
 layer(server, { excludeTestServices: true, timeout: 60_000 })("a database that is reached with TLS", (it) => {
-  it.effect("is trusted by the authority that the address names, on every connection of a process", () =>
-    Effect.gen(function* () {
-      const { addressWith, caFile, sql } = yield* Server
-      const env = environmentOf(addressWith(`sslmode=verify-full&sslrootcert=${encodeURIComponent(caFile)}`))
-      const migrated = yield* runCli(["migrate"], env)
-      assert.strictEqual(migrated.status, 0, migrated.stderr)
-      const running = yield* Effect.acquireRelease(
-        Effect.sync(() => new RoleProcess(["run", "--tasks", "test/cli/modules/greet.ts"], env)),
-        (started) => Effect.promise(() => (started.kill("SIGTERM"), started.ended))
-      )
-      const scheduled = yield* runCli(["schedule", "greet", "--payload", '{"name":"Ada"}', "--json"], env)
-      const { id } = JSON.parse(scheduled.stdout) as { readonly id: string }
-      yield* until(
-        Effect.map(runCli(["task", id, "--json"], env), ({ stdout }) => /"stage": *"succeeded"/.test(stdout))
-      )
-      const connections = yield* sql<{ readonly application: string; readonly isEncrypted: boolean }>`
+  it.effect(
+    "is trusted by the authority that the address names, on every connection of a process",
+    () =>
+      Effect.gen(function* () {
+        const { addressWith, caFile, sql } = yield* Server
+        const env = environmentOf(addressWith(`sslmode=verify-full&sslrootcert=${encodeURIComponent(caFile)}`))
+        const migrated = yield* runCli(["migrate"], env)
+        assert.strictEqual(migrated.status, 0, migrated.stderr)
+        const running = yield* Effect.acquireRelease(
+          Effect.sync(() => new RoleProcess(["run", "--tasks", "test/cli/modules/greet.ts"], env)),
+          (started) => Effect.promise(() => (started.kill("SIGTERM"), started.ended))
+        )
+        const scheduled = yield* runCli(["schedule", "greet", "--payload", '{"name":"Ada"}', "--json"], env)
+        const { id } = JSON.parse(scheduled.stdout) as { readonly id: string }
+        yield* until(
+          Effect.map(runCli(["task", id, "--json"], env), ({ stdout }) => /"stage": *"succeeded"/.test(stdout))
+        )
+        const connections = yield* sql<{ readonly application: string; readonly isEncrypted: boolean }>`
         SELECT DISTINCT application_name AS application, ssl AS "isEncrypted"
         FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE application_name LIKE 'duetime%' ORDER BY 1`
-      assert.deepStrictEqual(
-        connections.map(({ application, isEncrypted }) => [application, isEncrypted]),
-        [
-          ["duetime", true],
-          ["duetime-app", true],
-          ["duetime-session", true]
-        ]
-      )
-      assert.notMatch(running.stderr, /level=(WARN|ERROR)/)
-    }).pipe(Effect.scoped)
+        assert.deepStrictEqual(
+          connections.map(({ application, isEncrypted }) => [application, isEncrypted]),
+          [
+            ["duetime", true],
+            ["duetime-app", true],
+            ["duetime-session", true]
+          ]
+        )
+        assert.notMatch(running.stderr, /level=(WARN|ERROR)/)
+      }).pipe(Effect.scoped),
+    processTimeoutMs
   )
 
   const refusals: ReadonlyArray<readonly [what: string, of: (server: Server["Service"]) => string, message: RegExp]> = [
@@ -157,16 +163,19 @@ layer(server, { excludeTestServices: true, timeout: 60_000 })("a database that i
     )
   }
 
-  it.effect("is trusted under any name with verify-ca, by the lease's thread, too", () =>
-    Effect.gen(function* () {
-      const { addressWith, caFile } = yield* Server
-      const env = environmentOf(addressWith(`sslmode=verify-ca&sslrootcert=${caFile}`, "127.0.0.1"))
-      const running = yield* Effect.acquireRelease(
-        Effect.sync(() => new RoleProcess(["run", "--tasks", "test/cli/modules/greet.ts"], env)),
-        (started) => Effect.promise(() => (started.kill("SIGTERM"), started.ended))
-      )
-      yield* Effect.promise(() => running.logged(/run started/))
-    }).pipe(Effect.scoped)
+  it.effect(
+    "is trusted under any name with verify-ca, by the lease's thread, too",
+    () =>
+      Effect.gen(function* () {
+        const { addressWith, caFile } = yield* Server
+        const env = environmentOf(addressWith(`sslmode=verify-ca&sslrootcert=${caFile}`, "127.0.0.1"))
+        const running = yield* Effect.acquireRelease(
+          Effect.sync(() => new RoleProcess(["run", "--tasks", "test/cli/modules/greet.ts"], env)),
+          (started) => Effect.promise(() => (started.kill("SIGTERM"), started.ended))
+        )
+        yield* Effect.promise(() => running.logged(/run started/))
+      }).pipe(Effect.scoped),
+    processTimeoutMs
   )
 
   it.effect("that has no TLS is refused, and not spoken to in the clear", () =>
