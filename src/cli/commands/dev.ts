@@ -6,7 +6,7 @@ import { wholeNumber } from "../parameters.ts"
 import { usage } from "../usage.ts"
 
 const tasks = Flag.String("tasks").pipe(
-  Flag.withDescription("Module that exports tasks; default tasks.ts, tasks.js, src/tasks.ts or src/tasks.js"),
+  Flag.withDescription("Module that exports tasks; default tasks.ts, .mts, .js or .mjs, here or in src"),
   Flag.withMetavar("module"),
   Flag.optional
 )
