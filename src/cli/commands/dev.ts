@@ -11,7 +11,7 @@ const tasks = Flag.String("tasks").pipe(
   Flag.optional
 )
 const demo = Flag.Boolean("demo").pipe(
-  Flag.withDescription("Run kinds to look at instead: a steady one, one that comes in bursts, one that fails at times"),
+  Flag.withDescription("Run kinds to look at instead: a steady one, one that comes in bursts, one that fails at first"),
   Flag.withDefault(false),
   Flag.withoutNegation
 )
