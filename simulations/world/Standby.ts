@@ -19,6 +19,8 @@ export type Lost = {
   readonly events: ReadonlyMap<string, ReadonlyArray<TaskEvent>>
   /** Tasks of which nothing is left. */
   readonly taskIds: ReadonlySet<string>
+  /** Kinds whose policy is not there any more: until workers announce it again, within a minute, the default decides. */
+  readonly unannounced: ReadonlySet<string>
 }
 
 /** Of a stream, some of what happened to it. */
@@ -220,8 +222,14 @@ const lostBetween = (
     if (gone.length > 0) events.set(stream.taskId, gone)
     if (kept.size === 0) taskIds.add(stream.taskId)
   }
-  return { cutAtMs, atMs, commitsCount, events, taskIds }
+  const left = announcedIn(after)
+  const unannounced = new Set([...announcedIn(before)].filter((kind) => !left.has(kind)))
+  return { cutAtMs, atMs, commitsCount, events, taskIds, unannounced }
 }
+
+/** Kinds whose policy this database knows. */
+export const announcedIn = (database: MemoryDatabase): ReadonlySet<string> =>
+  new Set(database.sessions.kinds([], 0).flatMap(({ known, policy }) => (known ? [policy.kind] : [])))
 
 /** PostgreSQL's `SEQ_LOG_VALS`; once more for each failover before, which this one may have taken back. */
 export const sequenceAheadCount = 32

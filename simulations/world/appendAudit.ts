@@ -30,12 +30,21 @@ export class AppendAudit {
   /**
    * Goes on from the streams that are there: those that a failover has left.
    *
+   * @param unannounced kinds whose policy it may have taken: by what their tasks are decided about is not held against them
    * @param found told at the instant at which it breaks
    */
-  constructor(database: MemoryDatabase, history: History, found: (broken: Broken) => void) {
+  constructor(
+    database: MemoryDatabase,
+    history: History,
+    unannounced: ReadonlySet<string>,
+    found: (broken: Broken) => void
+  ) {
     this.#database = database
     this.#history = history
-    this.#options = { policyOf: (kind) => policies.get(kind), clockStepMsMax: clockStepMsMaxOf(history) }
+    this.#options = {
+      policyOf: (kind) => (unannounced.has(kind) ? undefined : policies.get(kind)),
+      clockStepMsMax: clockStepMsMaxOf(history)
+    }
     this.#found = found
     for (const { events, taskId } of database.streams.page(null, Number.MAX_SAFE_INTEGER)) this.#knows(taskId, events)
   }

@@ -35,7 +35,8 @@ type WorldInvariant = {
 
 const auditorFindsNothingWrong: Check = (outcome, history) =>
   auditorFindsNothing(outcome, {
-    policyOf: (kind) => policies.get(kind),
+    policyOf: (kind) =>
+      outcome.lost.some(({ unannounced }) => unannounced.has(kind)) ? undefined : policies.get(kind),
     clockStepMsMax: clockStepMsMaxOf(history)
   })
 

@@ -20,8 +20,9 @@ import type {
   StartRequest
 } from "../../src/store/TaskStore.ts"
 import { AppendAudit } from "./appendAudit.ts"
-import { type Call, secret } from "./handlers.ts"
+import { type Call, policies, secret } from "./handlers.ts"
 import type { History } from "./History.ts"
+import { announcedIn } from "./Standby.ts"
 import type { Broken } from "../../src/testing/simulation/Broken.ts"
 
 export class Witness {
@@ -53,7 +54,9 @@ export class Witness {
   /** Looks at every event before it is appended. */
   watch(database: MemoryDatabase): void {
     const { streams } = database
-    const audit = new AppendAudit(database, this.#history, this.#found)
+    const left = this.#database === null ? policies : announcedIn(database)
+    const unannounced = new Set([...policies.keys()].filter((kind) => !left.has(kind)))
+    const audit = new AppendAudit(database, this.#history, unannounced, this.#found)
     this.#calls = this.#database === null ? audit : null
     this.#database = database
     this.#isAlive = this.#isAliveIn.get(database) ?? this.#isAlive

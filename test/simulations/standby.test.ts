@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { defaultKindPolicy } from "../../src/core/KindPolicy.ts"
 import { clockOf, trueClock } from "../../src/testing/simulation/Incarnation.ts"
 import { Kernel, world } from "../../src/testing/simulation/Kernel.ts"
 import { hasLost, isLost, Standby } from "../../simulations/world/Standby.ts"
@@ -93,6 +94,21 @@ describe("a simulated failover", () => {
     }
     assert.strictEqual(new Set(ids).size, ids.length)
     assert.strictEqual(served.length, 3)
+  })
+
+  it("tells which kinds nobody has announced to it any more", () => {
+    const { kernel, standby } = makeStandby()
+    const { sessions } = standby.primary
+    const sessionId = sessions.open(60_000)
+    sessions.serve(sessionId, [defaultKindPolicy("sim.kept")])
+    kernel.nowMs = 100
+    sessions.serve(sessionId, [defaultKindPolicy("sim.kept"), defaultKindPolicy("sim.lost")])
+    kernel.nowMs = 150
+    standby.failOver(100)
+    assert.deepStrictEqual(
+      standby.lost.map(({ unannounced }) => unannounced),
+      [new Set(["sim.lost"])]
+    )
   })
 
   it("excuses what was told between its cut and itself, and nothing before or after", () => {

@@ -119,6 +119,11 @@ describe("a simulated world", () => {
     assert.isNull(simulateOne(7605))
   })
 
+  it("lets the default decide about a kind whose announcement a failover has taken", () => {
+    // The announcement of 2 ms is gone at 9; an attempt that expires at 7,019 is tried again after 330 ms, where the kind says 200 at most.
+    assert.isNull(simulateOne(8025, { path: "0:43:8:11:14:11" }))
+  })
+
   it("finds a store that acknowledges what it does not keep", () => {
     const failure = firstFailure(forgetful, 1)
     assert.isTrue(failure?.broken.some(({ id }) => id === "S17"))
