@@ -153,7 +153,9 @@ const relayed = Effect.fnUntraced(function* (limit: number) {
 })
 
 /** What other laws have left behind. */
+/** Also what other laws left running a minute ago: an expiry is everybody's. */
 const announceAll = Effect.gen(function* () {
+  yield* (yield* TaskStore).expire(1_000)
   while ((yield* relayed(1_000)).count > 0);
 })
 
