@@ -82,7 +82,7 @@ onKafka("a simulated history", ({ brokers }) => {
 })
 
 /** Failovers, recurrences, direct starts; each of them small. */
-const seeds = [198, 193, 152]
+const seeds = [86, 138, 74]
 
 describe("a replay on PostgreSQL", () => {
   it.live(
@@ -114,7 +114,7 @@ describe("a replay on PostgreSQL", () => {
   })
 })
 
-const mutantSeed = 8
+const mutantSeed = 1
 
 describe("ids in a replay", () => {
   const [caller, drawn, other, another] = [1, 2, 3, 4].map(
