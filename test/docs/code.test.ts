@@ -18,7 +18,7 @@ const shownBy: Readonly<Record<string, ReadonlyArray<string>>> = {
   "docs/guide/simulating.md": ["examples/cardPayments.ts", "examples/cardPaymentsSimulation.ts"],
   "docs/guide/testing.md": ["test/docs/testing.test.ts"],
   "docs/guide/transactions.md": ["test/docs/transactions.test.ts"],
-  "docs/start.md": ["test/docs/guides.test.ts"]
+  "docs/start.md": ["test/docs/guides.test.ts", "examples/tasks.ts"]
 }
 
 const pages = fs

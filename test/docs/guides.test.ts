@@ -1,6 +1,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Schema } from "effect"
+import { tasks } from "../../examples/tasks.ts"
 import { DeadLetters, Duetime, Engine, layerFromEnv, RetryPolicy, Task, Worker } from "../../src/index.ts"
 import { TestDuetime } from "../../src/testing/index.ts"
 
@@ -36,6 +37,14 @@ describe("docs/start.md", () => {
       assert.strictEqual(end._tag, "Succeeded")
       assert.deepStrictEqual(sent.splice(0), ["ada@example.com"])
     }).pipe(Effect.provide(TestDuetime.layer(reminders)))
+  )
+
+  it.effect("has a module for duetime dev", () =>
+    Effect.gen(function* () {
+      const Greet = Task.define("greet", { payload: { name: Schema.String } })
+      const { id } = yield* Greet.schedule({ name: "Ada" })
+      assert.strictEqual(yield* TestDuetime.untilEnded(id), "succeeded")
+    }).pipe(Effect.provide(TestDuetime.layer(Layer.mergeAll(Layer.empty, ...tasks))))
   )
 
   it("has a program that needs nothing but the environment", () => {
