@@ -9,7 +9,7 @@ import { QueueLoad } from "./QueueLoad.ts"
 /**
  * Which queue serves which kind, which kinds some live worker within the broker's reach serves, which are paused and
  * which have caps: only what is served and not paused is claimed. Read from the database again each second, in one
- * statement; while no worker of this process serves anything only that is looked at, at every poll.
+ * statement; what workers of this process serve, if they are all there is, is looked at in every poll.
  */
 export class KindDirectory {
   readonly #store: TaskStore["Service"]
@@ -21,6 +21,7 @@ export class KindDirectory {
   readonly #everServable = new Set<string>()
   #paused: ReadonlySet<string> = new Set()
   #servesAny = false
+  #ownKinds: ReadonlySet<string> = new Set()
   #refreshedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(store: TaskStore["Service"], session: Session["Service"], reach: Broker["Service"]["reach"]) {
@@ -54,8 +55,13 @@ export class KindDirectory {
 
   /** @param atMs monotonic */
   refreshIfStale(atMs: number): Effect.Effect<void, StoreUnavailable> {
-    const isFresh = atMs - this.#refreshedAtMs < refreshMs && (this.#servesAny || this.#reach === "fleet")
+    const isFresh = atMs - this.#refreshedAtMs < refreshMs && (this.#reach === "fleet" || this.#servesNothingNew())
     return isFresh ? Effect.void : this.#refresh(atMs)
+  }
+
+  /** What this process has announced itself need not be heard of from the database. */
+  #servesNothingNew(): boolean {
+    return this.#servesAny && this.#session.ownKinds().every((kind) => this.#ownKinds.has(kind))
   }
 
   readonly #refresh = Effect.fnUntraced({ self: this }, function* (this: KindDirectory, atMs: number): Effect.fn.Return<
@@ -63,6 +69,7 @@ export class KindDirectory {
     StoreUnavailable
   > {
     const own = this.#session.ownKinds()
+    this.#ownKinds = new Set(own)
     const isIdle = this.#reach === "process" && own.length + this.#everServable.size === 0
     const records = isIdle ? [] : yield* this.#store.kinds
     const served =
@@ -95,5 +102,5 @@ export class KindDirectory {
   }
 }
 
-/** A new kind waits this long at most for its first claim; what a worker announces takes effect without a message. */
+/** A new kind of another process waits this long at most for its first claim; what a worker announces takes effect without a message. */
 const refreshMs = 1_000

@@ -10,7 +10,7 @@ import * as fc from "fast-check"
 import { quietPolls } from "../../src/engine/claimPlan.ts"
 import { defaults } from "../../src/engine/EngineConfig.ts"
 import * as MemoryDatabase from "../../src/store/memory/MemoryDatabase.ts"
-import { emailPolicy, scheduleAt, startProcess, startWorker } from "./fleet.ts"
+import { emailPolicy, scheduleAt, startProcess, startWorker, unstartedClaims } from "./fleet.ts"
 
 describe("An engine and the due time", () => {
   it.effect("starts every task in the millisecond it is due, whenever it was scheduled", () =>
@@ -226,6 +226,19 @@ describe("A task moved while it is armed", () => {
           [later, 60_000]
         ]
       )
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("claims for a kind that its own process begins to serve at the next poll", () =>
+    Effect.gen(function* () {
+      const process = yield* startProcess(yield* MemoryDatabase.make())
+      const others = { ...emailPolicy, kind: "reminder.sms", queue: "texts" }
+      yield* scheduleAt(process.store, [0], { kind: others.kind })
+      // Kinds were read from the database at 1,000 ms.
+      yield* TestClock.adjust("1100 millis")
+      yield* process.session.serve([emailPolicy, others])
+      yield* TestClock.adjust("250 millis")
+      assert.lengthOf(yield* unstartedClaims(process), 1)
     }).pipe(Effect.scoped)
   )
 })
