@@ -34,9 +34,10 @@ export type Remains = {
 }
 
 /** Modes that do a task every two seconds would warm up for ever. */
-const warmUpMsMax = 5_000
+const warmUpMsMax = 10_000
 
-export const warmUpTasks = (contestant: Contestant): number => (isSlow(contestant) ? 500 : 4_000)
+/** @param fastTasks for all but slow modes */
+export const warmUpTasks = (contestant: Contestant, fastTasks = 4_000): number => (isSlow(contestant) ? 500 : fastTasks)
 
 let databaseNumber = 0
 
