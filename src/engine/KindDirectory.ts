@@ -69,7 +69,6 @@ export class KindDirectory {
     StoreUnavailable
   > {
     const own = this.#session.ownKinds()
-    this.#ownKinds = new Set(own)
     const isIdle = this.#reach === "process" && own.length + this.#everServable.size === 0
     const records = isIdle ? [] : yield* this.#store.kinds
     const served =
@@ -88,6 +87,7 @@ export class KindDirectory {
       load.serve(kinds.map((kind) => ({ kind, caps: recordByKind.get(kind)?.policy.caps ?? null })))
       load.processes = Math.max(0, ...kinds.map((kind) => recordByKind.get(kind)?.liveSessions ?? 0))
     }
+    this.#ownKinds = new Set(own)
     this.#servesAny = served.length > 0
     this.#refreshedAtMs = atMs
   })
