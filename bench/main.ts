@@ -177,7 +177,7 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
 const beside = (run: PeersRun) => () =>
   besidePeers(run, {
     rounds: Number(flags.rounds),
-    tasks: tasks(20_000),
+    tasks: tasks(run.scenario === "throughput" ? 50_000 : 20_000),
     slowTasks: Number(flags["slow-tasks"]),
     ratePerSecond: rate(200),
     seconds: seconds(20),
