@@ -5,7 +5,7 @@ import * as EmbeddedKafka from "../../src/embedded/EmbeddedKafka.ts"
 import * as EmbeddedPostgres from "../../src/embedded/EmbeddedPostgres.ts"
 import { documentTold, makeTell, numberOf, PromiseBroken, runMain, usageInvalid } from "../command.ts"
 import { mutants } from "../mutants/mutants.ts"
-import { replays } from "./replays.ts"
+import { runAll } from "./run.ts"
 import { reportOf, textOf } from "./report.ts"
 
 const usage = `duetime replay: histories that the simulation made, once more on a real PostgreSQL and a real Kafka
@@ -73,7 +73,7 @@ const program = Effect.gen(function* () {
     database: postgres.database
   }
   const goesOn = () => !stop.signal.aborted
-  const found = yield* replays({ runs, seed, server, lanes, kafka, goesOn, tell, breakage: mutant?.breakage })
+  const found = yield* runAll({ runs, seed, server, lanes, kafka, goesOn, tell, breakage: mutant?.breakage })
   process.off("SIGINT", interrupt).off("SIGTERM", interrupt)
   const seconds = (clock.currentTimeMillisUnsafe() - beganAtMs) / 1_000
   const asked = { runs, seed, isWithKafka, mutant: mutant?.name }

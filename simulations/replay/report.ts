@@ -1,7 +1,7 @@
 import { type Check, check, checkLines } from "../Check.ts"
 import type { Difference } from "./replay.ts"
 import type { KafkaJudged } from "./replayedKafka.ts"
-import type { Replays } from "./replays.ts"
+import type { Replays } from "./run.ts"
 
 export type ReplayReport = {
   readonly ok: boolean

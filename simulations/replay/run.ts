@@ -29,7 +29,7 @@ const rebalanceEvery = 10
 /** Between two lines of progress. */
 const tellEveryRuns = 5
 
-export const replays = Effect.fnUntraced(function* (options: ReplaysOptions) {
+export const runAll = Effect.fnUntraced(function* (options: ReplaysOptions) {
   const { breakage, goesOn, lanes, runs, seed: firstSeed, server, tell } = options
   const databases = yield* databasesOn(server, lanes)
   const kafka = options.kafka === null ? null : yield* replayedKafka(options.kafka)
