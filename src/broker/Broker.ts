@@ -64,8 +64,11 @@ export type Subscription = {
    * Waits for at least one dispatch that there is room for, and takes as many as there is, the most urgent first
    * (`DispatchLanes.ts`). A broker of the fleet drops, as if declined, what waits here while nothing is taken for
    * `holdMsMax`: it is no place to wait in, since nobody can look at, pause or reorder what waits there.
+   *
+   * With `unless` it waits until that has ended at most, and may then bring none. To race the whole of it with something else could lose
+   * what it has just taken.
    */
-  readonly take: (room: Room) => Effect.Effect<ReadonlyArray<Dispatch>, BrokerUnavailable>
+  readonly take: (room: Room, unless?: Effect.Effect<void>) => Effect.Effect<ReadonlyArray<Dispatch>, BrokerUnavailable>
   /** Waits for an offer, and answers its kinds. Never, with a broker of the fleet. */
   readonly offered: Effect.Effect<ReadonlyArray<string>>
   /** Said after the starts are committed, won or lost, and before a handler runs. */

@@ -29,6 +29,11 @@ export class DispatchLanes<A extends { readonly priority: Priority }> {
     this.#lanes[rankOf(dispatch.priority)]?.pushFront(dispatch)
   }
 
+  /** Whether `take` would bring something. */
+  hasFor({ dispatchesMax, nonCriticalMax }: Room): boolean {
+    return dispatchesMax > 0 && this.#lanes.some((lane, rank) => lane.size > 0 && (rank === 0 || nonCriticalMax > 0))
+  }
+
   take(room: Room): ReadonlyArray<A> {
     const batch: Array<A> = []
     let nonCriticalLeft = room.nonCriticalMax

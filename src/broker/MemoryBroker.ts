@@ -11,6 +11,8 @@ import type { Priority } from "../core/Priority.ts"
 import type { EventId } from "../core/TaskId.ts"
 import { Broker, type Dispatch, type Subscription } from "./Broker.ts"
 import { DispatchLanes, type Room } from "./DispatchLanes.ts"
+import { makeGate } from "./Gate.ts"
+import { taking } from "./taking.ts"
 
 /**
  * Dispatches of one queue waiting or unacknowledged, beyond which more are refused. Five times the largest window of
@@ -71,13 +73,14 @@ const heldOf = (held: Map<Dispatch, number>): ReadonlyArray<Dispatch> => {
 
 /** `held` counts how often this consumer holds each dispatch: the same one may have been published twice. */
 const subscriptionOf = (queue: DispatchQueue, held: Map<Dispatch, number>): Subscription => {
-  const take = (room: Room): Effect.Effect<ReadonlyArray<Dispatch>> =>
-    Effect.suspend(() => {
+  const take = taking({
+    take: (room) => {
       const batch = queue.take(room)
-      if (batch.length === 0) return Effect.flatMap(queue.arrival, () => take(room))
       for (const dispatch of batch) held.set(dispatch, (held.get(dispatch) ?? 0) + 1)
-      return Effect.succeed(batch)
-    })
+      return batch
+    },
+    arrivalFor: queue.arrivalFor
+  })
   /** Whether this consumer held it. */
   const letGo = (dispatch: Dispatch): boolean => {
     const count = held.get(dispatch)
@@ -105,8 +108,7 @@ class DispatchQueue {
   readonly lag: Record<Priority, number> = { ...noLag }
   readonly #lanes = new DispatchLanes<Dispatch>()
   #lagTotal = 0
-  /** Consumers waiting in `take`. All are woken at every arrival: they are few, and none can miss one by being interrupted. */
-  #takers: Array<() => void> = []
+  readonly #arrivals = makeGate()
   #offerWaiters: Array<(kinds: ReadonlyArray<string>) => void> = []
 
   constructor(capacity: number) {
@@ -136,13 +138,8 @@ class DispatchQueue {
     if (dispatches.length > 0) this.wakeTakers()
   }
 
-  readonly arrival: Effect.Effect<void> = Effect.callback<void>((resume) => {
-    const taker = () => resume(Effect.void)
-    this.#takers.push(taker)
-    return Effect.sync(() => {
-      this.#takers = this.#takers.filter((other) => other !== taker)
-    })
-  })
+  /** All who wait are woken: they are few, and none can miss one by being interrupted. */
+  readonly arrivalFor = (room: Room): Effect.Effect<void> => this.#arrivals.until(() => this.#lanes.hasFor(room))
 
   /** To whoever waits longest; it waits for the next one when it has started what it found. */
   offerDue(kinds: ReadonlyArray<string>): boolean {
@@ -160,8 +157,6 @@ class DispatchQueue {
   })
 
   wakeTakers(): void {
-    const takers = this.#takers
-    this.#takers = []
-    for (const taker of takers) taker()
+    this.#arrivals.changed()
   }
 }

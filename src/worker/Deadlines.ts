@@ -1,5 +1,5 @@
 import { Clock, Effect, Option, type Scope } from "effect"
-import { makeGate } from "./Gate.ts"
+import { makeGate } from "../broker/Gate.ts"
 
 /**
  * The deadline in the database lies this much behind the attempt's timeout: the worker ends an attempt in time and records

@@ -69,14 +69,12 @@ export const takeFrom = Effect.fnUntraced(function* (
   /** Who waits for critical dispatches alone begins anew when there is room for others. */
   const take = (subscription: Subscription) => {
     const room = roomOf(slots)
-    if (room.nonCriticalMax > 0) return subscription.take(room)
-    return Effect.raceFirst(
-      subscription.take(room),
-      Effect.as(
-        slots.until(() => slots.open() > 0),
-        []
-      )
-    )
+    return room.nonCriticalMax > 0
+      ? subscription.take(room)
+      : subscription.take(
+          room,
+          slots.until(() => slots.open() > 0)
+        )
   }
 
   const admit = Effect.fnUntraced(function* (subscription: Subscription, dispatches: ReadonlyArray<Dispatch>) {

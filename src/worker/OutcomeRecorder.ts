@@ -1,6 +1,6 @@
 import { Cause, Effect, type Scope } from "effect"
 import { batchSizeMax, type Finished, type FinishRequest, TaskStore } from "../store/TaskStore.ts"
-import { makeGate } from "./Gate.ts"
+import { makeGate } from "../broker/Gate.ts"
 import type { Outage } from "./Outage.ts"
 
 /**

@@ -1,4 +1,4 @@
-import { type Gate, makeGate } from "./Gate.ts"
+import { type Gate, makeGate } from "../broker/Gate.ts"
 
 /**
  * How many attempts this worker may have between the taking of a dispatch and the recording of its outcome. Some slots may be

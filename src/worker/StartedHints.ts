@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type { Broker } from "../broker/Broker.ts"
 import type { EventId } from "../core/TaskId.ts"
-import { makeGate } from "./Gate.ts"
+import { makeGate } from "../broker/Gate.ts"
 
 /**
  * Tells engines which of their claims have been started, many at a time: what is started while one batch is sent, and for a

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Exit, Fiber, Latch } from "effect"
 import { Broker } from "../../src/broker/Broker.ts"
 import * as MemoryBroker from "../../src/broker/MemoryBroker.ts"
 import { brokerContract, dispatchOf, roomFor } from "./Broker.contract.ts"
+import { forkPreempted, preemptions, turnsMax, turnsOfOthers } from "./preempted.ts"
 
 brokerContract("MemoryBroker", MemoryBroker.layer)
 
@@ -42,6 +43,52 @@ describe("MemoryBroker", () => {
       yield* broker.publish(batch.slice(30))
       const subscription = yield* broker.consume("emails")
       assert.deepStrictEqual(yield* subscription.take(roomFor(100)), batch)
+    }).pipe(Effect.scoped, Effect.provide(MemoryBroker.layer))
+  )
+
+  it.effect("a dispatch that comes while a consumer begins to wait is taken, at whichever step its fiber yields", () =>
+    Effect.gen(function* () {
+      for (const { opsPerTurn, turns } of preemptions) {
+        const broker = yield* Broker
+        const queue = `queue-${opsPerTurn}-${turns}`
+        const subscription = yield* broker.consume(queue)
+        const taking = yield* forkPreempted(subscription.take(roomFor(1)), opsPerTurn)
+        yield* turnsOfOthers(turns)
+        const sent = dispatchOf({ queue })
+        yield* broker.publish([sent])
+        yield* turnsOfOthers(turnsMax)
+        assert.deepStrictEqual(taking.pollUnsafe(), Exit.succeed([sent]), `${opsPerTurn} steps a turn, ${turns} turns`)
+      }
+    }).pipe(Effect.scoped, Effect.provide(MemoryBroker.layer))
+  )
+
+  it.effect(
+    "a wait that is given up brings what has come until then, at whichever step, or leaves it to the next",
+    () =>
+      Effect.gen(function* () {
+        for (const { opsPerTurn, turns } of preemptions) {
+          const broker = yield* Broker
+          const queue = `queue-${opsPerTurn}-${turns}`
+          const subscription = yield* broker.consume(queue)
+          const unless = Latch.makeUnsafe()
+          const taking = yield* forkPreempted(subscription.take(roomFor(1), unless.await), opsPerTurn)
+          yield* turnsOfOthers(turnsMax)
+          const sent = dispatchOf({ queue })
+          yield* broker.publish([sent])
+          yield* turnsOfOthers(turns)
+          unless.openUnsafe()
+          const taken = yield* Fiber.join(taking)
+          const next = taken.length > 0 ? taken : yield* subscription.take(roomFor(1))
+          assert.deepStrictEqual(next, [sent], `${opsPerTurn} steps a turn, given up after ${turns} turns`)
+        }
+      }).pipe(Effect.scoped, Effect.provide(MemoryBroker.layer))
+  )
+
+  it.effect("a wait is given up when nothing comes", () =>
+    Effect.gen(function* () {
+      const broker = yield* Broker
+      const subscription = yield* broker.consume("emails")
+      assert.deepStrictEqual(yield* subscription.take(roomFor(1), Effect.void), [])
     }).pipe(Effect.scoped, Effect.provide(MemoryBroker.layer))
   )
 

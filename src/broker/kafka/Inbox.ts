@@ -1,14 +1,16 @@
 /** Dispatches that have arrived and that nobody has taken yet. */
 import { Effect } from "effect"
-import type { Dispatch } from "../Broker.ts"
-import { DispatchLanes, type Room } from "../DispatchLanes.ts"
+import type { Dispatch, Subscription } from "../Broker.ts"
+import { DispatchLanes } from "../DispatchLanes.ts"
+import { makeGate } from "../Gate.ts"
+import { taking } from "../taking.ts"
 
 /** Two and a half windows of an engine, some 2 MB. More of it would only be late: an engine publishes again after two seconds. */
 const dispatchesMax = 5_000
 
 export class Inbox {
   #lanes = new DispatchLanes<Dispatch>()
-  #takers: Array<() => void> = []
+  readonly #arrivals = makeGate()
 
   get size(): number {
     return this.#lanes.size
@@ -31,28 +33,16 @@ export class Inbox {
   }
 
   wakeTakers(): void {
-    if (this.#lanes.size === 0) return
-    const takers = this.#takers
-    this.#takers = []
-    for (const taker of takers) taker()
+    this.#arrivals.changed()
   }
 
-  /** Waits for at least one that there is room for. */
-  take(room: Room): Effect.Effect<ReadonlyArray<Dispatch>> {
-    return Effect.suspend(() => {
-      const batch = this.#lanes.take(room)
+  readonly take: Subscription["take"] = taking({
+    take: (room) => this.#lanes.take(room),
+    arrivalFor: (room) =>
       // One answer of the broker brings several priorities, one after the other: all of them, and then the most urgent.
-      return batch.length > 0
-        ? Effect.succeed(batch)
-        : Effect.flatMap(Effect.andThen(this.#arrival, Effect.yieldNow), () => this.take(room))
-    })
-  }
-
-  readonly #arrival: Effect.Effect<void> = Effect.callback<void>((resume) => {
-    const taker = () => resume(Effect.void)
-    this.#takers.push(taker)
-    return Effect.sync(() => {
-      this.#takers = this.#takers.filter((other) => other !== taker)
-    })
+      Effect.andThen(
+        this.#arrivals.until(() => this.#lanes.hasFor(room)),
+        Effect.yieldNow
+      )
   })
 }

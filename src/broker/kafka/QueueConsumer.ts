@@ -140,8 +140,8 @@ export const make = Effect.fnUntraced(function* (
     subscription: {
       droppedCount: () => droppedCount,
       offered: Effect.never,
-      take: (room) =>
-        Effect.tap(inbox.take(room), () =>
+      take: (room, unless) =>
+        Effect.tap(inbox.take(room, unless), () =>
           Effect.sync(() => {
             takenAtMs = monotonicMs()
           })

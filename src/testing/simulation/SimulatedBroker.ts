@@ -5,6 +5,8 @@
 import { Effect, Queue, type Scope } from "effect"
 import { type Broker, BrokerUnavailable, type Dispatch, holdMsMax, type Subscription } from "../../broker/Broker.ts"
 import { DispatchLanes } from "../../broker/DispatchLanes.ts"
+import { makeGate } from "../../broker/Gate.ts"
+import { taking } from "../../broker/taking.ts"
 import type { DeadLetter } from "../../core/DeadLetter.ts"
 import { priorities, type Priority } from "../../core/Priority.ts"
 import type { EventId } from "../../core/TaskId.ts"
@@ -163,7 +165,7 @@ export class SimulatedBroker {
       (member): Subscription => ({
         droppedCount: () => member.droppedCount,
         offered: Effect.never,
-        take: (room) => member.take(room),
+        take: member.take,
         acknowledge: (batch) => this.#call(owner, "acknowledge", () => member.letGo(batch)),
         decline: (batch) => this.#call(owner, "decline", () => member.letGo(batch))
       })
@@ -223,7 +225,7 @@ class Member {
   /** Delivered, and neither acknowledged nor dropped. */
   readonly held = new Set<Dispatch>()
   readonly #lanes = new DispatchLanes<Dispatch>()
-  #takers: Array<() => void> = []
+  readonly #arrivals = makeGate()
 
   constructor(owner: Owner) {
     this.owner = owner
@@ -238,17 +240,13 @@ class Member {
       this.held.delete(own)
       this.droppedCount++
     })
-    const takers = this.#takers
-    this.#takers = []
-    for (const taker of takers) kernel.schedule(this.owner, taker)
+    kernel.schedule(this.owner, this.#arrivals.changed)
   }
 
-  take(room: Parameters<Subscription["take"]>[0]): Effect.Effect<ReadonlyArray<Dispatch>> {
-    return Effect.suspend(() => {
-      const batch = this.#lanes.take(room)
-      return batch.length === 0 ? Effect.flatMap(this.#arrival, () => this.take(room)) : Effect.succeed(batch)
-    })
-  }
+  readonly take: Subscription["take"] = taking({
+    take: (room) => this.#lanes.take(room),
+    arrivalFor: (room) => this.#arrivals.until(() => this.#lanes.hasFor(room))
+  })
 
   letGo(batch: ReadonlyArray<Dispatch>): void {
     for (const dispatch of batch) this.held.delete(dispatch)
@@ -258,14 +256,6 @@ class Member {
     this.held.clear()
     this.#lanes.remove(() => true)
   }
-
-  readonly #arrival = Effect.callback<void>((resume) => {
-    const taker = () => resume(Effect.void)
-    this.#takers.push(taker)
-    return Effect.sync(() => {
-      this.#takers = this.#takers.filter((other) => other !== taker)
-    })
-  })
 }
 
 /** Of a healthy broker. */
