@@ -10,6 +10,7 @@ import { CurrentTransaction } from "../../src/store/memory/MemoryTransaction.ts"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
 import { leaseMsDefault, Session } from "../../src/store/Session.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
+import { failure, finished, running, servedKind } from "./contract/world.ts"
 
 const kind = "send-reminder"
 
@@ -56,6 +57,25 @@ const start = Effect.fnUntraced(function* (
 
 const servedIn = ({ store }: Process) =>
   Effect.map(store.kinds, (records) => records.flatMap((one) => (one.liveSessions > 0 ? [one.policy.kind] : [])))
+
+describe("a memory database whose clock is set back", () => {
+  it.effect("ends what expired while it ran and is tried again before that instant", () =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      const kind = yield* servedKind()
+      yield* TestClock.setTime(100_000)
+      const task = yield* running(kind, { dueAtMs: 100_000, expiresAtMs: 101_000 })
+      yield* TestClock.setTime(102_000)
+      assert.deepStrictEqual(yield* store.expireTasks(100), { lookedAtCount: 1, taskIds: [] })
+      yield* TestClock.setTime(90_000)
+      yield* finished(task, { ...failure, retryInMs: 1_000 }, "pending")
+      yield* TestClock.setTime(102_000)
+      assert.isTrue((yield* store.look).anyExpired)
+      assert.deepStrictEqual((yield* store.expireTasks(100)).taskIds, [task.taskId])
+      assert.isFalse((yield* store.look).anyExpired)
+    }).pipe(Effect.provide(MemoryStore.layer))
+  )
+})
 
 describe("a memory process", () => {
   it.effect("keeps its session for as long as it lives, by renewing", () =>

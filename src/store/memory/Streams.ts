@@ -19,10 +19,15 @@ export class Streams {
   #sortedCount = 0
   readonly #held = new Map<number, Set<TaskId>>()
   readonly #deadlines = new Heap<Deadline>((one, other) => one.deadlineAtMs < other.deadlineAtMs)
-  /** Every task that expires, until it has been looked at: nothing that waits later can be past it (`core/machine.ts`). */
+  /**
+   * Every task that expires, until it has been looked at; again when it waits once more. That it then waits past its instant takes a
+   * clock that was set back meanwhile: otherwise it is not tried again (`core/machine.ts`).
+   */
   readonly #expiring = new Heap<{ readonly taskId: TaskId; readonly expiresAtMs: number }>(
     (one, other) => one.expiresAtMs < other.expiresAtMs
   )
+  /** What is in there. */
+  readonly #expiringIds = new Set<TaskId>()
   readonly #counts = new Map<string, Record<Stage, number>>()
   /** Dead letters not announced yet, the first to die first, with the version of their death. */
   readonly unannounced = new Map<TaskId, number>()
@@ -147,6 +152,7 @@ export class Streams {
       if (head.expiresAtMs > atMs || taskIds.length >= limit) break
       taskIds.push(head.taskId)
       this.#expiring.pop()
+      this.#expiringIds.delete(head.taskId)
     }
     return taskIds
   }
@@ -185,8 +191,9 @@ export class Streams {
 
   #reindex(before: TaskState | null, after: TaskState, atMs: number): void {
     const { attempt, deadlineAtMs, dueAtMs, kind, priority, stage, taskId, version } = after
-    if (before === null && after.expiresAtMs !== null) {
+    if (stage === "pending" && after.expiresAtMs !== null && !this.#expiringIds.has(taskId)) {
       this.#expiring.push({ taskId, expiresAtMs: after.expiresAtMs })
+      this.#expiringIds.add(taskId)
     }
     if (before?.stage === "pending") this.lanes.leave(before.kind, before.priority)
     if (stage === "pending") this.lanes.enter(kind, priority, { taskId, dueAtMs, version })
