@@ -74,7 +74,9 @@ export function* pausesHold({ lost, paused, sinceStartMsOf, streams }: Outcome):
   }
 }
 
-export function* claimsStayWithinCaps({ fired, sinceStartMsOf, streams }: Outcome): Iterable<Broken> {
+export function* claimsStayWithinCaps({ fired, lost, sinceStartMsOf, streams }: Outcome): Iterable<Broken> {
+  // Until they are announced again, within a minute, the default decides, which has none.
+  if (lost.some(({ unannounced }) => unannounced.has(kinds.paced.kind))) return
   const claimsAtMs: Array<number> = []
   const changes: Array<{ readonly atMs: number; readonly by: 1 | -1 }> = []
   for (const stream of streams) {
