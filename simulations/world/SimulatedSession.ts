@@ -6,6 +6,7 @@ import { Clock, Effect, type Scope } from "effect"
 import type { KindPolicy } from "../../src/core/KindPolicy.ts"
 import type { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import type { SessionServer } from "./Recorder.ts"
+import { OwnKinds } from "../../src/store/OwnKinds.ts"
 import { renewalsPerLease, type Session } from "../../src/store/Session.ts"
 import type { Owner } from "../../src/testing/simulation/Kernel.ts"
 import type { Legs } from "../../src/testing/simulation/Legs.ts"
@@ -33,6 +34,7 @@ export const makeSession = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Session["Service"], never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const ownKinds = new OwnKinds()
   let policies: ReadonlyArray<KindPolicy> = []
   let id: number | null = null
   let lastId = 0
@@ -83,8 +85,10 @@ export const makeSession = Effect.fnUntraced(function* (
         // Only then: a process must not claim by policies that the database does not have.
         return Effect.map(legs.call(owner, "serve", said), () => {
           policies = announced
+          ownKinds.announced(announced.map((policy) => policy.kind))
         })
       }),
-    ownKinds: () => policies.map((policy) => policy.kind)
+    ownKinds: () => ownKinds.all,
+    newOwnKinds: ownKinds.news
   }
 })

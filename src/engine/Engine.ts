@@ -98,6 +98,10 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | RecurrenceStore 
 
     const wakeUps = yield* store.wakeUps
     yield* Effect.forkScoped(Effect.forever(Effect.map(Queue.takeAll(wakeUps), (dues) => poller.wake(earliest(dues)))))
+    if (broker.reach === "process") {
+      const newKinds = yield* session.newOwnKinds
+      yield* Effect.forkScoped(Effect.forever(Effect.map(Queue.take(newKinds), poller.look)))
+    }
     yield* Effect.forkScoped(supervisor.supervise)
     yield* Effect.forkScoped(supervisor.maintain)
     yield* Effect.forkScoped(decideRecurrences({ recurrences, config, nowMs }))

@@ -27,6 +27,8 @@ import type { TimerWheel } from "./TimerWheel.ts"
 
 export type Poller = {
   readonly run: Effect.Effect<never>
+  /** Kinds may be claimed that could not be before. */
+  readonly look: () => void
   /** Somebody scheduled a task due at this instant. */
   readonly wake: (dueAtMs: number) => void
   readonly claimedCount: () => number
@@ -216,6 +218,7 @@ export const make = Effect.fnUntraced(function* (parts: {
 
   return {
     run,
+    look: () => woken.openUnsafe(),
     wake: (dueAtMs) => {
       hintDueAtMs = Math.min(hintDueAtMs, dueAtMs)
       if (dueAtMs <= wheel.nowMs() + config.lookAheadMs && monotonicMs() >= offeredUntilMs) woken.openUnsafe()

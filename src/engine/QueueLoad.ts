@@ -139,8 +139,10 @@ export class QueueLoad {
     return this.armedIn[priority] + this.unpublishedIn[priority] + this.#lag[priority]
   }
 
-  /** Takes which kinds may be claimed from now on. */
+  /** Takes which kinds may be claimed from now on. What waits of a kind that could not be claimed until now is known to nobody. */
   serve(kinds: ReadonlyArray<{ readonly kind: string; readonly caps: KindCaps | null }>): void {
+    if (kinds.some(({ caps, kind }) => caps === null && !this.kinds.includes(kind)))
+      this.nextDueAtMs = Number.NEGATIVE_INFINITY
     const known = new Map(this.capped.map((capped) => [capped.kind, capped]))
     this.kinds = kinds.flatMap(({ caps, kind }) => (caps === null ? [kind] : []))
     this.capped = kinds.flatMap(({ caps, kind }) => {

@@ -2,6 +2,7 @@ import { Clock, Effect, type Scope } from "effect"
 import type { KindPolicy } from "../core/KindPolicy.ts"
 import type { MemoryDatabase } from "./memory/MemoryDatabase.ts"
 import type { MemoryProcess } from "./memory/MemoryProcess.ts"
+import { OwnKinds } from "./OwnKinds.ts"
 import { renewalsPerLease, type Session } from "./Session.ts"
 
 /**
@@ -18,6 +19,7 @@ export const make = (
     const clock = yield* Clock.Clock
     const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     const leaseMs = database.leaseMs
+    const ownKinds = new OwnKinds()
     let policies: ReadonlyArray<KindPolicy> = []
     let id = database.sessions.open(database.now() + leaseMs)
     let aliveUntilMs = monotonicMs() + leaseMs
@@ -53,7 +55,9 @@ export const make = (
         process.runInSession("serve", () => {
           policies = announced
           database.sessions.serve(id, announced)
+          ownKinds.announced(announced.map((policy) => policy.kind))
         }),
-      ownKinds: () => policies.map((policy) => policy.kind)
+      ownKinds: () => ownKinds.all,
+      newOwnKinds: ownKinds.news
     }
   })

@@ -1,4 +1,4 @@
-import { Context, type Effect } from "effect"
+import { Context, type Effect, type Queue, type Scope } from "effect"
 import type { KindPolicy } from "../core/KindPolicy.ts"
 import type { StoreUnavailable } from "./StoreError.ts"
 
@@ -24,6 +24,8 @@ export class Session extends Context.Service<
     readonly serve: (policies: ReadonlyArray<KindPolicy>) => Effect.Effect<void, StoreUnavailable>
     /** Kinds that this process has announced last. Those of every live session: `TaskStore.kinds`. */
     readonly ownKinds: () => ReadonlyArray<string>
+    /** Tells that there are own kinds that were not there before, so that an engine of this process need not wait until it looks. */
+    readonly newOwnKinds: Effect.Effect<Queue.Dequeue<void>, never, Scope.Scope>
   }
 >()("duetime/store/Session") {}
 

@@ -229,16 +229,18 @@ describe("A task moved while it is armed", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("claims for a kind that its own process begins to serve at the next poll", () =>
-    Effect.gen(function* () {
-      const process = yield* startProcess(yield* MemoryDatabase.make())
-      const others = { ...emailPolicy, kind: "reminder.sms", queue: "texts" }
-      yield* scheduleAt(process.store, [0], { kind: others.kind })
-      // Kinds were read from the database at 1,000 ms.
-      yield* TestClock.adjust("1100 millis")
-      yield* process.session.serve([emailPolicy, others])
-      yield* TestClock.adjust("250 millis")
-      assert.lengthOf(yield* unstartedClaims(process), 1)
-    }).pipe(Effect.scoped)
+  it.effect.each([["of a queue that it knows", emailPolicy.queue] as const, ["of a new queue", "texts"] as const])(
+    "claims at once what waits of a kind %s that its own process begins to serve, however quiet it was",
+    ([, queue]) =>
+      Effect.gen(function* () {
+        const process = yield* startProcess(yield* MemoryDatabase.make())
+        const others = { ...emailPolicy, kind: "reminder.sms", queue }
+        yield* scheduleAt(process.store, [0], { kind: others.kind })
+        // From the fifth empty claim on it looks once a second, at 10,000 ms the last time.
+        yield* TestClock.adjust("10100 millis")
+        yield* process.session.serve([emailPolicy, others])
+        yield* TestClock.adjust("1 millis")
+        assert.lengthOf(yield* unstartedClaims(process), 1)
+      }).pipe(Effect.scoped)
   )
 })

@@ -4,6 +4,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import { hostname } from "node:os"
 import { Worker } from "node:worker_threads"
 import type { KindPolicy } from "../../core/KindPolicy.ts"
+import { OwnKinds } from "../OwnKinds.ts"
 import { renewalsPerLease, type Session } from "../Session.ts"
 import type { Kinds } from "./Kinds.ts"
 import { int4, int4s, text } from "./parameters.ts"
@@ -33,7 +34,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const shared = new SharedArrayBuffer(16)
   const cells = new BigInt64Array(shared)
   let kindIds: ReadonlyArray<number> = []
-  let ownKinds: ReadonlyArray<string> = []
+  const ownKinds = new OwnKinds()
   const data = yield* threadData(client, shared, leaseMs)
 
   const opened = yield* Deferred.make<void>()
@@ -80,7 +81,7 @@ export const make = Effect.fnUntraced(function* (options: {
       int4(id()),
       int4s(kindIds)
     ])
-    ownKinds = [...ids.keys()]
+    ownKinds.announced([...ids.keys()])
   })
 
   // A kind that does not exist may be being made by a transaction that stays open: the others do not wait for it.
@@ -96,7 +97,8 @@ export const make = Effect.fnUntraced(function* (options: {
     isAlive: () => clock.monotonicTimeNanosUnsafe() < Atomics.load(cells, 1),
     leaseMs,
     serve,
-    ownKinds: () => ownKinds
+    ownKinds: () => ownKinds.all,
+    newOwnKinds: ownKinds.news
   }
 })
 

@@ -192,6 +192,25 @@ export const readLaws = (law: Law): void => {
     })
   )
 
+  law("whoever listens in the process is told once of new own kinds, and not of the same ones again", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const session = yield* Session
+        const [one, two] = [defaultKindPolicy(yield* unservedKind), defaultKindPolicy(yield* unservedKind)]
+        yield* session.serve([one])
+        const news = yield* session.newOwnKinds
+        const tellings = Effect.map(Queue.clear(news), (told) => told.length)
+        yield* session.serve([one])
+        assert.strictEqual(yield* tellings, 0)
+        yield* session.serve([one, two])
+        yield* session.serve([two])
+        assert.strictEqual(yield* tellings, 1)
+        yield* session.serve([one, two])
+        assert.strictEqual(yield* tellings, 1)
+      })
+    )
+  )
+
   law("who schedules wakes those that listen, with the due time", () =>
     Effect.gen(function* () {
       const store = yield* TaskStore
