@@ -7,7 +7,6 @@ import { type RecurrenceStore, recurrencePageMax } from "../../src/store/Recurre
 import type { StoredStream, TaskStore } from "../../src/store/TaskStore.ts"
 import { epochMs, type Kernel } from "../../src/testing/simulation/Kernel.ts"
 import type { Recorder, SessionServer } from "../world/Recorder.ts"
-import { sequenceAheadCount } from "../world/Standby.ts"
 import { answerOf, shapes } from "./answers.ts"
 import { type Asking, recordedStore } from "./recordedStore.ts"
 import type { Call, Servers, Step } from "./Step.ts"
@@ -17,7 +16,6 @@ export class Recording implements Recorder {
   #database: MemoryDatabase | null = null
   #nowMs: () => number = () => 0
   readonly #touched = new Set<string>()
-  #failoversCount = 0
 
   begins(kernel: Kernel): void {
     this.#nowMs = () => kernel.nowMs
@@ -33,9 +31,8 @@ export class Recording implements Recorder {
     }
   }
 
-  failsOver(cutAtMs: number): void {
-    const sequenceAhead = sequenceAheadCount * ++this.#failoversCount
-    this.steps.push({ _tag: "FailOver", atMs: this.#nowMs(), cutAtMs, sequenceAhead })
+  failsOver(cutAtMs: number, sessionsLeftOutCount: number): void {
+    this.steps.push({ _tag: "FailOver", atMs: this.#nowMs(), cutAtMs, sessionsLeftOutCount })
   }
 
   readonly published = (dispatch: Dispatch): void => {

@@ -44,4 +44,9 @@ export type Step =
   | Call
   | { readonly _tag: "Publish"; readonly atMs: number; readonly dispatch: Dispatch }
   /** Commits after that instant are gone, and so many values of the sequence of sessions. */
-  | { readonly _tag: "FailOver"; readonly atMs: number; readonly cutAtMs: number; readonly sequenceAhead: number }
+  | {
+      readonly _tag: "FailOver"
+      readonly atMs: number
+      readonly cutAtMs: number
+      readonly sessionsLeftOutCount: number
+    }

@@ -163,7 +163,8 @@ class Replay {
     return yield* this.#skip(failover)
   })
 
-  readonly #skip = ({ sequenceAhead }: FailOver) => Effect.as(this.#servers.skipSessions(sequenceAhead), null)
+  readonly #skip = ({ sessionsLeftOutCount }: FailOver) =>
+    Effect.as(this.#servers.skipSessions(sessionsLeftOutCount), null)
 
   get #streamsDiffer(): Effect.Effect<string | null> {
     return Effect.gen({ self: this }, function* () {

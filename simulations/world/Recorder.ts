@@ -14,8 +14,8 @@ export type Recorder = {
   readonly begins: (kernel: Kernel) => void
   /** The database that is primary from now on; a second one has taken over. */
   readonly serves: (database: MemoryDatabase) => void
-  /** Before that takes over: what was committed later is gone. */
-  readonly failsOver: (cutAtMs: number) => void
+  /** When it has: what was committed later is gone, and so many ids of sessions are left out, as they may have been given. */
+  readonly failsOver: (cutAtMs: number, sessionsLeftOutCount: number) => void
   readonly store: (store: TaskStore["Service"]) => TaskStore["Service"]
   readonly recurrences: (store: RecurrenceStore["Service"]) => RecurrenceStore["Service"]
   readonly sessions: (sessions: SessionServer) => SessionServer

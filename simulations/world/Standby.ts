@@ -79,6 +79,11 @@ export class Standby {
   #current: MemoryDatabase
   #commits: Array<Commit> = []
   #replayedNanos: bigint | null = null
+  /**
+   * None is given twice, whichever commits are lost. PostgreSQL logs a sequence 32 ahead of what it has given (`SEQ_LOG_VALS`), and
+   * fewer sessions than that are opened here between two failovers.
+   */
+  #sessionIdMax = 0
   readonly #subscribers = new Set<Parameters<MemoryDatabase["subscribe"]>[0]>()
   readonly #deciders = new Set<Parameters<MemoryDatabase["recurrences"]["subscribe"]>[0]>()
 
@@ -101,28 +106,34 @@ export class Standby {
     this.primary = options.isNeeded ? (this.#nameOf("database", () => this.#current) as MemoryDatabase) : this.#current
   }
 
-  /** The standby takes over, with what it has of the last `losesMs`: nothing. */
-  failOver(losesMs: number): void {
+  /**
+   * The standby takes over, with what it has of the last `losesMs`: nothing.
+   *
+   * @returns how many ids of sessions it leaves out
+   */
+  failOver(losesMs: number): number {
     const before = this.#current
     const cutAtMs = this.#kernel.nowMs - losesMs
     const kept = this.#commits.filter(({ sinceStartMs }) => sinceStartMs <= cutAtMs)
     const after = this.#made()
     for (const commit of kept) this.#replay(after, commit)
     this.#replayedNanos = null
-    // A sequence is logged that far ahead of what it has given.
     this.lost.push(lostBetween(before, after, cutAtMs, this.#kernel.nowMs, this.#commits.length - kept.length))
     this.#commits = kept
     this.#current = after
-    for (let count = 0; count < sequenceAheadCount * this.lost.length; count++) {
+    this.#sessionIdMax = Math.max(this.#sessionIdMax, before.sessions.open(0))
+    let leftOutCount = 0
+    for (let sessionId = 0; sessionId < this.#sessionIdMax; leftOutCount++) {
       // Like everything else, or the next standby would have given other ids.
       this.#written("sessions", "open", [0])
-      const sessionId = after.sessions.open(0)
+      sessionId = after.sessions.open(0)
       this.#written("sessions", "end", [sessionId])
       after.sessions.end(sessionId)
     }
     this.#serve(after)
     for (const queue of this.#subscribers) after.subscribe(queue)
     for (const decide of this.#deciders) after.recurrences.subscribe(decide)
+    return leftOutCount
   }
 
   #made(): MemoryDatabase {
@@ -230,6 +241,3 @@ const lostBetween = (
 /** Kinds whose policy this database knows. */
 export const announcedIn = (database: MemoryDatabase): ReadonlySet<string> =>
   new Set(database.sessions.kinds([], 0).flatMap(({ known, policy }) => (known ? [policy.kind] : [])))
-
-/** PostgreSQL's `SEQ_LOG_VALS`; once more for each failover before, which this one may have taken back. */
-export const sequenceAheadCount = 32

@@ -174,8 +174,8 @@ export const runHistory = (
       return () => {
         if (fault._tag === "Restore")
           for (const node of fleet.nodes) if (node.current() !== null) node.crash(fault.forMs)
-        recorder.failsOver(kernel.nowMs - fault.losesMs)
-        standby.failOver(fault.losesMs)
+        const cutAtMs = kernel.nowMs - fault.losesMs
+        recorder.failsOver(cutAtMs, standby.failOver(fault.losesMs))
       }
     }
   })
