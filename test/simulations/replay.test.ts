@@ -114,7 +114,7 @@ describe("a replay on PostgreSQL", () => {
   })
 })
 
-const mutantSeed = 1
+const mutantSeed = 15
 
 describe("ids in a replay", () => {
   const [caller, drawn, other, another] = [1, 2, 3, 4].map(
