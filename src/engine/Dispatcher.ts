@@ -63,8 +63,9 @@ export const make = Effect.fnUntraced(function* (parts: {
   let publishedCount = 0
   /** Of all that was published. */
   let latestDueAtMs = Number.NEGATIVE_INFINITY
-  /** So many had been published when none of them was left to start. */
+  /** So many had been published when none of them was left to start, at this monotonic time. */
   let settledCount = -1
+  let settledAtMs = Number.NEGATIVE_INFINITY
   let republishedCount = 0
 
   const accept = (batch: ReadonlyArray<Armed>) => {
@@ -145,7 +146,8 @@ export const make = Effect.fnUntraced(function* (parts: {
   const run = Effect.raceAllFirst(ways.map(publishFor))
 
   const republishOverdue = Effect.gen(function* () {
-    if (settledCount === publishedCount && kept.size === 0) return
+    const isSettled = settledCount === publishedCount && monotonicMs() - settledAtMs < settledMsMax
+    if (isSettled && kept.size === 0) return
     const sessionId = session.id()
     const overdueBeforeMs = nowMs() - republishAfterMs
     const lookedCount = publishedCount
@@ -153,7 +155,9 @@ export const make = Effect.fnUntraced(function* (parts: {
     // by the time since: the database's clock may have been set back meanwhile.
     const isAllOverdue = latestDueAtMs < overdueBeforeMs
     if ((yield* store.claimedBy(sessionId, overdueBeforeMs, 1)).length === 0) {
-      if (isAllOverdue) settledCount = lookedCount
+      if (!isAllOverdue) return
+      settledCount = lookedCount
+      settledAtMs = monotonicMs()
       return
     }
     const heldBefore = new Map<QueueLoad, number>()
@@ -224,5 +228,10 @@ const publishBatchSizeMax = 1_000
 const keptTasksMax = 10_000
 const refusalPauseMsMin = 20
 const refusalPauseMsMax = 1_000
+/**
+ * That nothing is left to start is believed so long: a failover that loses the commit of a start gives the claim back, and nobody is told.
+ * In an idle engine a look each ten seconds is 0.1 statements a second.
+ */
+const settledMsMax = 10_000
 /** A claim due so long ago and not started is looked for. Ten times what a healthy broker needs at its worst. */
 export const republishAfterMs = 2_000

@@ -194,6 +194,34 @@ describe("When something fails, an engine", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("publishes again what had been started before a failover lost that, though nothing else is published", () =>
+    Effect.gen(function* () {
+      const losesAll = yield* Ref.make(true)
+      const hasStarted = yield* Ref.make(true)
+      const process = yield* startProcess(yield* MemoryDatabase.make(), {
+        store: (store) => ({
+          ...store,
+          claimedBy: (...asked) =>
+            Effect.flatMap(Ref.get(hasStarted), (has) => (has ? Effect.succeed([]) : store.claimedBy(...asked)))
+        }),
+        broker: (broker) => ({
+          ...broker,
+          publish: (batch) =>
+            Effect.flatMap(Ref.get(losesAll), (loses) =>
+              loses ? Effect.succeed(batch.map(() => "Published" as const)) : broker.publish(batch)
+            )
+        })
+      })
+      const seen = yield* startWorker(process)
+      yield* scheduleAt(process.store, [1_000])
+      yield* TestClock.adjust("1 minute")
+      yield* Ref.set(losesAll, false)
+      yield* Ref.set(hasStarted, false)
+      yield* TestClock.adjust("15 seconds")
+      assert.strictEqual(seen.started.length, 1)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("repeats no hint without end while a service starts nothing", () =>
     Effect.gen(function* () {
       const process = yield* startProcess(yield* MemoryDatabase.make())
