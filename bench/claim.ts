@@ -2,6 +2,7 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer } from "effect"
 import { make as makePartitions } from "../src/store/postgres/Partitions.ts"
 import * as PgTaskStore from "../src/store/postgres/PgTaskStore.ts"
+import { ownClient } from "../src/store/postgres/ownClient.ts"
 import { type ClaimCost, explainClaim } from "./explain.ts"
 import { atMost } from "./report.ts"
 import { server } from "./server.ts"
@@ -16,7 +17,7 @@ const dueTasks = 100
 export const claim = ({ futureTasks }: { readonly futureTasks: ReadonlyArray<number> }) => {
   const program = Effect.gen(function* () {
     const sql = yield* PgClient.PgClient
-    const own = yield* PgTaskStore.ownClient(sql, 1)
+    const own = yield* ownClient(sql, 1)
     yield* sql`INSERT INTO duetime.kind (name) SELECT 'bench.claim-' || n FROM generate_series(1, ${kindsCount}::int4) n`
     const kindIds = (yield* sql<{ readonly id: number }>`SELECT kind_id AS id FROM duetime.kind ORDER BY 1`).map(
       (row) => row.id

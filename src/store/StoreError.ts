@@ -15,11 +15,16 @@ export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>("duet
 ) {
   override readonly [Runtime.errorExitCode] = 5
   override get message(): string {
-    const wayOut = this.reason.startsWith("AuthorizationError")
-      ? 'Give this account the role of what it does: "duetime roles" makes them, and docs/guide/deploying.md tells which'
-      : "Check that PostgreSQL is reachable and repeat the call; nothing that was acknowledged is lost"
-    return `StoreUnavailable: ${this.operation} failed: ${this.reason}. ${wayOut}.`
+    return `StoreUnavailable: ${this.operation} failed: ${this.reason}. ${wayOutOf(this.reason)}.`
   }
+}
+
+const wayOutOf = (reason: string): string => {
+  if (reason.startsWith("AuthorizationError"))
+    return 'Give this account the role of what it does: "duetime roles" makes them, and docs/guide/deploying.md tells which'
+  if (reason.includes("unsupported startup parameter"))
+    return "A pooler refuses our connections' settings: connect without it, or have it ignore them and the account have them, as docs/guide/deploying.md#connections says"
+  return "Check that PostgreSQL is reachable and repeat the call; nothing that was acknowledged is lost"
 }
 
 /** The due time lies behind the last partition the store keeps ready. */

@@ -9,7 +9,7 @@ import { make as makeKinds } from "./Kinds.ts"
 import * as Migrations from "./Migrations.ts"
 import { int4, msOf, uuid } from "./parameters.ts"
 import { make as makePartitions } from "./Partitions.ts"
-import { ownClient } from "./PgTaskStore.ts"
+import { ownClient } from "./ownClient.ts"
 import { retiredName } from "./retire.ts"
 import { orUnavailable } from "./sqlErrors.ts"
 

@@ -1,8 +1,6 @@
 import { PgClient } from "@effect/sql-pg"
-import { Clock, Context, Effect, Layer, type Scope } from "effect"
-import { Reactivity } from "effect/reactivity"
+import { Clock, Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
 import { RecurrenceStore } from "../RecurrenceStore.ts"
 import { leaseMsDefault, Session } from "../Session.ts"
 import type {
@@ -23,9 +21,9 @@ import { make as makeDeadGroups } from "./deadGroups.ts"
 import { make as makeEnds } from "./ends.ts"
 import { make as makeExpire } from "./expire.ts"
 import { make as makeExpireTasks } from "./expireTasks.ts"
-import { keepAliveMs } from "./keepAlive.ts"
 import { make as makeKinds } from "./Kinds.ts"
 import * as Migrations from "./Migrations.ts"
+import { ownClient } from "./ownClient.ts"
 import { retentionDaysDefault } from "./partitionPlan.ts"
 import { make as makePartitions } from "./Partitions.ts"
 import { make as makePause } from "./pause.ts"
@@ -35,9 +33,9 @@ import { make as makeRecurrences } from "./PgRecurrenceStore.ts"
 import { make as makeReads } from "./read.ts"
 import { make as makeRelayDead } from "./relayDead.ts"
 import { make as makeSchedule } from "./schedule.ts"
-import { checkDurability } from "./serverChecks.ts"
+import { checkDurability, warnOfLostSettings } from "./serverChecks.ts"
 import { make as makeSettle } from "./settle.ts"
-import { idleInTransactionTimeoutMs, lockTimeoutMs, orUnavailable } from "./sqlErrors.ts"
+import { orUnavailable } from "./sqlErrors.ts"
 import { make as makeStart } from "./start.ts"
 import { make as makeStartDue } from "./startDue.ts"
 import { make as makeTakeParked } from "./takeParked.ts"
@@ -62,8 +60,6 @@ export type PgStoreOptions = {
 }
 
 export const connectionsMaxDefault = 6
-/** No statement of the hot path takes a second; one that does is stuck. */
-const statementTimeoutMs = 30_000
 
 type BuildError = StoreUnavailable | ServerTooOld | SchemaOutdated | SchemaNewer | UnsafeDurability | TimeZonesOutdated
 
@@ -75,6 +71,7 @@ const make = Effect.fnUntraced(function* (options: PgStoreOptions) {
   )
   if (options.unsafeDurability !== true) yield* checkDurability(ambient)
   const own = yield* ownClient(ambient, options.connectionsMax ?? connectionsMaxDefault).pipe(orUnavailable("connect"))
+  yield* warnOfLostSettings(own)
 
   const kinds = makeKinds(own)
   const ambientKinds = makeKinds(ambient)
@@ -163,32 +160,3 @@ export const layerStore = (
       Context.make(TaskStore, store).pipe(Context.add(RecurrenceStore, recurrences))
     )
   )
-
-/** Same server, same account, own pool. */
-export const ownClient = (
-  ambient: PgClient.PgClient,
-  maxConnections: number
-): Effect.Effect<PgClient.PgClient, SqlError, Scope.Scope> =>
-  PgClient.make({
-    ...ambient.config,
-    keepAlive: ambient.config.keepAlive ?? keepAliveMs,
-    applicationName: "duetime",
-    multiplex: false,
-    maxConnections,
-    startupParameters: {
-      ...ambient.config.startupParameters,
-      lock_timeout: String(lockTimeoutMs),
-      // Whoever waited for a row reads the figures anew (pace.ts); a stricter level would show it those from before.
-      default_transaction_isolation: "read committed",
-      statement_timeout: String(statementTimeoutMs),
-      idle_in_transaction_session_timeout: String(idleInTransactionTimeoutMs),
-      // A batch of one looks cheaper when it is planned for itself, so the server would plan every statement anew: at 200 tasks/s a
-      // fifth of its processor time, and 2 ms of each claim (bench/drift.ts). With the settings below either plan is safe (docs/adr/0001).
-      plan_cache_mode: "force_generic_plan",
-      // A batch reaches its rows by key. Hashing or merging would read whole tables, which statistics taken while they
-      // were empty make look cheap (docs/adr/0001).
-      enable_hashjoin: "off",
-      enable_mergejoin: "off",
-      enable_seqscan: "off"
-    }
-  }).pipe(Effect.provide(Reactivity.layer))

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { ServerTooOld, UnsafeDurability } from "../StoreError.ts"
+import { connectionSettings } from "./ownClient.ts"
 import { orUnavailable } from "./sqlErrors.ts"
 
 /** The oldest major version that the store's laws are run on. */
@@ -27,3 +28,30 @@ export const checkDurability = Effect.fnUntraced(function* (sql: SqlClient) {
     if (setting === "off") return yield* new UnsafeDurability({ setting: name, value: setting })
   }
 }, orUnavailable("checkDurability"))
+
+/**
+ * Of the settings that the store's connections asked for, those that the server does not have: a pooler in between has dropped them.
+ * Everything is right without them, and some of it slow: a claim may be planned as a scan.
+ */
+export const lostSettings = Effect.fnUntraced(function* (own: SqlClient) {
+  const rows = yield* own.unsafe<{ readonly name: string; readonly setting: string; readonly account: string }>(
+    `SELECT name, setting, quote_ident(current_user) AS account FROM pg_settings WHERE name = ANY($1::text[]) ORDER BY name`,
+    [Object.keys(connectionSettings)]
+  )
+  return rows.flatMap(({ account, name, setting }) => {
+    const wanted = connectionSettings[name]
+    return wanted === undefined || wanted === setting
+      ? []
+      : [{ name, way: `ALTER ROLE ${account} SET ${name} = '${wanted}'` }]
+  })
+}, orUnavailable("checkSettings"))
+
+export const warnOfLostSettings = Effect.fnUntraced(function* (own: SqlClient) {
+  const lost = yield* lostSettings(own)
+  if (lost.length === 0) return
+  const names = lost.map(({ name }) => name).join(", ")
+  const ways = lost.map(({ way }) => way).join("; ")
+  yield* Effect.logWarning(
+    `the server has not got ${names} from our connections, which a pooler drops: claims may be planned as scans. Give them to the account, and restart: ${ways}`
+  )
+})

@@ -67,12 +67,16 @@ export const unavailable = (operation: string, error: SqlError): StoreUnavailabl
     cause: error
   })
 
+/** A pooler's word, known by its text: it takes no connection that asks for a setting it does not know. */
+const isRefusedSetting = (error: SqlError): boolean => /unsupported startup parameter/.test(textOf(error))
+
 /**
  * The server could not answer, or nobody can say whether it did: the connection broke, or the server is stopping (57P01 to
  * 57P03), full (53), failing (58, XX), or has ended an idle transaction (25P03, 25P04). Any other answer is one: what was
  * asked has not been done, and would not be the next time.
  */
 const isOutage = (error: SqlError): boolean => {
+  if (isRefusedSetting(error)) return false
   if (error.reason._tag === "ConnectionError") return true
   if (error.reason._tag !== "UnknownError") return false
   const state = sqlStateOf(error)

@@ -7,6 +7,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { Line } from "../../../simulations/chaos/Line.ts"
 import * as PgTaskStore from "../../../src/store/postgres/PgTaskStore.ts"
+import { ownClient } from "../../../src/store/postgres/ownClient.ts"
 import { Session } from "../../../src/store/Session.ts"
 import { database, TestDatabase } from "../../setup/database.ts"
 
@@ -79,7 +80,7 @@ layer(database(), { excludeTestServices: true, timeout })("with a network that f
   it.effect("kernels ask whether the server is still there", () =>
     Effect.gen(function* () {
       const { client, line } = yield* throughLine
-      const own = yield* PgTaskStore.ownClient(client, 1)
+      const own = yield* ownClient(client, 1)
       yield* own`SELECT 1`
       const portHex = line.port.toString(16).toUpperCase().padStart(4, "0")
       const rows = fs.readFileSync("/proc/net/tcp", "utf8").split("\n")
