@@ -239,9 +239,9 @@ const isMadeUp = (other: LedgerLine, skipped: LedgerLine, graceMs: number): bool
   other.fate !== "skipped-misfire" &&
   Math.floor(other.decidedAtMs) - other.nominalAtMs > graceMs
 
-/** Made up for, and then ahead of a clock that was set back: a change has decided it again. */
+/** Made up for, and then ahead of a clock that was set back: a change has cancelled it, or decided it again. */
 const isTakenBackBefore = (other: LedgerLine, skipped: LedgerLine, graceMs: number): boolean =>
-  other.revision > skipped.revision &&
+  (other.revision > skipped.revision || other.fate === "cancelled-by-edit") &&
   other.decidedAtMs < skipped.decidedAtMs &&
   other.nominalAtMs > skipped.untilMs &&
   Math.floor(skipped.decidedAtMs) - other.nominalAtMs > graceMs
