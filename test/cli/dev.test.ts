@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { linesNowhere, reference, shownBelow } from "../docs/transcriptShape.ts"
 import { database } from "../setup/database.ts"
 import { environment, RoleProcess, until } from "./roleProcess.ts"
 import { runCli } from "./runCli.ts"
@@ -78,6 +79,7 @@ describe("duetime dev", () => {
         fs.writeFileSync(path.join(folder, "tasks.ts"), taskModule)
         yield* shown(running, /runs tasks\.ts: greet/)
         yield* greeted(running, "Ada", "Hello")
+        assert.deepStrictEqual(linesNowhere(shownBelow(reference, "duetime dev"), running.stdout), [])
 
         // Of a module that tasks.ts imports.
         fs.writeFileSync(path.join(folder, "word.ts"), word('"Hej"'))

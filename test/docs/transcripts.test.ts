@@ -9,14 +9,7 @@ import type { EventBody, TaskEvent } from "../../src/core/TaskEvent.ts"
 import { viewOf } from "../../src/TaskView.ts"
 import { runCli } from "../cli/runCli.ts"
 import { database, TestDatabase } from "../setup/database.ts"
-
-const reference = fs.readFileSync("docs/reference/cli.md", "utf8")
-
-/** What stands below a command line in a block of the page. */
-const shownBelow = (page: string, command: string): string => {
-  const [, shown = ""] = page.split(`$ ${command}\n`)
-  return shown.split("\n```")[0] ?? ""
-}
+import { reference, shownBelow } from "./transcriptShape.ts"
 
 const taskId = "019ab1d6-9c00-7a1b-8c2d-0123456789ab"
 const dueAtMs = Date.UTC(2026, 10, 23, 9)
