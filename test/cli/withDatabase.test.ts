@@ -79,6 +79,25 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
     })
   )
 
+  it.effect("schedules a task into the trace that it is given or that its environment has", () =>
+    Effect.gen(function* () {
+      const contextOf = Effect.fnUntraced(function* (scheduled: Ended) {
+        const { stdout } = yield* cli("task", scheduled.stdout.trim(), "--json")
+        return JSON.parse(stdout).events[0].traceparent
+      })
+      const [given, its] = ["a", "b"].map((digit) => `00-${digit.repeat(32)}-${digit.repeat(16)}-01`)
+      const args = ["schedule", "trace", "--in", "1h"]
+      const env = { ...(yield* environment), TRACEPARENT: its ?? "" }
+      assert.strictEqual(yield* contextOf(yield* cli(...args, "--traceparent", given ?? "")), given)
+      assert.strictEqual(yield* contextOf(yield* runCli(args, env)), its)
+      assert.strictEqual(yield* contextOf(yield* runCli([...args, "--traceparent", given ?? ""], env)), given)
+      assert.isUndefined(yield* contextOf(yield* cli(...args)))
+      const odd = yield* cli(...args, "--traceparent", "00-1-2-01")
+      assert.match(odd.stderr, /^OptionsRejected: traceparent is '00-1-2-01'/)
+      assert.strictEqual(odd.status, 2)
+    })
+  )
+
   it.effect("moves a task at its owner's wish, and answers with where it stands", () =>
     Effect.gen(function* () {
       const id = (yield* cli("schedule", "send-report", "--in", "1d")).stdout.trim()

@@ -1,6 +1,7 @@
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { answering } from "../Answer.ts"
@@ -40,9 +41,16 @@ const expiresAt = Flag.String("expires-at").pipe(
   Flag.optional
 )
 
+const traceparent = Flag.String("traceparent").pipe(
+  Flag.withDescription("W3C trace context that the task's attempts belong to; default the environment's TRACEPARENT"),
+  Flag.withMetavar("context"),
+  Flag.withFallbackConfig(Config.String("TRACEPARENT")),
+  Flag.optional
+)
+
 export const schedule = Command.make(
   "schedule",
-  { kind, payload, in: dueIn, at: dueAt, expiresIn, expiresAt, key, priority: Flag.optional(priority) },
+  { kind, payload, in: dueIn, at: dueAt, expiresIn, expiresAt, key, priority: Flag.optional(priority), traceparent },
   answering((input) =>
     withClient(({ duetime }) =>
       Effect.gen(function* () {
@@ -54,7 +62,8 @@ export const schedule = Command.make(
             expiresIn: Option.getOrUndefined(input.expiresIn),
             expiresAt: Option.getOrUndefined(input.expiresAt),
             key: Option.getOrUndefined(input.key),
-            priority: Option.getOrUndefined(input.priority)
+            priority: Option.getOrUndefined(input.priority),
+            traceparent: Option.getOrUndefined(input.traceparent)
           }
         ])
         if (receipt === undefined)
