@@ -59,6 +59,11 @@ export class KindDirectory {
     return isFresh ? Effect.void : this.#refresh(atMs)
   }
 
+  /** How long what was read is believed. @param atMs monotonic */
+  freshInMs(atMs: number): number {
+    return Math.max(0, this.#refreshedAtMs + refreshMs - atMs)
+  }
+
   /** What this process has announced itself need not be heard of from the database. */
   #servesNothingNew(): boolean {
     return this.#servesAny && this.#session.ownKinds().every((kind) => this.#ownKinds.has(kind))

@@ -120,6 +120,21 @@ describe("An engine among processes", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("claims within a second what waits of a kind that somebody begins to serve, however quiet it becomes", () =>
+    Effect.gen(function* () {
+      const others = { ...emailPolicy, kind: "reminder.sms" }
+      // It asks four times a second at first, and then once.
+      for (const afterMs of [50, 300, 550, 800, 1_050, 1_300]) {
+        const process = yield* startProcess(yield* MemoryDatabase.make(), { broker: fleetBroker().wrap })
+        yield* scheduleAt(process.store, [0], { kind: others.kind })
+        yield* TestClock.adjust(afterMs)
+        yield* process.session.serve([emailPolicy, others])
+        yield* TestClock.adjust("1 second")
+        assert.lengthOf(yield* unstartedClaims(process), 1, `served after ${afterMs} ms`)
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("gives claims back when nobody serves their kind any more", () =>
     Effect.gen(function* () {
       const fleet = fleetBroker()
