@@ -153,9 +153,11 @@ export function* fatesFollowPolicies({ fired, recurred, streams }: Outcome): Ite
       const decidedMs = Math.floor(line.decidedAtMs)
       const lateMs = decidedMs - line.nominalAtMs
       const rule = revisions.find(({ revision }) => revision === line.revision)?.rule
-      // What was missed runs where its calendar is open.
+      // What was missed runs where its calendar is open, one after the other.
       const isMissed = rule !== undefined && lateMs > misfire.graceMs
-      const runsLateMs = isMissed ? openedMs(rule, decidedMs) - line.nominalAtMs : lateMs
+      const pacedMs = misfire.paceMs * ledger.filter((other) => mayRunBefore(other, line)).length
+      const runsAtMs = isMissed ? openedMs(rule, openedMs(rule, decidedMs) + pacedMs) : decidedMs
+      const runsLateMs = runsAtMs - line.nominalAtMs
       switch (line.fate) {
         case "fired":
           if (misfire.run === "skip" && lateMs > misfire.graceMs + clockMs) yield says(line, "missed ones are skipped")
@@ -238,6 +240,13 @@ const isMadeUp = (other: LedgerLine, skipped: LedgerLine, graceMs: number): bool
   other.decidedAtMs === skipped.decidedAtMs &&
   other.fate !== "skipped-misfire" &&
   Math.floor(other.decidedAtMs) - other.nominalAtMs > graceMs
+
+/** Of those that were missed with it; a change may have decided it once more since. */
+const mayRunBefore = (other: LedgerLine, line: LedgerLine): boolean =>
+  other.nominalAtMs < line.nominalAtMs &&
+  other.decidedAtMs >= line.decidedAtMs &&
+  other.fate !== "skipped-misfire" &&
+  other.fate !== "skipped-too-late"
 
 /** Made up for, and then ahead of a clock that was set back: a change has cancelled it, or decided it again. */
 const isTakenBackBefore = (other: LedgerLine, skipped: LedgerLine, graceMs: number): boolean =>
