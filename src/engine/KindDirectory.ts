@@ -59,9 +59,9 @@ export class KindDirectory {
     return isFresh ? Effect.void : this.#refresh(atMs)
   }
 
-  /** How long what was read is believed. @param atMs monotonic */
+  /** How long what was read is believed, in whole milliseconds: over then for sure, and not before. @param atMs monotonic */
   freshInMs(atMs: number): number {
-    return Math.max(0, this.#refreshedAtMs + refreshMs - atMs)
+    return Math.max(0, Math.ceil(refreshMs - (atMs - this.#refreshedAtMs)))
   }
 
   /** What this process has announced itself need not be heard of from the database. */
