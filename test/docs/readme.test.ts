@@ -18,9 +18,12 @@ const pages = [
 ]
 
 describe("README.md", () => {
-  it("shows the program that examples/hello.ts is", () => {
-    const [, program] = /^```ts\n([^]*?)^```$/m.exec(read("README.md")) ?? []
-    assert.strictEqual(program, read("examples/hello.ts").replace('"../src/index.ts"', '"duetime"'))
+  it("shows the programs that examples/hello.ts and examples/helloPromise.ts are", () => {
+    const programs = [...read("README.md").matchAll(/^```ts\n([^]*?)^```$/gm)].map(([, program]) => program)
+    assert.deepStrictEqual(programs, [
+      read("examples/hello.ts").replace('"../src/index.ts"', '"duetime"'),
+      read("examples/helloPromise.ts").replace('"../src/promise/index.ts"', '"duetime/promise"')
+    ])
   })
 
   it("names commands that package.json has", () => {

@@ -14,6 +14,9 @@ const repository = process.cwd()
 const installMsMax = 240_000
 const firstTaskMsMax = 60_000
 
+/** Reports, tests and what belongs to a clone: a page may name them, a user does not need them. */
+const ofRepositoryOnly = /^(bench|test|simulations)(\/|$)|^(CONTRIBUTING|SECURITY)\.md$|^compose\.yaml$/
+
 const compiler = path.join(repository, "node_modules/.bin/tsc")
 const compilerOptions = "--module nodenext --target es2024 --lib es2024,dom,esnext.disposable --types node".split(" ")
 
@@ -46,10 +49,24 @@ describe("The package that a stranger installs", () => {
     ])
     assert.sameMembers(
       fs.readdirSync(path.join(folder, "node_modules/duetime")).filter((name) => name !== "node_modules"),
-      ["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json", "schema", "src"].filter(
-        (name) => name !== "CHANGELOG.md"
-      )
+      ["CHANGELOG.md", "LICENSE", "README.md", "dist", "docs", "examples", "package.json", "schema", "src"]
     )
+  })
+
+  it("has the pages and the code that its README and its pages link to", () => {
+    const home = path.join(folder, "node_modules/duetime")
+    const pages = ["README.md", ...fs.readdirSync(path.join(home, "docs"), { recursive: true, encoding: "utf8" })]
+      .filter((file) => file.endsWith(".md"))
+      .map((file) => (file === "README.md" ? file : path.join("docs", file)))
+    assert.isAbove(pages.length, 25)
+    const missing = pages.flatMap((page) => {
+      const text = fs.readFileSync(path.join(home, page), "utf8")
+      return [...text.matchAll(/\]\((?!https?:)([^)#\s]+)/g)]
+        .map(([, link = ""]) => path.join(path.dirname(page), link))
+        .filter((file) => !ofRepositoryOnly.test(file) && !fs.existsSync(path.join(home, file)))
+        .map((file) => `${page}: ${file}`)
+    })
+    assert.deepStrictEqual(missing, [])
   })
 
   it("has types that are complete, for Effect and for async and await", () => {
