@@ -92,6 +92,8 @@ export class TestDuetime extends Context.Service<
 const testTimes = { lookAheadMs: 10_000, idlePollMs: 5_000 }
 /** A virtual hour of the default lease is 2,880 renewals. */
 const testLeaseMs = 60_000
+const withoutTestClock =
+  "TestDuetime runs on a clock that the test turns, and this one runs by itself. Use it.effect of @effect/vitest, or provide TestClock.layer() of effect/testing to the whole test, TestDuetime.layer included."
 /** Step of the clock while a handler runs. */
 const stepMs = 100
 /** Turns of the event loop that a dispatch takes from its claim to its outcome, twice over. */
@@ -110,6 +112,7 @@ const announced = Layer.effectDiscard(
 const testStore = Layer.unwrap(Effect.map(makeDatabase({ leaseMs: testLeaseMs }), layerOn))
 
 const make = Effect.gen(function* () {
+  if (!("adjust" in (yield* Clock.Clock))) return yield* Effect.die(new Error(withoutTestClock))
   const duetime = yield* Duetime
   const store = yield* TaskStore
 

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
+import { Cause, Effect, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { RetryPolicy, Task } from "../../src/index.ts"
 import { TestDuetime } from "../../src/testing/index.ts"
@@ -23,6 +23,13 @@ it.effect("a task of three hours later starts on the millisecond, and its histor
     )
     assert.deepStrictEqual(yield* TestDuetime.driftMs(id), [0])
   }).pipe(Effect.provide(TestDuetime.layer(reminders)))
+)
+
+it.live("TestDuetime does not begin on a clock that runs by itself, and says what to do", () =>
+  Effect.gen(function* () {
+    const cause = yield* Effect.scoped(Layer.build(TestDuetime.layer(reminders))).pipe(Effect.sandbox, Effect.flip)
+    assert.include(Cause.pretty(cause), "it.effect of @effect/vitest")
+  })
 )
 
 const Flaky = Task.define("flaky", {

@@ -61,6 +61,17 @@ describe("simulate", { timeout: 60_000 }, () => {
     )
   })
 
+  it.effect("says of what is planned for after the end of a history how to have it in it", () =>
+    Effect.gen(function* () {
+      const handlers = Work.handle(() => Effect.void)
+      const late = () => [plan(Work, { n: 1 }), plan(Work, { n: 2 }, { after: "1 hour" })]
+      const error = yield* failing(simulate({ ...quiet, handlers, workload: late }))
+      assert.include(error.message, "1 tasks are planned for when the history is over")
+      assert.include(error.message, "endWithin")
+      yield* simulate({ ...quiet, handlers, workload: late, endWithin: "2 hours" })
+    })
+  )
+
   const promise = Effect.promise(async () => {})
   const outside: ReadonlyArray<readonly [string, Layer.Layer<never, unknown, SimulatedServices>]> = [
     ["a promise", Work.handle(() => promise)],

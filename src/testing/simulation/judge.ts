@@ -72,11 +72,15 @@ function* kindsAreServed({ served, streams }: Ran, { policies }: Setup): Iterabl
 
 function* everythingEnds(
   { acknowledged, served, simulatedMs, streams }: Ran,
-  _: Setup,
+  { chaosMs, endWithinMs }: Setup,
   { tasks }: PlannedHistory
 ): Iterable<Omit<Broken, "id">> {
   const atMs = Math.round(simulatedMs)
-  if (acknowledged.length < tasks.length) {
+  const afterwards = tasks.filter(({ of }) => of.afterMs > chaosMs + endWithinMs)
+  if (afterwards.length > 0) {
+    const message = `${afterwards.length} tasks are planned for when the history is over, after ${atMs} ms: give them an earlier after, or give chaos and endWithin that take longer`
+    yield { taskId: null, message }
+  } else if (acknowledged.length < tasks.length) {
     const message = `${tasks.length - acknowledged.length} planned tasks were never acknowledged within ${atMs} ms`
     yield { taskId: null, message }
   }
