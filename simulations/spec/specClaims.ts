@@ -53,8 +53,15 @@ export const startDue = (spec: SpecDatabase, operation: Extract<Operation, { rea
 export const pulled = (spec: SpecDatabase, operation: Extract<Operation, { readonly tag: "Pull" }>): unknown => {
   const { fromLowest, kinds, limit, overdueMs, suspectsMax } = operation
   const overdue = spec.names().filter((name) => {
-    const { dueAtMs, kind, stage } = spec.task(name)
-    return stage === "claimed" && kinds.includes(kind) && !spec.isPaused(kind) && dueAtMs <= spec.nowMs - overdueMs
+    const { dueAtMs, expiresAtMs, kind, stage } = spec.task(name)
+    const mayStart = expiresAtMs === null || spec.nowMs < expiresAtMs
+    return (
+      stage === "claimed" &&
+      mayStart &&
+      kinds.includes(kind) &&
+      !spec.isPaused(kind) &&
+      dueAtMs <= spec.nowMs - overdueMs
+    )
   })
   const ordered = overdue.toSorted(mostUrgentFirst(spec))
   const suspects = ordered.filter((name) => spec.task(name).deaths >= 2).slice(suspectsMax)

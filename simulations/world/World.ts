@@ -66,6 +66,8 @@ export type Outcome = {
   readonly fired: ReadonlyMap<string, number>
   readonly traceHash: number
   readonly stepsCount: number
+  /** It was given up: something spins. */
+  readonly isRestless: boolean
   readonly simulatedMs: number
 }
 
@@ -241,6 +243,7 @@ export const runHistory = (
     fired,
     traceHash: kernel.traceHash,
     stepsCount: kernel.stepsCount,
+    isRestless: kernel.isRestless,
     simulatedMs: kernel.nowMs
   }
 }

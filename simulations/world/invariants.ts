@@ -229,8 +229,16 @@ export const invariants: ReadonlyArray<WorldInvariant> = [
     check: enginesAreServed
   },
   { id: "L7", sentence: "Once all is whole, what waits gets less and nothing falls back", check: backlogDrains },
-  { id: "L3", sentence: "No task is moved without end", check: workPerTaskIsBounded }
+  { id: "L3", sentence: "No task is moved without end", check: workPerTaskIsBounded },
+  { id: "L3", sentence: "A history comes to rest", check: comesToRest }
 ]
+
+/** Hundreds of times what a history takes. */
+function* comesToRest({ isRestless, simulatedMs, stepsCount }: Outcome): Iterable<Broken> {
+  if (!isRestless) return
+  const message = `after ${stepsCount} steps it is at ${Math.round(simulatedMs)} ms, and was given up: something spins`
+  yield { id: "L3", taskId: null, message }
+}
 
 /** What was seen when it happened comes first, and is not told again for being found in the end. */
 export const brokenIn = (outcome: Outcome, history: History): ReadonlyArray<Broken> => {

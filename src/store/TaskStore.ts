@@ -54,7 +54,7 @@ export class TaskStore extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<ClaimedTask>, StoreUnavailable>
     /**
      * Claims due since `overdueMs` that nobody has started, of whatever session: for a worker that no dispatch reaches. Only of
-     * kinds that are not paused. Locks nothing and moves nothing; `start` with the fence does.
+     * kinds that are not paused, and none that has expired. Locks nothing and moves nothing; `start` with the fence does.
      */
     readonly pull: (request: PullRequest) => Effect.Effect<ReadonlyArray<ClaimedTask>, StoreUnavailable>
     /** Gives claims back unstarted. */

@@ -134,11 +134,13 @@ export class MemoryDatabase {
 
   pull({ fromLowest, kinds, limit, overdueMs, suspectsMax }: PullRequest): ReadonlyArray<ClaimedTask> {
     const served = new Set(kinds.filter((kind) => !this.sessions.isPaused(kind)))
-    const dueByMs = this.now() - overdueMs
+    const nowMs = this.now()
+    const dueByMs = nowMs - overdueMs
     let suspectsLeft = suspectsMax
     const overdue = this.streams
       .inProgress()
       .filter((state) => state.stage === "claimed" && served.has(state.kind) && state.dueAtMs <= dueByMs)
+      .filter(({ expiresAtMs }) => expiresAtMs === null || expiresAtMs > nowMs)
       .toSorted(urgentFirst)
       .filter((state) => !isSuspect(state.deaths) || suspectsLeft-- > 0)
     const first = overdue.slice(0, Math.max(0, limit - fromLowest))

@@ -11,6 +11,9 @@ import { now } from "./statements.ts"
 export const endSessionsSql = `UPDATE duetime.session SET ended_at = clock_timestamp()
   WHERE ended_at IS NULL AND lease_until <= clock_timestamp() RETURNING session_id`
 
+/** As a value that the statement asks for first, and an index can be searched for: the function itself would be compared with each row. */
+const once = "(SELECT clock_timestamp())"
+
 const isExpired = `(s.session_id IS NULL OR p.deadline_at <= clock_timestamp())`
 const holders = `duetime.in_progress p LEFT JOIN duetime.session s ON s.session_id = p.session_id AND s.ended_at IS NULL`
 
@@ -20,7 +23,7 @@ const holders = `duetime.in_progress p LEFT JOIN duetime.session s ON s.session_
  */
 export const lookSql = `SELECT EXISTS (SELECT FROM duetime.session l WHERE l.ended_at IS NULL AND l.lease_until <= clock_timestamp())
     OR EXISTS (SELECT FROM ${holders} WHERE ${isExpired})
-    OR EXISTS (SELECT FROM duetime.expiring x WHERE x.look_at <= clock_timestamp()) AS any_expired,
+    OR EXISTS (SELECT FROM duetime.expiring x WHERE x.look_at <= ${once}) AS any_expired,
     ${msOf("clock_timestamp()")} AS now_ms`
 
 /**
@@ -40,7 +43,7 @@ export const expiredSql = `SELECT p.task_id, p.fence_id, p.fence_version, p.vers
 
 /** Tasks to look at because they have expired, locked against other supervisors. $1 limit. */
 export const lateSql = `SELECT x.task_id FROM duetime.expiring x
-  WHERE x.look_at <= clock_timestamp()
+  WHERE x.look_at <= ${once}
   ORDER BY x.look_at
   LIMIT $1::int4
   FOR UPDATE SKIP LOCKED`

@@ -8,6 +8,7 @@ import type { Kinds } from "./Kinds.ts"
 import { float8, int4, int4s, msOf } from "./parameters.ts"
 import { isNotPaused } from "./pause.ts"
 import { orUnavailable } from "./sqlErrors.ts"
+import { isInTime } from "./statements.ts"
 
 /**
  * Reads the whole of `in_progress`, which is small, and locks nothing: an index on status or kind would cost every start
@@ -21,9 +22,9 @@ export const pullSql = `SELECT task_id, kind_id, priority, ${msOf("due_at")} AS 
     FROM (
       SELECT task_id, kind_id, priority, due_at, fence_version AS version, fence_id AS event_id, deaths,
         row_number() OVER urgency AS place, count(*) FILTER (WHERE deaths >= ${suspectDeathsMin}) OVER urgency AS suspects
-      FROM duetime.in_progress
+      FROM duetime.in_progress p
       WHERE status = 1 AND kind_id = ANY($1::int4[]) AND due_at <= (SELECT clock_timestamp()) - $2::float8 * interval '1 millisecond'
-        AND ${isNotPaused("kind_id")}
+        AND ${isNotPaused("kind_id")} AND ${isInTime("p.task_id", "(SELECT clock_timestamp())")}
       WINDOW urgency AS (ORDER BY priority, due_at, task_id ROWS UNBOUNDED PRECEDING)
     ) placed
     WHERE deaths < ${suspectDeathsMin} OR suspects <= $5::int4

@@ -16,7 +16,7 @@ import { CountedLegs } from "./CountedLegs.ts"
 import { Fleet } from "./Fleet.ts"
 import { clockOf, type NodeClock, trueClock } from "./Incarnation.ts"
 import { Kept, type Reach } from "./Kept.ts"
-import { Kernel, world } from "./Kernel.ts"
+import { Kernel, stepsMax, world } from "./Kernel.ts"
 import { Ledger } from "./Ledger.ts"
 import type { Legs } from "./Legs.ts"
 import { Outside } from "./Outside.ts"
@@ -141,6 +141,7 @@ export const runPlanned = (setup: Setup, { faults: indexed, seed, tasks }: Plann
     return left !== null || (acknowledged.length === tasks.length && hasEnded(database, observed))
   }
   kernel.runUntil(setup.chaosMs + setup.endWithinMs, () => fleet.fallen.length > 0 || isOver())
+  if (kernel.isRestless) throw new Error(`more than ${stepsMax} steps: the history does not come to rest`)
   const streams = database.streams.page(null, Number.MAX_SAFE_INTEGER)
   for (const { events } of streams) {
     for (const { _tag, atMs, eventId } of events) kernel.note(`${_tag} ${atMs} ${eventId}`)

@@ -2,7 +2,19 @@ import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Priority } from "../../../src/core/Priority.ts"
 import { TaskStore, type PullRequest } from "../../../src/store/TaskStore.ts"
-import { act, claim, claimed, running, scheduled, servedKind, start, stateOf, StoreControl, type Law } from "./world.ts"
+import {
+  act,
+  claim,
+  claimed,
+  running,
+  scheduled,
+  servedKind,
+  start,
+  stateOf,
+  StoreControl,
+  storeNowMs,
+  type Law
+} from "./world.ts"
 
 export const pullLaws = (law: Law): void => {
   law("a pull shows claims of any session that are overdue, with the fence that starts them, and moves nothing", () =>
@@ -53,6 +65,17 @@ export const pullLaws = (law: Law): void => {
       // As many as there are, none of them twice, when the limit has room for all.
       assert.sameMembers(yield* ids({ limit: 9, fromLowest: 5 }), [...critical, ...normal, ...low])
       assert.strictEqual((yield* ids({ limit: 9, fromLowest: 5 })).length, 7)
+    })
+  )
+
+  law("a claim that has expired is pulled no more, and takes no place before one that may start", () =>
+    Effect.gen(function* () {
+      const kind = yield* servedKind()
+      const nowMs = yield* storeNowMs
+      yield* claimed(kind, { priority: "high", expiresAtMs: nowMs - 1 })
+      const left = yield* claimed(kind, { expiresAtMs: nowMs + 3_600_000 })
+      assert.deepStrictEqual(yield* pull([kind], { limit: 1 }), [left])
+      yield* (yield* TaskStore).expireTasks(1_000)
     })
   )
 

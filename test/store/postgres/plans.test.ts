@@ -24,6 +24,7 @@ import {
   uuids
 } from "../../../src/store/postgres/parameters.ts"
 import { make as makePartitions } from "../../../src/store/postgres/Partitions.ts"
+import { lateSql, lookSql } from "../../../src/store/postgres/expireStatements.ts"
 import { followUpsSql } from "../../../src/store/postgres/followUps.ts"
 import { pullSql } from "../../../src/store/postgres/pull.ts"
 import { unannouncedSql } from "../../../src/store/postgres/relayDead.ts"
@@ -49,6 +50,7 @@ const otherKinds = 1_000
 const backlogTasks = 3_000
 const announcedLetters = 5_000
 const parkedForPeople = 5_000
+const expiringTasks = 5_000
 const limit = 100
 const kind = "plans"
 
@@ -109,6 +111,22 @@ layer(Layer.provideMerge(Layer.empty, pgStore("embedded")), { excludeTestService
           4 * 2 * startDueMax + 3 * startDueMax,
           "rows read beyond candidates"
         )
+      })
+    )
+
+    it.effect("a look for what has expired does not look at what has not", () =>
+      Effect.gen(function* () {
+        const { id } = yield* loaded
+        for (const [text, parameters] of [
+          [lookSql, []],
+          [lateSql, [int4(500)]],
+          [pullSql, [int4s([id]), float8(200), int4(limit), int4(limit), int4(1)]]
+        ] as const) {
+          const nodes = yield* planned(text, parameters, storeSettings)
+          const expiring = nodes.filter(({ relation }) => relation === "expiring")
+          assert.isNotEmpty(expiring)
+          assert.isAtMost(Math.max(...expiring.map(({ removed, rows }) => rows + removed)), 1, text)
+        }
       })
     )
 
@@ -300,7 +318,9 @@ const loadedOnce = Effect.runSync(
         SELECT task_id, 1, 1, gen_random_uuid(), clock_timestamp(), kind_id, priority, due_at FROM duetime.due WHERE priority = 3`
       yield* sql`INSERT INTO duetime.kind (name, policy)
         SELECT 'other-' || n, jsonb_build_object('queue', 'q-' || n) FROM generate_series(1, ${otherKinds}::int4) n`
-      yield* sql`ANALYZE duetime.due, duetime.event, duetime.in_progress, duetime.kind`.unprepared
+      yield* sql`INSERT INTO duetime.expiring (task_id, expires_at, look_at)
+        SELECT gen_random_uuid(), clock_timestamp() + interval '1 hour', clock_timestamp() + interval '1 hour' FROM generate_series(1, ${expiringTasks}::int4)`
+      yield* sql`ANALYZE duetime.due, duetime.event, duetime.in_progress, duetime.kind, duetime.expiring`.unprepared
       const lanes = [int4s([id, id, id, id]), int2s([0, 1, 2, 3])]
       return { claimed, id, lanes, nowMs: Math.floor(ms), sessionId: session.id() }
     })
@@ -329,7 +349,13 @@ const asIfEmptyWhenAnalyzed = Effect.fnUntraced(function* (tables: DueTables) {
 /** What the store's own connections are set to. */
 const storeSettings = ["hashjoin", "mergejoin", "seqscan"].map((way) => `SET LOCAL enable_${way} = off`)
 
-type Node = { readonly type: string; readonly relation: string; readonly rows: number }
+type Node = {
+  readonly type: string
+  readonly relation: string
+  readonly rows: number
+  /** Looked at and left out. */
+  readonly removed: number
+}
 
 /** Runs the statement, takes its plan, and rolls back. */
 const planned = Effect.fnUntraced(function* (
@@ -364,7 +390,8 @@ const nodesOf = (plan: unknown): ReadonlyArray<Node> => {
   const loops = Number(fields.get("Actual Loops") ?? 0)
   const isScan = type.endsWith("Scan")
   const relation = isScan ? String(fields.get("Relation Name") ?? "") : ""
-  return [{ type, relation, rows: Number(fields.get("Actual Rows") ?? 0) * loops }, ...inner]
+  const [rows, removed] = ["Actual Rows", "Rows Removed by Filter"].map((name) => Number(fields.get(name) ?? 0) * loops)
+  return [{ type, relation, rows: rows ?? 0, removed: removed ?? 0 }, ...inner]
 }
 
 const tables = /^(due|event|in_progress|dead_letter|parked)(_|$)/
