@@ -109,6 +109,28 @@ describe("duetime dev", () => {
     timeout
   )
 
+  it.live(
+    "says what package.json must say where npm init has made it commonjs, and runs as soon as it does",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* project
+        const manifest = (type: string) =>
+          fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ name: "new", type }))
+        manifest("commonjs")
+        fs.writeFileSync(path.join(folder, "word.ts"), word('"Hello"'))
+        fs.writeFileSync(path.join(folder, "tasks.ts"), taskModule)
+        const running = yield* started(folder)
+        yield* shown(
+          running,
+          /TasksInvalid: .* \(tasks\.ts:\d+\)\. package\.json makes it CommonJS: set "type": "module" there \(npm pkg set type=module\), or call the file tasks\.mts$/m
+        )
+        yield* shown(running, /tasks\.ts does not run .*; nothing runs/)
+        manifest("module")
+        yield* greeted(running, "Ada", "Hello")
+      }).pipe(Effect.scoped),
+    timeout
+  )
+
   it.live("refuses flags that go against each other", () =>
     Effect.gen(function* () {
       const both = yield* runCli(["dev", "--demo", "--tasks", "tasks.ts"])

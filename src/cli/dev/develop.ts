@@ -58,6 +58,8 @@ const begin = Effect.fnUntraced(function* (
   const url = yield* database(options, screen)
   screen.line(`ready after ${span((yield* Clock.currentTimeMillis) - beganMs)}`)
   const watch = yield* FileWatch.make
+  // Its "type" decides whether a module loads.
+  watch.add(path.resolve("package.json"))
   const scope = yield* Effect.scope
   let running: { readonly life: Scope.Closeable; isStopped: boolean } | null = null
   let view: LiveView.LiveView | null = null
