@@ -208,7 +208,11 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
       )
       assert.strictEqual(lines.stderr, first.stderr, "and the next page")
       const none = yield* cli("tasks", "--kind", "never-seen")
-      assert.deepStrictEqual(none, { status: 0, stdout: "", stderr: "No pending tasks of kind never-seen.\n" })
+      const others = "Other stages: --stage claimed, running, parked, dead, succeeded, cancelled, expired.\n"
+      const stderr = `No pending tasks of kind never-seen.\n${others}`
+      assert.deepStrictEqual(none, { status: 0, stdout: "", stderr })
+      const dead = yield* cli("tasks", "--kind", "never-seen", "--stage", "dead")
+      assert.strictEqual(dead.stderr, "No dead tasks of kind never-seen.\n")
     })
   )
 
