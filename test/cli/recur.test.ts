@@ -37,7 +37,13 @@ layer(application, { excludeTestServices: true, timeout: 60_000 })("duetime recu
       assert.match(shown, /<instant> {2}fired {2}1 {2}<id>\n<instant> {2}fired {2}1 {2}<id>\n$/)
       const preview = yield* cli("preview", "nightly", "--count", "3", "--json")
       assert.lengthOf(JSON.parse(preview.stdout), 3)
-      assert.include((yield* cli("preview", "nightly")).stderr, "At 03:00, Europe/Berlin.\n")
+      const inWords = yield* cli("preview", "nightly")
+      assert.strictEqual(inWords.stderr, "At 03:00, Europe/Berlin.\n")
+      assert.match(
+        inWords.stdout,
+        /^(\d{4}-\d\d-\d\d 0[12]:00:00\.000 UTC {2}\d{4}-\d\d-\d\d 03:00:00\.000 \+0[12]:00 Europe\/Berlin\n){5}$/
+      )
+      assert.match((yield* cli("preview", "payout")).stdout, /^(\d{4}-\d\d-\d\d 10:00:00\.000 UTC\n){5}$/)
       assert.match((yield* cli("pause", "ticks")).stdout, /^ticks {2}paused since /)
       assert.match(normalised((yield* cli("resume", "ticks")).stdout), /^ticks {2}next <instant>\n$/)
       assert.match((yield* cli("run-now", "nightly")).stdout, /^[0-9a-f-]{36}\n$/)
