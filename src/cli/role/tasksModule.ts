@@ -6,6 +6,7 @@ import * as path from "node:path"
 import { pathToFileURL } from "node:url"
 import { TasksInvalid } from "../../DuetimeError.ts"
 import type { Handlers, layerFromEnv } from "../../index.ts"
+import { withoutTypelessWarning } from "./typelessWarning.ts"
 
 export type Tasks = {
   /** As it was given, for messages. */
@@ -26,7 +27,7 @@ export const loadTasks = Effect.fnUntraced(function* (module: string): Effect.fn
     return yield* new TasksInvalid({ module, problem: `does not exist: no file ${file}`, wayOut: pathWayOut })
   }
   const loaded = yield* Effect.tryPromise({
-    try: (): Promise<unknown> => import(pathToFileURL(file).href),
+    try: () => withoutTypelessWarning<unknown>(() => import(pathToFileURL(file).href)),
     catch: (cause) => tasksFailed(module, "cannot be loaded", cause)
   })
   const exported = exportOf(loaded)
