@@ -260,12 +260,14 @@ export const makeAttemptRunner: (
   }
 )
 
-/** The error's name only: its message may quote the payload, and is in the task's history. */
+/** The error's name only: its message may quote the payload. Where it can be read stands behind it. */
 const failureLine = (started: Started, outcome: Outcome, stage: Stage | "lost"): Effect.Effect<void> => {
   const what = outcome._tag === "Fail" ? `failed with ${outcome.error.name}` : "was discarded"
-  const line =
-    stage === "dead" ? Effect.logWarning(`a task is a dead letter: it ${what}`) : Effect.logDebug(`an attempt ${what}`)
   const { attempt, kind, taskId } = started
+  const line =
+    stage === "dead"
+      ? Effect.logWarning(`a task is a dead letter: it ${what}; "duetime dead show ${taskId}" tells why`)
+      : Effect.logDebug(`an attempt ${what}`)
   return Effect.annotateLogs(line, { taskId, kind, attempt })
 }
 

@@ -7,7 +7,7 @@ import * as path from "node:path"
 import { linesNowhere, reference, shownBelow } from "../docs/transcriptShape.ts"
 import { database } from "../setup/database.ts"
 import { environment, RoleProcess, until } from "./roleProcess.ts"
-import { runCli } from "./runCli.ts"
+import { type Environment, runCli } from "./runCli.ts"
 
 const repository = process.cwd()
 const timeout = 120_000
@@ -31,9 +31,11 @@ const project = Effect.acquireRelease(
   (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
 )
 
-const started = (folder: string, ...flags: ReadonlyArray<string>) =>
+const started = (folder: string, ...flags: ReadonlyArray<string>) => startedIn(folder, {}, flags)
+
+const startedIn = (folder: string, env: Environment, flags: ReadonlyArray<string> = []) =>
   Effect.acquireRelease(
-    Effect.sync(() => new RoleProcess(["dev", ...flags], {}, { folder })),
+    Effect.sync(() => new RoleProcess(["dev", ...flags], env, { folder })),
     (running) =>
       Effect.promise(() => {
         running.kill("SIGKILL")
@@ -105,6 +107,46 @@ describe("duetime dev", () => {
         assert.lengthOf(found.stdout.trim().split("\n"), 1)
         again.kill("SIGKILL")
         yield* until(Effect.sync(() => processesIn(folder).length === 0))
+      }).pipe(Effect.scoped),
+    timeout
+  )
+
+  it.live(
+    "says what package.json must say where npm init has made it commonjs, and runs as soon as it does",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* project
+        const manifest = (type: string) =>
+          fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ name: "new", type }))
+        manifest("commonjs")
+        fs.writeFileSync(path.join(folder, "word.ts"), word('"Hello"'))
+        fs.writeFileSync(path.join(folder, "tasks.ts"), taskModule)
+        const running = yield* started(folder)
+        yield* shown(
+          running,
+          /TasksInvalid: .* \(tasks\.ts:\d+\)\. package\.json makes it CommonJS: set "type": "module" there \(npm pkg set type=module\), or call the file tasks\.mts$/m
+        )
+        yield* shown(running, /tasks\.ts does not run .*; nothing runs/)
+        manifest("module")
+        yield* greeted(running, "Ada", "Hello")
+      }).pipe(Effect.scoped),
+    timeout
+  )
+
+  it.live(
+    "says what to unset, once, where the environment names a database that does not answer",
+    () =>
+      Effect.gen(function* () {
+        const folder = yield* project
+        fs.writeFileSync(path.join(folder, "word.ts"), word('"Hello"'))
+        fs.writeFileSync(path.join(folder, "tasks.mts"), taskModule)
+        const gone = `postgresql://postgres@localhost:5432/postgres?host=${encodeURIComponent(path.join(folder, "gone"))}`
+        const running = yield* startedIn(folder, { DUETIME_DATABASE_URL: gone })
+        yield* shown(running, /is set, and nobody answers there\..* own: unset DUETIME_DATABASE_URL$/m)
+        yield* shown(running, /waiting for the database: ConnectionError/)
+        running.kill("SIGINT")
+        assert.deepStrictEqual(yield* Effect.promise(() => running.ended), { status: 0, signal: null })
+        assert.lengthOf(running.stdout.match(/nobody answers there/g) ?? [], 1)
       }).pipe(Effect.scoped),
     timeout
   )

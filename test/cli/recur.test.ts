@@ -4,6 +4,7 @@ import { Effect, Layer } from "effect"
 import { Recurrences, Task } from "../../src/index.ts"
 import { layerPostgres } from "../../src/layers.ts"
 import { RecurrenceStore } from "../../src/store/RecurrenceStore.ts"
+import { TaskStore } from "../../src/store/TaskStore.ts"
 import { database, TestDatabase } from "../setup/database.ts"
 import { normalised, runCli } from "./runCli.ts"
 
@@ -36,13 +37,55 @@ layer(application, { excludeTestServices: true, timeout: 60_000 })("duetime recu
       assert.match(shown, /<instant> {2}fired {2}1 {2}<id>\n<instant> {2}fired {2}1 {2}<id>\n$/)
       const preview = yield* cli("preview", "nightly", "--count", "3", "--json")
       assert.lengthOf(JSON.parse(preview.stdout), 3)
-      assert.include((yield* cli("preview", "nightly")).stderr, "At 03:00, Europe/Berlin.\n")
+      const inWords = yield* cli("preview", "nightly")
+      assert.strictEqual(inWords.stderr, "At 03:00, Europe/Berlin.\n")
+      assert.match(
+        inWords.stdout,
+        /^(\d{4}-\d\d-\d\d 0[12]:00:00\.000 UTC {2}\d{4}-\d\d-\d\d 03:00:00\.000 \+0[12]:00 Europe\/Berlin\n){5}$/
+      )
+      assert.match((yield* cli("preview", "payout")).stdout, /^(\d{4}-\d\d-\d\d 10:00:00\.000 UTC\n){5}$/)
       assert.match((yield* cli("pause", "ticks")).stdout, /^ticks {2}paused since /)
       assert.match(normalised((yield* cli("resume", "ticks")).stdout), /^ticks {2}next <instant>\n$/)
       assert.match((yield* cli("run-now", "nightly")).stdout, /^[0-9a-f-]{36}\n$/)
       const unknown = yield* cli("show", "nobody")
       assert.match(unknown.stderr, /^RecurrenceNotFound: no recurrence has the name "nobody"/)
       assert.strictEqual(unknown.status, 4)
+    })
+  )
+
+  it.effect("deletes one only when told twice, takes back what is still to come, and lets go on what is due", () =>
+    Effect.gen(function* () {
+      const recurrences = yield* Recurrences
+      const store = yield* TaskStore
+      yield* recurrences.create(Tick, "gone", { every: "1 second", payload: {} })
+      yield* (yield* RecurrenceStore).settle(10)
+      const asked = (yield* cli("run-now", "gone")).stdout.trim()
+      const ahead = yield* Effect.map(recurrences.ledger("gone", 1), ([line]) => line?.taskId ?? "")
+
+      const unsure = yield* cli("delete", "gone")
+      assert.match(
+        unsure.stderr,
+        /^This would delete gone {2}tick {2}every 1 s\. Add --yes, or look first with --dry-run/
+      )
+      assert.deepStrictEqual([unsure.status, unsure.stdout], [2, ""])
+      const dry = yield* cli("delete", "gone", "--dry-run")
+      assert.strictEqual(dry.stdout, "Would delete gone  tick  every 1 s\n")
+      assert.isNotNull(yield* recurrences.get("gone"))
+
+      const deleted = yield* cli("delete", "gone", "--yes")
+      assert.deepStrictEqual([deleted.status, deleted.stdout], [0, "Deleted gone  tick  every 1 s\n"])
+      assert.match(
+        deleted.stderr,
+        /^Waiting tasks of instants that are still to come are cancelled; what is due by now/
+      )
+      assert.strictEqual((yield* cli("show", "gone")).status, 4)
+      assert.strictEqual((yield* cli("delete", "gone", "--yes")).status, 4)
+      const last = (id: string) => Effect.map(store.history(id), (history) => history.at(-1)?._tag)
+      assert.deepStrictEqual([yield* last(ahead), yield* last(asked)], ["TaskCancelled", "TaskScheduled"])
+
+      yield* recurrences.create(Tick, "gone", { every: "1 second", payload: {} })
+      const document = { dryRun: false, name: "gone", deleted: true }
+      assert.deepStrictEqual(JSON.parse((yield* cli("delete", "gone", "-y", "--json")).stdout), document)
     })
   )
 

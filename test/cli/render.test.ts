@@ -5,7 +5,7 @@ import { attemptsOf } from "../../src/cli/attempts.ts"
 import { lateMsMin, latenessOf } from "../../src/cli/lateness.ts"
 import { paintFor } from "../../src/cli/render/paint.ts"
 import { oneLine } from "../../src/cli/render/text.ts"
-import { fromNow, offset, span } from "../../src/cli/render/time.ts"
+import { fromNow, localInstant, offset, span } from "../../src/cli/render/time.ts"
 import { timeline } from "../../src/cli/render/timeline.ts"
 import { millisecondsOf } from "../../src/cli/span.ts"
 import { viewOf } from "../../src/TaskView.ts"
@@ -48,6 +48,18 @@ const history = historyOf(
   [3_302.5, started(2, null)],
   [3_390.5, { _tag: "AttemptSucceeded", attempt: 2, result: { sent: true } }]
 )
+
+describe("an instant by the clocks of a zone", () => {
+  it.each([
+    ["2026-10-25T00:30:00Z", "Europe/Berlin", "2026-10-25 02:30:00.000 +02:00 Europe/Berlin"],
+    ["2026-10-25T01:30:00Z", "Europe/Berlin", "2026-10-25 02:30:00.000 +01:00 Europe/Berlin"],
+    ["2026-01-01T01:00:00Z", "America/St_Johns", "2025-12-31 21:30:00.000 -03:30 America/St_Johns"],
+    ["2026-01-01T20:00:00Z", "Asia/Kathmandu", "2026-01-02 01:45:00.000 +05:45 Asia/Kathmandu"],
+    ["2026-01-01T20:00:00Z", "Nowhere/Land", ""]
+  ])("%s in %s says which of two equal times it is", (at, zone, shown) => {
+    assert.strictEqual(localInstant(new Date(at), zone), shown)
+  })
+})
 
 describe("a task's timeline", () => {
   it("says what was asked for, how late each attempt was and where the time went", () => {

@@ -1,6 +1,9 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import * as fs from "node:fs"
 import { createServer, type Server } from "node:http"
+import * as os from "node:os"
+import * as path from "node:path"
 import { stopSignals } from "../../src/cli/role/stopSignal.ts"
 import { database } from "../setup/database.ts"
 import { environment, greet, logged, readiness, role, schedule, stageOf, until } from "./roleProcess.ts"
@@ -45,6 +48,24 @@ describe("duetime engine, worker and run", () => {
   ]
   it.live.each(modules)("refuse a tasks module that %s", ([, module, message]) =>
     refused(["worker", "--tasks", module], withKafka, message)
+  )
+
+  it.live("load a module of a package without a type, and pass on no warning of Node's but those of the module", () =>
+    Effect.gen(function* () {
+      const folder = fs.mkdtempSync(path.join(os.tmpdir(), "duetime-typeless-"))
+      yield* Effect.addFinalizer(() => Effect.sync(() => fs.rmSync(folder, { recursive: true })))
+      const module = path.join(folder, "tasks.ts")
+      fs.writeFileSync(path.join(folder, "package.json"), "{}")
+      // Node writes warnings a tick later, and the process must still be there.
+      fs.writeFileSync(
+        module,
+        `process.emitWarning("old mail server", { code: "OLD" })
+         await new Promise((resolve) => setImmediate(resolve))
+         export const tasks: number = 1`
+      )
+      const { stderr } = yield* runProcess(["run", "--tasks", module], nowhere)
+      assert.match(stderr, /^\(node:\d+\) \[OLD\] Warning: old mail server\n\(Use [^\n]*\)\nTasksInvalid: [^\n]*\n$/)
+    }).pipe(Effect.scoped)
   )
 
   it.live("refuse a health port that is none, of the flag as a wrong call, of the environment as a setting", () =>

@@ -65,7 +65,7 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
       const schedule = (...args: ReadonlyArray<string>) => cli("schedule", "send-reminder", "--in", "3h", ...args)
       const first = yield* schedule("--key", "order-7", "--payload", `{"email":"ada@example.com"}`)
       assert.match(first.stdout, /^[0-9a-f-]{36}\n$/)
-      assert.strictEqual(normalised(first.stderr), "Scheduled send-reminder for <instant>.\n")
+      assert.match(normalised(first.stderr), /^Scheduled send-reminder for <instant>\.\n/)
 
       const again = yield* schedule("--key", "order-7", "--payload", `{"email":"ada@example.com"}`)
       assert.deepStrictEqual({ status: again.status, stdout: again.stdout }, { status: 0, stdout: first.stdout })
@@ -77,6 +77,34 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
       assert.match(odd.stderr, /^OptionsRejected: kind is 'Send Reminder'/)
       assert.strictEqual(odd.status, 2)
     })
+  )
+
+  it.effect(
+    "warns on stderr of a kind that no worker has ever served, and asks whether one with a similar name was meant",
+    () =>
+      Effect.gen(function* () {
+        const schedule = (kind: string, ...more: ReadonlyArray<string>) => cli("schedule", kind, "--in", "3h", ...more)
+        yield* attempt("flaky-mail", { _tag: "Succeed", result: null })
+        const served = yield* schedule("flaky-mail")
+        assert.strictEqual(normalised(served.stderr), "Scheduled flaky-mail for <instant>.\n")
+
+        const mistyped = yield* schedule("flakey-mali")
+        assert.strictEqual(mistyped.status, 0)
+        assert.match(mistyped.stdout, /^[0-9a-f-]{36}\n$/)
+        assert.strictEqual(
+          normalised(mistyped.stderr),
+          [
+            "Scheduled flakey-mali for <instant>.",
+            'No worker has ever served the kind "flakey-mali": the task waits until one does.',
+            'Did you mean flaky-mail? This one is taken back with "duetime cancel <id>".',
+            ""
+          ].join("\n")
+        )
+        assert.notInclude((yield* schedule("flown-nail")).stderr, "Did you mean")
+        const { stderr, stdout } = yield* schedule("flakey-mali", "--json")
+        assert.strictEqual(stderr, "")
+        assert.hasAllKeys(JSON.parse(stdout), ["id", "created", "kind", "priority", "dueAt"])
+      })
   )
 
   it.effect("schedules a task into the trace that it is given or that its environment has", () =>
@@ -180,7 +208,11 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
       )
       assert.strictEqual(lines.stderr, first.stderr, "and the next page")
       const none = yield* cli("tasks", "--kind", "never-seen")
-      assert.deepStrictEqual(none, { status: 0, stdout: "", stderr: "No pending tasks of kind never-seen.\n" })
+      const others = "Other stages: --stage claimed, running, parked, dead, succeeded, cancelled, expired.\n"
+      const stderr = `No pending tasks of kind never-seen.\n${others}`
+      assert.deepStrictEqual(none, { status: 0, stdout: "", stderr })
+      const dead = yield* cli("tasks", "--kind", "never-seen", "--stage", "dead")
+      assert.strictEqual(dead.stderr, "No dead tasks of kind never-seen.\n")
     })
   )
 

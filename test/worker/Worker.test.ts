@@ -313,6 +313,20 @@ describe("what is logged", () => {
     }
   })
 
+  itRuns("the line of a dead letter has the error's name and the command that shows its message", () => {
+    const { around, lines } = capturedLogs()
+    return {
+      around,
+      handlers: Work.handle(() => Effect.fail(new RangeError("canary"))),
+      test: Effect.gen(function* () {
+        const { id } = yield* Work.schedule({ name: "one" })
+        yield* passMs(60_000)
+        const line = `a task is a dead letter: it failed with RangeError; "duetime dead show ${id}" tells why`
+        assert.deepStrictEqual(lines, [line])
+      })
+    }
+  })
+
   itRuns("no line holds anything of a payload, a result or an error of a handler", () => {
     const { around, lines } = capturedLogs()
     const Unfit = Task.define("unfit", { payload: { secret: Schema.Number } })

@@ -4,8 +4,9 @@ import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { answering } from "../Answer.ts"
-import { withClient } from "../connection.ts"
+import { answering, Json } from "../Answer.ts"
+import { type Client, withClient } from "../connection.ts"
+import { nearestName } from "../kindNames.ts"
 import { dueAt, dueIn, noSpan, priority, whenOf } from "../parameters.ts"
 import { instant } from "../render/time.ts"
 import { millisecondsOf } from "../span.ts"
@@ -48,11 +49,27 @@ const traceparent = Flag.String("traceparent").pipe(
   Flag.optional
 )
 
+/** A task of a kind that nobody has ever served may have a mistyped name: it would wait for ever, without a word. */
+const unserved = Effect.fnUntraced(function* (
+  store: Client["store"],
+  { id, kind }: { readonly id: string; readonly kind: string }
+) {
+  // The task is there; whoever may schedule and not read kinds has no failure of it.
+  const kinds = Option.getOrNull(yield* Effect.option(store.kinds))
+  const served = kinds?.filter(({ known }) => known).map(({ policy }) => policy.kind)
+  if (served === undefined || served.includes(kind)) return []
+  const near = nearestName(kind, served)
+  return [
+    `No worker has ever served the kind "${kind}": the task waits until one does.`,
+    ...(near === undefined ? [] : [`Did you mean ${near}? This one is taken back with "duetime cancel ${id}".`])
+  ]
+})
+
 export const schedule = Command.make(
   "schedule",
   { kind, payload, in: dueIn, at: dueAt, expiresIn, expiresAt, key, priority: Flag.optional(priority), traceparent },
   answering((input) =>
-    withClient(({ duetime }) =>
+    withClient(({ duetime, store }) =>
       Effect.gen(function* () {
         const [receipt] = yield* duetime.scheduleUntyped([
           {
@@ -74,6 +91,7 @@ export const schedule = Command.make(
           return yield* new KeyConflict({ kind: input.kind, key, taskId: receipt.id })
         }
         const view = yield* duetime.get(receipt.id)
+        const isJson = yield* Json
         return {
           document: {
             id: receipt.id,
@@ -86,7 +104,8 @@ export const schedule = Command.make(
           notes: [
             receipt.created
               ? `Scheduled ${view.kind} for ${instant(view.dueAt)}.`
-              : `Already there: the key belongs to this task, with the same payload; it is ${view.stage}.`
+              : `Already there: the key belongs to this task, with the same payload; it is ${view.stage}.`,
+            ...(isJson || view.stage !== "pending" ? [] : yield* unserved(store, view))
           ]
         }
       })

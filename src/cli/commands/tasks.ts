@@ -10,10 +10,14 @@ import { withClient } from "../connection.ts"
 import { after, kind, limit } from "../parameters.ts"
 import { foundText, nextPage } from "../render/tasks.ts"
 
+const stageDefault = "pending"
+/** For who expects tasks and sees none: they have gone on. */
+const otherStages = `Other stages: --stage ${stages.filter((stage) => stage !== stageDefault).join(", ")}.`
+
 const stage = Flag.Literals("stage", stages).pipe(
-  Flag.withDescription(`${stages.join(", ")}; default pending, the next due first`),
+  Flag.withDescription(`${stages.join(", ")}; default ${stageDefault}, the next due first`),
   Flag.withMetavar("stage"),
-  Flag.withDefault("pending")
+  Flag.withDefault(stageDefault)
 )
 
 export const tasks = Command.make(
@@ -37,6 +41,7 @@ export const tasks = Command.make(
                     found.next === null ? "" : " in the part of the history that was looked through"
                   }.`
                 ]),
+            ...(found.tasks.length === 0 && stage === stageDefault ? [otherStages] : []),
             ...nextPage(found, ["tasks", "--stage", stage], filter.kind)
           ]
         }

@@ -28,7 +28,7 @@ export const launch = Effect.fnUntraced(function* (module: string, databaseUrl: 
   const ended = yield* Deferred.make<string>()
   yield* Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(process.execPath, [...nodeFlags, main, module], {
+      const child = spawn(process.execPath, [main, module], {
         env: { ...process.env, DUETIME_DATABASE_URL: databaseUrl, DUETIME_MIGRATE: "true" },
         // Ctrl-C in a terminal is for `duetime dev`, which then stops us while the database still answers.
         detached: true,
@@ -68,9 +68,6 @@ const stop = (child: ChildProcess, ended: Effect.Effect<string>) =>
   })
 
 const decode = Schema.decodeUnknownResult(Message)
-
-/** A folder that `npm install` has made says no type of its modules, and Node would tell so at each start. */
-const nodeFlags = ["--disable-warning=MODULE_TYPELESS_PACKAGE_JSON"]
 
 /** Beside this file also where the command line is one bundle: the application shares the user's Effect. */
 const main = fileURLToPath(

@@ -15,7 +15,9 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as EmbeddedPostgres from "../../embedded/EmbeddedPostgres.ts"
-import { paintFor } from "../render/paint.ts"
+import { layerVitals } from "../../layers.ts"
+import { Vitals } from "../../store/Vitals.ts"
+import { type Paint, paintFor } from "../render/paint.ts"
 import { span } from "../render/time.ts"
 import { stopSignal } from "../role/stopSignal.ts"
 import { usage } from "../usage.ts"
@@ -55,9 +57,11 @@ const begin = Effect.fnUntraced(function* (
 ) {
   const paint = paintFor(canColor)
   const beganMs = yield* Clock.currentTimeMillis
-  const url = yield* database(options, screen)
+  const url = yield* database(options, screen, paint)
   screen.line(`ready after ${span((yield* Clock.currentTimeMillis) - beganMs)}`)
   const watch = yield* FileWatch.make
+  // Its "type" decides whether a module loads.
+  watch.add(path.resolve("package.json"))
   const scope = yield* Effect.scope
   let running: { readonly life: Scope.Closeable; isStopped: boolean } | null = null
   let view: LiveView.LiveView | null = null
@@ -124,13 +128,14 @@ const moduleOf = ({ demo, tasks }: DevOptions): string | null =>
   demo ? demoModule : Option.getOrElse(tasks, () => modules.find((name) => fs.existsSync(name)) ?? null)
 
 /** The address of the database: that of the environment, or a PostgreSQL of this process. */
-const database = Effect.fnUntraced(function* ({ demo, fresh, port }: DevOptions, screen: Screen.Screen) {
+const database = Effect.fnUntraced(function* ({ demo, fresh, port }: DevOptions, screen: Screen.Screen, paint: Paint) {
   const given = yield* Config.option(Config.Redacted("DUETIME_DATABASE_URL")).pipe(Effect.orElseSucceed(Option.none))
   if (Option.isSome(given)) {
     if (fresh || Option.isSome(port)) {
       return yield* usage("--fresh and --port are for the database of duetime dev; DUETIME_DATABASE_URL names another.")
     }
     screen.line("duetime dev on the database of DUETIME_DATABASE_URL")
+    yield* Effect.forkScoped(tellAbsent((text) => screen.line(paint.bad(text))))
     return Redacted.value(given.value)
   }
   const dataDirectory = demo ? ".duetime/devDemo" : ".duetime/postgres"
@@ -142,3 +147,22 @@ const database = Effect.fnUntraced(function* ({ demo, fresh, port }: DevOptions,
   screen.line(`duetime dev on ${server.version.replace(/^.*\((.*)\)/, "$1")} in ${dataDirectory}`)
   return Option.isSome(port) ? `postgresql://postgres@127.0.0.1:${port.value}/postgres` : server.url
 })
+
+/**
+ * The application waits for a database that does not answer, which is right for a service. Here the variable is often left of an earlier
+ * `duetime dev`, whose database is gone.
+ */
+const tellAbsent = (tell: (text: string) => void) =>
+  Effect.flatMap(Vitals, ({ server }) => server).pipe(
+    Effect.provide(layerVitals),
+    Effect.catchTag("StoreUnavailable", ({ reason }) =>
+      Effect.sync(() => {
+        if (reason.startsWith("ConnectionError")) tell(absent)
+      })
+    ),
+    // What else is wrong, the application tells.
+    Effect.ignore
+  )
+
+const absent =
+  "DUETIME_DATABASE_URL is set, and nobody answers there. It is waited for; to have duetime dev start a database of its own: unset DUETIME_DATABASE_URL"

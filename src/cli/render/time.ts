@@ -1,7 +1,19 @@
+import { zoneOf } from "../../core/recurrence/Zone.ts"
+
 /** Instants and spans for people: whole enough to compare, precise enough to see a millisecond of drift. */
 
 /** `2026-11-23 09:00:00.000 UTC`. */
 export const instant = (at: Date): string => `${at.toISOString().replace("T", " ").slice(0, -1)} UTC`
+
+/** The same as clocks of a zone show it, `2026-11-23 10:00:00.000 +01:00 Europe/Berlin`; empty for a zone that this process does not know. */
+export const localInstant = (at: Date, zoneName: string): string => {
+  const zone = zoneOf(zoneName)
+  if (zone === null) return ""
+  const { offsetMs } = zone.stretchAt(at.getTime())
+  const [shown] = instant(new Date(at.getTime() + offsetMs)).split(" UTC")
+  const ahead = new Date(Math.abs(offsetMs)).toISOString().slice(11, 16)
+  return `${shown} ${offsetMs < 0 ? "-" : "+"}${ahead} ${zone.name}`
+}
 
 /** `0.4 ms`, `41 ms`, `1.2 s`, `2 min 5 s`, `3 h 10 min`, `2 d 4 h`; the smaller unit is left out when it is zero. */
 export const span = (spanMs: number): string => {
