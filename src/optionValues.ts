@@ -3,6 +3,7 @@ import { inspect } from "node:util"
 import type { RuleRejected } from "./core/recurrence/RuleRejected.ts"
 import { isStorableText, toStorableText } from "./core/storable.ts"
 import { timestampMsMax } from "./core/TaskId.ts"
+import { unknownNameOf } from "./core/unknownName.ts"
 import { OptionsRejected } from "./DuetimeError.ts"
 
 /** Reads the values callers give: typed ones are checked too, because JavaScript, task files and the terminal give others. */
@@ -16,6 +17,18 @@ type Checked<A> = Result.Result<A, OptionsRejected>
 
 export const rejected = (field: string, value: unknown, wayOut: string): OptionsRejected =>
   new OptionsRejected({ field, value: shown(value), wayOut })
+
+/** A field of the caller's object that is no option, as an error; null: there is none. `path` as of `unknownNameOf`. */
+export const unknownOption = (options: object, known: ReadonlySet<string>, path?: string): OptionsRejected | null => {
+  const unknown = unknownNameOf(options, known, path)
+  return unknown === null ? null : rejected(unknown.name, unknown.value, unknown.wayOut)
+}
+
+/** The same for what throws when the program starts. */
+export const throwUnknownOption = (options: object, known: ReadonlySet<string>, path?: string): void => {
+  const unknown = unknownOption(options, known, path)
+  if (unknown !== null) throw unknown
+}
 
 /** What the core says of a rule or calendar, as a caller's error. */
 export const asOption = ({ field, problem, value, wayOut }: RuleRejected): OptionsRejected =>

@@ -1,6 +1,7 @@
 import { Cause, Effect, Exit, Fiber, Layer, ManagedRuntime } from "effect"
 import type { Priority } from "../core/Priority.ts"
 import type { TaskEvent } from "../core/TaskEvent.ts"
+import { namesOf } from "../core/unknownName.ts"
 import {
   Duetime,
   Engine,
@@ -25,6 +26,7 @@ import type {
   UntypedTask
 } from "../Duetime.ts"
 import { type HandlerConflict, OptionsRejected } from "../DuetimeError.ts"
+import { rejected, throwUnknownOption } from "../optionValues.ts"
 import type { ScheduleOptions, When } from "../ScheduleOptions.ts"
 import type { HandleOptions, Kind, ReconcileAsync } from "../Task.ts"
 import type { TaskEnd } from "../TaskEnd.ts"
@@ -135,10 +137,27 @@ export type WorkOptions = WorkerOptions & {
   readonly onSignals?: boolean
 }
 
+export type ConnectOptions<E = never> = {
+  /** Store and broker; default those the DUETIME_ variables name. */
+  readonly layer?: Layer.Layer<Ground, E>
+}
+
+const workNames = namesOf<WorkOptions>({
+  concurrency: true,
+  criticalSlots: true,
+  drainGrace: true,
+  signal: true,
+  onSignals: true
+})
+const connectNames = namesOf<ConnectOptions>({ layer: true })
+
 /** Opens the store and the broker; by default those the DUETIME_ variables name. */
-export const connect = async <E = never>(
-  options: { readonly layer?: Layer.Layer<Ground, E> } = {}
-): Promise<Connection> => {
+export const connect = async <E = never>(options: ConnectOptions<E> = {}): Promise<Connection> => {
+  if (Layer.isLayer(options)) throw rejected("options", options, "Give the layer as connect({ layer: ... })")
+  throwUnknownOption(options, connectNames)
+  if (options.layer !== undefined && !Layer.isLayer(options.layer)) {
+    throw rejected("layer", options.layer, "Give a layer, such as layerDev(), or leave it out")
+  }
   const runtime = ManagedRuntime.make<Ground, unknown>(options.layer ?? layerFromEnv)
   const handlers: Array<Layer.Layer<never, HandlerConflict, Handlers>> = []
   const working = new Set<Fiber.Fiber<unknown, unknown>>()
@@ -155,7 +174,9 @@ export const connect = async <E = never>(
     await runtime.dispose()
   }
 
-  const work = async ({ onSignals = true, signal, ...workerOptions }: WorkOptions = {}) => {
+  const work = async (workOptions: WorkOptions = {}) => {
+    throwUnknownOption(workOptions, workNames)
+    const { onSignals = true, signal, ...workerOptions } = workOptions
     const [first, ...others] = handlers
     if (first === undefined) {
       throw new OptionsRejected({
