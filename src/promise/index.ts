@@ -25,7 +25,7 @@ import type {
   TaskEntry,
   UntypedTask
 } from "../Duetime.ts"
-import { type HandlerConflict, OptionsRejected } from "../DuetimeError.ts"
+import { HandlerConflict, OptionsRejected } from "../DuetimeError.ts"
 import { rejected, throwUnknownOption } from "../optionValues.ts"
 import type { ScheduleOptions, When } from "../ScheduleOptions.ts"
 import type { HandleOptions, Kind, ReconcileAsync } from "../Task.ts"
@@ -103,7 +103,10 @@ export interface Connection extends AsyncDisposable {
   /** Rules that schedule again and again; `declare` is what `kind.recur` does. */
   readonly recurrences: RecurrencesAsync
 
-  /** Adds a handler for `work`. Throws `OptionsRejected` for a reconciler of a kind that does not park. */
+  /**
+   * Adds a handler for `work`. Throws `HandlerConflict` for a kind that has one already, and `OptionsRejected` for a reconciler of a
+   * kind that does not park.
+   */
   readonly handle: <Payload, Output>(
     kind: Kind<Payload, Output>,
     handler: (payload: Payload, attempt: AsyncAttempt<Output>) => Promise<Output>,
@@ -159,7 +162,7 @@ export const connect = async <E = never>(options: ConnectOptions<E> = {}): Promi
     throw rejected("layer", options.layer, "Give a layer, such as layerDev(), or leave it out")
   }
   const runtime = ManagedRuntime.make<Ground, unknown>(options.layer ?? layerFromEnv)
-  const handlers: Array<Layer.Layer<never, HandlerConflict, Handlers>> = []
+  const handlers = new Map<string, Layer.Layer<never, HandlerConflict, Handlers>>()
   const working = new Set<Fiber.Fiber<unknown, unknown>>()
 
   const run = async <A>(effect: Effect.Effect<A, unknown, Ground>): Promise<A> =>
@@ -177,7 +180,7 @@ export const connect = async <E = never>(options: ConnectOptions<E> = {}): Promi
   const work = async (workOptions: WorkOptions = {}) => {
     throwUnknownOption(workOptions, workNames)
     const { onSignals = true, signal, ...workerOptions } = workOptions
-    const [first, ...others] = handlers
+    const [first, ...others] = handlers.values()
     if (first === undefined) {
       throw new OptionsRejected({
         field: "handlers",
@@ -232,7 +235,8 @@ export const connect = async <E = never>(options: ConnectOptions<E> = {}): Promi
       ledger: (name, limit) => recur((recurrences) => recurrences.ledger(name, limit))
     },
     handle: (kind, handler, handleOptions) => {
-      handlers.push(kind.handleAsync(handler, handleOptions))
+      if (handlers.has(kind.kind)) throw new HandlerConflict({ kind: kind.kind })
+      handlers.set(kind.kind, kind.handleAsync(handler, handleOptions))
       return connection
     },
     work,
