@@ -2,7 +2,8 @@ import { type Duration, Predicate, Result } from "effect"
 import { type Calendar, timeMsOf } from "./core/calendar/Calendar.ts"
 import { businessDaysMax, type Due } from "./core/calendar/Due.ts"
 import { openTimesOf, readCalendar } from "./core/calendar/openTimesOf.ts"
-import { asOption, durationMsOf, type InstantInput, instantMsOf, rejected } from "./optionValues.ts"
+import { namesOf } from "./core/unknownName.ts"
+import { asOption, durationMsOf, type InstantInput, instantMsOf, rejected, unknownOption } from "./optionValues.ts"
 import type { OptionsRejected } from "./DuetimeError.ts"
 
 /** `{ businessDays: 1, at: "10:00" }`: 10:00 on the next open day after today, in the zone of the calendar beside it. */
@@ -13,12 +14,17 @@ export type BusinessDays = {
   readonly at: string
 }
 
+const businessDaysNames = namesOf<BusinessDays>({ businessDays: true, at: true })
+const calendarNames = namesOf<Calendar>({ zone: true, weekdays: true, holidays: true, hours: true, quiet: true })
+
 type Checked<A> = Result.Result<A, OptionsRejected>
 
-/** The calendar alone, without what else the caller's object may hold: it is stored. */
+/** The calendar alone, for it is stored: without fields that are undefined. */
 export const calendarOf = (input: Calendar): Checked<Calendar> => {
   if (!Predicate.isObject(input))
     return Result.fail(rejected("calendar", input, 'Give an object with a zone, such as { zone: "Europe/Berlin" }'))
+  const unknown = unknownOption(input, calendarNames, "calendar")
+  if (unknown !== null) return Result.fail(unknown)
   const { holidays, hours, quiet, weekdays, zone } = input
   const calendar: Calendar = {
     zone,
@@ -52,6 +58,8 @@ export const dueByCalendar = (
       return yield* Result.fail(
         rejected("calendar", when.calendar, `Give the calendar whose open days \`${inField}\` counts`)
       )
+    const unknown = unknownOption(when.in, businessDaysNames, inField)
+    if (unknown !== null) return yield* Result.fail(unknown)
     const { at, businessDays: days } = when.in
     if (!Number.isInteger(days) || days < 1 || days > businessDaysMax)
       return yield* Result.fail(

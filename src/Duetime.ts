@@ -11,8 +11,16 @@ import { InvalidTransition, KeyConflict, type OptionsRejected, type PayloadRejec
 import { checkedId, checkedReason, storablePayload } from "./clientInput.ts"
 import { scheduling } from "./DuetimeTraces.ts"
 import { followUpsOf } from "./FollowUp.ts"
-import { durationMsOf, isoOf, nameOf, rejected } from "./optionValues.ts"
-import { dueOf, expiryFaultOf, type Plan, planOf, type ScheduleOptions, type When } from "./ScheduleOptions.ts"
+import { durationMsOf, isoOf, nameOf, rejected, unknownOption } from "./optionValues.ts"
+import {
+  expiryFaultOf,
+  namesBeside,
+  type Plan,
+  planOf,
+  type ScheduleOptions,
+  type When,
+  whenOf
+} from "./ScheduleOptions.ts"
 import { Ids } from "./store/Ids.ts"
 import { type DueBeyondHorizon, type StoreUnavailable, TaskNotFound } from "./store/StoreError.ts"
 import {
@@ -157,6 +165,10 @@ const wasLost = (error: { readonly _tag: string; readonly commitUnknown?: boolea
  */
 const batchesAtOnceMax = 2
 
+const ofSchedule = namesBeside()
+const ofEntry = namesBeside("payload")
+const ofUntyped = namesBeside("kind", "payload")
+
 /** An entry that can be stored, before it has ids. */
 type Checked = {
   readonly policy: KindPolicy
@@ -203,8 +215,12 @@ const make = Effect.gen(function* () {
   const check = (
     policy: KindPolicy,
     encoded: Result.Result<unknown, PayloadRejected>,
-    options: ScheduleOptions
+    options: ScheduleOptions,
+    known: ReadonlySet<string>
   ): Result.Result<Checked, PayloadRejected | OptionsRejected> => {
+    // Before the payload, which may be under a misspelt name.
+    const unknown = unknownOption(options, known)
+    if (unknown !== null) return Result.fail(unknown)
     if (Result.isFailure(encoded)) return Result.fail(encoded.failure)
     const payload = storablePayload(policy.kind, encoded.success, payloadBytesMax)
     if (Result.isFailure(payload)) return Result.fail(payload.failure)
@@ -271,7 +287,7 @@ const make = Effect.gen(function* () {
 
   return Duetime.of({
     schedule: Effect.fnUntraced(function* (kind, payload, options = {}) {
-      const checked = yield* Effect.fromResult(check(kind.policy, kind.encodePayload(payload), options))
+      const checked = yield* Effect.fromResult(check(kind.policy, kind.encodePayload(payload), options, ofSchedule))
       const [answer] =
         checked.plan.traceparent !== null
           ? yield* write([checked], undefined)
@@ -285,13 +301,13 @@ const make = Effect.gen(function* () {
       return yield* new KeyConflict({ kind: kind.policy.kind, key: checked.plan.key ?? "", taskId })
     }),
     scheduleMany: (kind, tasks) =>
-      writeAll(tasks, (entry) => check(kind.policy, kind.encodePayload(entry.payload), entry)),
+      writeAll(tasks, (entry) => check(kind.policy, kind.encodePayload(entry.payload), entry, ofEntry)),
     scheduleUntyped: Effect.fnUntraced(function* (tasks) {
       const records = yield* store.kinds
       const policies = new Map(records.flatMap(({ known, policy }) => (known ? [[policy.kind, policy] as const] : [])))
       return yield* writeAll(tasks, (entry) =>
         Result.flatMap(nameOf("kind", entry.kind), (name) =>
-          check(policies.get(name) ?? defaultKindPolicy(name), Result.succeed(entry.payload), entry)
+          check(policies.get(name) ?? defaultKindPolicy(name), Result.succeed(entry.payload), entry, ofUntyped)
         )
       )
     }),
@@ -326,7 +342,7 @@ const make = Effect.gen(function* () {
       if (when.in === undefined && when.at === undefined) {
         return yield* rejected("when", when, "Give `in` or `at`, or use runNow")
       }
-      const dueAtMs = yield* Effect.fromResult(dueOf(when))
+      const dueAtMs = yield* Effect.fromResult(whenOf(when))
       return yield* act(id, { _tag: "Reschedule", dueAtMs: dueAtMs(nowMs()) })
     }),
     reprioritise: Effect.fnUntraced(function* (id, priority) {

@@ -2,9 +2,10 @@ import { type Duration, Result } from "effect"
 import { storablePayload } from "./clientInput.ts"
 import type { KindPolicy } from "./core/KindPolicy.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
+import { namesOf } from "./core/unknownName.ts"
 import type { FollowUp as StoredFollowUp, FollowUps } from "./core/TaskEvent.ts"
 import type { OptionsRejected, PayloadRejected } from "./DuetimeError.ts"
-import { durationMsOf, rejected } from "./optionValues.ts"
+import { durationMsOf, rejected, unknownOption } from "./optionValues.ts"
 
 /** What is scheduled when a task ends: at once, or some time after it. Made by `kind.follow(payload, options)`. */
 export type Following = {
@@ -20,6 +21,8 @@ export type FollowOptions = Following & {
   /** Default: the kind's. */
   readonly priority?: Priority | undefined
 }
+
+const names = namesOf<FollowOptions>({ onSuccess: true, onDead: true, in: true, priority: true })
 
 /** A task to be, of some kind. Its payload and options are checked when the task that it follows is scheduled. */
 export class FollowUp {
@@ -82,6 +85,8 @@ const readOne = (
       return yield* Result.fail(rejected(field, given.policy.kind, wayOut))
     }
     const { options, policy } = given
+    const unknown = unknownOption(options, names, field)
+    if (unknown !== null) return yield* Result.fail(unknown)
     const priority = options.priority ?? policy.priority
     if (!isPriority(priority)) {
       return yield* Result.fail(rejected(`${field}.priority`, priority, `Give one of ${priorities.join(", ")}`))

@@ -12,10 +12,11 @@ import {
   type Policies
 } from "./core/recurrence/Policies.ts"
 import { type CronRule, everyMsMax, everyMsMin, type Rule } from "./core/recurrence/Rule.ts"
+import { namesOf } from "./core/unknownName.ts"
 import { calendarOf } from "./CalendarOptions.ts"
 import type { OptionsRejected } from "./DuetimeError.ts"
 import type { Following } from "./FollowUp.ts"
-import { asOption, durationMsOf, type InstantInput, instantMsOf, rejected } from "./optionValues.ts"
+import { asOption, durationMsOf, type InstantInput, instantMsOf, rejected, unknownOption } from "./optionValues.ts"
 
 /** When it fires: a cron expression in a zone, or an interval; and only where its calendar is open. */
 export type Recurs = Openings &
@@ -83,6 +84,26 @@ export type RecurrenceOptions<Payload> = Recurs &
     readonly edition?: number
   }
 
+const misfireNames = namesOf<Misfire>({ run: true, cap: true, pace: true, grace: true })
+const names = namesOf<RecurrenceOptions<unknown>>({
+  cron: true,
+  zone: true,
+  gap: true,
+  fold: true,
+  every: true,
+  anchor: true,
+  calendar: true,
+  closed: true,
+  payload: true,
+  misfire: true,
+  maxLateness: true,
+  overlap: true,
+  priority: true,
+  edition: true,
+  onSuccess: true,
+  onDead: true
+})
+
 /** Options that were read and found in order. */
 export type RecurrencePlan = {
   readonly rule: Rule
@@ -105,9 +126,14 @@ export const recurrencePlanOf = (options: RecurrenceOptions<unknown>): Checked<R
     return { rule, policies, priority, edition }
   })
 
-/** The rule, compiled once: what makes no sense is told here and never by an engine. */
+/**
+ * The rule, compiled once: what makes no sense is told here and never by an engine. Also of the whole options of a recurrence, so that
+ * what is to be made can be previewed as it is.
+ */
 export const ruleOf = (recurs: Recurs): Checked<Rule> =>
   Result.gen(function* () {
+    const unknown = unknownOption(recurs, names)
+    if (unknown !== null) return yield* Result.fail(unknown)
     if ((recurs.cron === undefined) === (recurs.every === undefined))
       return yield* Result.fail(rejected("cron", recurs.cron, "Give either `cron` or `every`"))
     if (recurs.closed !== undefined && recurs.calendar === undefined)
@@ -140,6 +166,8 @@ export const ruleOf = (recurs: Recurs): Checked<Rule> =>
 
 const policiesOf = ({ maxLateness, misfire, overlap }: RecurrencePolicies): Checked<Policies> =>
   Result.gen(function* () {
+    const unknown = Predicate.isObject(misfire) ? unknownOption(misfire, misfireNames, "misfire") : null
+    if (unknown !== null) return yield* Result.fail(unknown)
     const { cap, grace, pace, run }: Misfire = Predicate.isObject(misfire)
       ? misfire
       : { run: misfire ?? defaultPolicies.misfire }

@@ -1,8 +1,9 @@
 import { type Duration, Result } from "effect"
+import { namesOf } from "./core/unknownName.ts"
 import { calendarOf } from "./CalendarOptions.ts"
 import type { Calendar } from "./core/calendar/Calendar.ts"
 import { attemptsMaxLimit, defaultRetryPolicy, type RetryPolicy as Policy } from "./core/RetryPolicy.ts"
-import { durationMsOf, rejected } from "./optionValues.ts"
+import { durationMsOf, rejected, throwUnknownOption } from "./optionValues.ts"
 
 export type RetryPolicy = Policy
 
@@ -26,6 +27,7 @@ export const exponential = (
     readonly factor?: number
   }
 ): RetryPolicy => {
+  throwUnknownOption(options, exponentialNames, "retry")
   const factor = options.factor ?? 2
   if (!(factor >= 1 && factor <= 100)) throw rejected("retry.factor", factor, "Give a number from 1 to 100")
   const baseMs = delayMs("retry.base", options.base)
@@ -35,14 +37,17 @@ export const exponential = (
 }
 
 /** The same delay each time; no jitter unless asked for. Throws `OptionsRejected`. */
-export const fixed = (options: RetryOptions & { readonly delay: Duration.Input }): RetryPolicy =>
-  policy(options, "none", defaultRetryPolicy.attemptsMax, {
+export const fixed = (options: RetryOptions & { readonly delay: Duration.Input }): RetryPolicy => {
+  throwUnknownOption(options, fixedNames, "retry")
+  return policy(options, "none", defaultRetryPolicy.attemptsMax, {
     _tag: "Fixed",
     delayMs: delayMs("retry.delay", options.delay)
   })
+}
 
 /** These delays, one per retry; the last one repeats if `attemptsMax` asks for more. No jitter unless asked for. Throws `OptionsRejected`. */
 export const listed = (options: RetryOptions & { readonly delays: ReadonlyArray<Duration.Input> }): RetryPolicy => {
+  throwUnknownOption(options, listedNames, "retry")
   const delaysMs = options.delays.map((delay, index) => delayMs(`retry.delays[${index}]`, delay))
   if (delaysMs.length === 0 || delaysMs.length >= attemptsMaxLimit) {
     throw rejected("retry.delays", options.delays, `Give 1 to ${attemptsMaxLimit - 1} delays`)
@@ -56,6 +61,11 @@ export const never: RetryPolicy = {
   delay: { _tag: "Fixed", delayMs: 0 },
   jitter: "none"
 }
+
+const names = namesOf<RetryOptions>({ attemptsMax: true, jitter: true, calendar: true })
+const exponentialNames = new Set(["base", "cap", "factor", ...names])
+const fixedNames = new Set(["delay", ...names])
+const listedNames = new Set(["delays", ...names])
 
 const delayMs = (field: string, input: Duration.Input): number =>
   Result.getOrThrow(durationMsOf(field, input, { minMs: 0, maxMs: retryDelayMsMax }))

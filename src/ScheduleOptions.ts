@@ -5,10 +5,11 @@ import type { KindPolicy } from "./core/KindPolicy.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
 import { timestampMsMax } from "./core/TaskId.ts"
 import { spanContextOf } from "./core/traceparent.ts"
+import { namesOf } from "./core/unknownName.ts"
 import { type BusinessDays, dueByCalendar, isBusinessDays } from "./CalendarOptions.ts"
 import type { OptionsRejected } from "./DuetimeError.ts"
 import type { Following } from "./FollowUp.ts"
-import { durationMsOf, type InstantInput, instantMsOf, isoOf, keyOf, rejected } from "./optionValues.ts"
+import { durationMsOf, type InstantInput, instantMsOf, isoOf, keyOf, rejected, unknownOption } from "./optionValues.ts"
 
 /** When: `in` a span from now or `at` an instant; neither is now. What is past is due now. */
 export type When = {
@@ -64,6 +65,25 @@ export type ScheduleOptions = When &
     readonly traceparent?: string | undefined
   }
 
+const whenNames = namesOf<When>({ in: true, at: true, calendar: true })
+const expiringKeyNames = namesOf<ExpiringKey>({ key: true, expiresIn: true })
+const optionNames = namesOf<ScheduleOptions>({
+  in: true,
+  at: true,
+  calendar: true,
+  expiresIn: true,
+  expiresAt: true,
+  onSuccess: true,
+  onDead: true,
+  key: true,
+  priority: true,
+  orderingKey: true,
+  traceparent: true
+})
+
+/** Of the options of `schedule`, and of what stands beside them in an entry of `scheduleMany` or `scheduleUntyped`. */
+export const namesBeside = (...names: ReadonlyArray<string>): ReadonlySet<string> => new Set([...names, ...optionNames])
+
 /** Options that were read and found in order. */
 export type Plan = {
   readonly dueAtMs: (nowMs: number) => number
@@ -88,6 +108,8 @@ export const planOf = (options: ScheduleOptions): Result.Result<Plan, OptionsRej
   const expiring = Predicate.isObject(options.key) ? options.key : null
   const key = Predicate.isObject(options.key) ? keyOf("key.key", options.key.key) : optionalKeyOf("key", options.key)
   if (Result.isFailure(key)) return Result.fail(key.failure)
+  const unknownOfKey = expiring === null ? null : unknownOption(expiring, expiringKeyNames, "key")
+  if (unknownOfKey !== null) return Result.fail(unknownOfKey)
   const kept = expiring === null ? notExpiring : durationMsOf("key.expiresIn", expiring.expiresIn, keyKeptLimits)
   if (Result.isFailure(kept)) return Result.fail(kept.failure)
   const expiresAtMs = expiryOf(options)
@@ -155,8 +177,14 @@ const noKey: Result.Result<string | null, OptionsRejected> = Result.succeed(null
 const optionalKeyOf = (field: string, input: string | undefined): Result.Result<string | null, OptionsRejected> =>
   input === undefined ? noKey : keyOf(field, input)
 
+/** Of a `When` alone. */
+export const whenOf = (when: When): Result.Result<Plan["dueAtMs"], OptionsRejected> => {
+  const unknown = unknownOption(when, whenNames)
+  return unknown === null ? dueOf(when) : Result.fail(unknown)
+}
+
 /** The due time as a function of now, in whole milliseconds: now rounds down, so that it is due at once, the rest up. */
-export const dueOf = (when: When): Result.Result<Plan["dueAtMs"], OptionsRejected> => {
+const dueOf = (when: When): Result.Result<Plan["dueAtMs"], OptionsRejected> => {
   if (when.in !== undefined && when.at !== undefined) {
     return Result.fail(rejected("at", when.at, "Give either `in` or `at`, not both"))
   }

@@ -1,19 +1,8 @@
-import { type Duration, Effect, Layer, Result, Schema, SchemaIssue, type Scope } from "effect"
-import {
-  concurrencyCapMax,
-  defaultQueue,
-  type DueJitter,
-  type KindCaps,
-  type KindPolicy,
-  startsPerSecondCapMax,
-  startsPerSecondCapMin,
-  timeoutMsDefault,
-  timeoutMsMax
-} from "./core/KindPolicy.ts"
-import { deathsMaxDefault, deathsMaxLimit } from "./core/deaths.ts"
-import { isPriority, priorities, type Priority } from "./core/Priority.ts"
-import { defaultRetryPolicy, type RetryPolicy } from "./core/RetryPolicy.ts"
+import { Effect, Layer, Result, Schema, SchemaIssue, type Scope } from "effect"
+import type { KindPolicy } from "./core/KindPolicy.ts"
 import { toStorableText } from "./core/storable.ts"
+import { namesOf } from "./core/unknownName.ts"
+import { type DefineOptions, policyOf } from "./DefineOptions.ts"
 import {
   Duetime,
   type EntryReceipt,
@@ -24,7 +13,7 @@ import {
 } from "./Duetime.ts"
 import { type HandlerConflict, type KeyConflict, PayloadRejected } from "./DuetimeError.ts"
 import { type FollowOptions, FollowUp } from "./FollowUp.ts"
-import { durationMsOf, nameOf, rejected } from "./optionValues.ts"
+import { rejected, throwUnknownOption } from "./optionValues.ts"
 import type { RecurrenceOptions } from "./RecurrenceOptions.ts"
 import { type DefineError, Recurrences } from "./Recurrences.ts"
 import type { ScheduleOptions } from "./ScheduleOptions.ts"
@@ -41,6 +30,7 @@ import {
   reconcileAsync
 } from "./worker/Handlers.ts"
 
+export type { Caps, DefineOptions } from "./DefineOptions.ts"
 export { discard, done, fatal, notDone, retryAt, retryIn, snooze, unknown } from "./handlerWords.ts"
 
 /**
@@ -102,41 +92,6 @@ export type ReconcileAsync<Payload, Output> = (
 export type PlainSchema = Schema.ConstraintCodec<unknown, unknown>
 export type PlainFields = { readonly [field: string]: PlainSchema }
 
-export type DefineOptions<Payload, Output> = {
-  /** Fields, or any schema. Stored as JSON by `Schema.toCodecJson`. */
-  readonly payload: Payload
-  /** What a handler returns, if somebody reads it. Without, any JSON is kept. */
-  readonly result?: Output
-  /** The service that serves the kind; default "default". Each queue has its own topics and workers. */
-  readonly queue?: string
-  /** Default: 8 attempts, 1 s doubling up to 10 min, full jitter. */
-  readonly retry?: RetryPolicy
-  /** Limit of one attempt, 1 ms to 1 day; default 1 minute. */
-  readonly timeout?: Duration.Input
-  /** Default "normal". */
-  readonly priority?: Priority
-  /** Spreads due times by `from` to `to` after the time asked for, up to 1 day; default none. */
-  readonly dueJitter?: { readonly from?: Duration.Input; readonly to: Duration.Input }
-  /**
-   * After an attempt whose worker died or that ran too long: try again, or wait until the handler's `reconcile` knows what it
-   * has done, or a person. Default "retry".
-   */
-  readonly onInterrupted?: "retry" | "park"
-  /**
-   * Attempts in a row whose worker's process died, after which the task is a dead letter with the reason `quarantined`, whatever
-   * attempts are left. 1 to 1,000; default 3. With less, tasks that merely ran beside the one that kills are taken for it. Nothing
-   * is quarantined with `onInterrupted: "park"`.
-   */
-  readonly deathsMax?: number
-  /**
-   * Limits of the kind over the whole fleet; default none. `concurrency`: tasks claimed or running at once, 1 to 100,000.
-   * `perSecond`: starts per second, 0.01 to 100,000. What is over them waits in the database, by priority and due time.
-   */
-  readonly caps?: Caps
-}
-
-export type Caps = { readonly concurrency?: number; readonly perSecond?: number }
-
 /**
  * Defines a kind. `kind` and `queue` are 1 to 100 characters of a-z, 0-9, ".", "_" and "-", a letter first.
  *
@@ -151,13 +106,10 @@ export function define<Payload extends PlainSchema, Output extends PlainSchema =
   options: DefineOptions<Payload, Output>
 ): Kind<Payload["Type"], Output["Type"]>
 export function define(kind: string, options: DefineOptions<PlainSchema | PlainFields, PlainSchema>): unknown {
-  const { payload, result } = options
   const policy = policyOf(kind, options)
+  const { payload, result } = options
   return isPlainSchema(payload) ? makeKind(policy, payload, result) : makeKind(policy, Schema.Struct(payload), result)
 }
-
-/** Longest spread of due times. */
-export const dueJitterMsMax = 86_400_000
 
 /** Kinds without a result schema: what the handler returns is kept if it is JSON. */
 const anyOutput = Schema.Unknown
@@ -183,9 +135,9 @@ const makeKind = <Payload extends PlainSchema, Output extends PlainSchema>(
   }
   const handle: Kind<Payload["Type"], Output["Type"]>["handle"] = <E, R, ReconcileE = never, ReconcileR = never>(
     handler: (payload: Payload["Type"], attempt: Attempt<Output["Type"]>) => Effect.Effect<Output["Type"], E, R>,
-    { reconcile }: HandleOptions<Reconcile<Payload["Type"], Output["Type"], ReconcileE, ReconcileR>> = {}
+    options: HandleOptions<Reconcile<Payload["Type"], Output["Type"], ReconcileE, ReconcileR>> = {}
   ) => {
-    checkReconciler(policy, reconcile)
+    const { reconcile } = checkedOptions(policy, options)
     return Layer.effectDiscard(
       Effect.gen(function* () {
         const context = yield* Effect.context<Exclude<R | ReconcileR, Scope.Scope>>()
@@ -205,8 +157,8 @@ const makeKind = <Payload extends PlainSchema, Output extends PlainSchema>(
     recur: (name, options) =>
       Layer.effectDiscard(Recurrences.use((recurrences) => recurrences.declare(self, name, options))),
     handle,
-    handleAsync: (handler, { reconcile } = {}) => {
-      checkReconciler(policy, reconcile)
+    handleAsync: (handler, options = {}) => {
+      const { reconcile } = checkedOptions(policy, options)
       return handle(
         (payload, attempt) => performAsync(attempt, (asyncAttempt) => handler(payload, asyncAttempt)),
         reconcile === undefined
@@ -217,73 +169,20 @@ const makeKind = <Payload extends PlainSchema, Output extends PlainSchema>(
   }
 }
 
-const checkReconciler = ({ kind, onInterrupted }: KindPolicy, reconcile: unknown): void => {
-  if (reconcile === undefined) return
+const handleNames = namesOf<HandleOptions<unknown>>({ reconcile: true })
+
+const checkedOptions = <Reconciler>(
+  { kind, onInterrupted }: KindPolicy,
+  options: HandleOptions<Reconciler>
+): HandleOptions<Reconciler> => {
+  throwUnknownOption(options, handleNames)
+  const { reconcile } = options
+  if (reconcile === undefined) return options
   if (typeof reconcile !== "function") throw rejected("reconcile", reconcile, "Give a function, or leave it out")
-  if (onInterrupted === "park") return
+  if (onInterrupted === "park") return options
   const wayOut = `A reconciler is asked about parked tasks: define "${kind}" with onInterrupted: "park", or leave reconcile out`
   throw rejected("onInterrupted", onInterrupted, wayOut)
 }
-
-const policyOf = (kind: string, options: DefineOptions<unknown, unknown>): KindPolicy => {
-  const {
-    deathsMax = deathsMaxDefault,
-    onInterrupted = "retry",
-    priority = "normal",
-    retry = defaultRetryPolicy
-  } = options
-  if (!isPriority(priority)) throw rejected("priority", priority, `Give one of ${priorities.join(", ")}`)
-  if (onInterrupted !== "retry" && onInterrupted !== "park") {
-    throw rejected("onInterrupted", onInterrupted, 'Give "retry" or "park"')
-  }
-  if (!(Number.isInteger(deathsMax) && isWithin(deathsMax, 1, deathsMaxLimit))) {
-    throw rejected("deathsMax", deathsMax, `Give a whole number from 1 to ${deathsMaxLimit}, or leave it out`)
-  }
-  return {
-    kind: Result.getOrThrow(nameOf("kind", kind)),
-    queue: Result.getOrThrow(nameOf("queue", options.queue ?? defaultQueue)),
-    priority,
-    retry,
-    timeoutMs: Result.getOrThrow(
-      durationMsOf("timeout", options.timeout ?? timeoutMsDefault, { minMs: 1, maxMs: timeoutMsMax })
-    ),
-    dueJitter: options.dueJitter === undefined ? null : jitterOf(options.dueJitter),
-    onInterrupted,
-    deathsMax,
-    caps: options.caps === undefined ? null : capsOf(options.caps)
-  }
-}
-
-const jitterOf = (jitter: { readonly from?: Duration.Input; readonly to: Duration.Input }): DueJitter => {
-  const limits = { minMs: 0, maxMs: dueJitterMsMax }
-  const fromMs = Result.getOrThrow(durationMsOf("dueJitter.from", jitter.from ?? 0, limits))
-  const toMs = Result.getOrThrow(durationMsOf("dueJitter.to", jitter.to, limits))
-  if (toMs < fromMs) throw rejected("dueJitter.to", jitter.to, `Give at least dueJitter.from, ${fromMs} ms`)
-  return { fromMs, toMs }
-}
-
-const capsOf = (caps: Caps): KindCaps => {
-  const { concurrency, perSecond } = caps
-  if (concurrency === undefined && perSecond === undefined) {
-    throw rejected("caps", caps, "Give concurrency, perSecond or both, or leave caps out")
-  }
-  if (concurrency !== undefined && !(Number.isInteger(concurrency) && isWithin(concurrency, 1, concurrencyCapMax))) {
-    throw rejected(
-      "caps.concurrency",
-      concurrency,
-      `Give a whole number from 1 to ${concurrencyCapMax}, or leave it out`
-    )
-  }
-  if (perSecond !== undefined && !isWithin(perSecond, startsPerSecondCapMin, startsPerSecondCapMax)) {
-    const wayOut = `Give a number from ${startsPerSecondCapMin} to ${startsPerSecondCapMax}, or pause the kind to stop it`
-    throw rejected("caps.perSecond", perSecond, wayOut)
-  }
-  return { concurrencyMax: concurrency ?? null, startsPerSecondMax: perSecond ?? null }
-}
-
-/** Also false of what is no number at all: callers in JavaScript give anything. */
-const isWithin = (value: unknown, least: number, most: number): boolean =>
-  typeof value === "number" && value >= least && value <= most
 
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 /** Characters of a schema's complaint that an error repeats; it quotes the value. */

@@ -1,4 +1,4 @@
-import { Effect, Result } from "effect"
+import { Effect, Predicate, Result } from "effect"
 import { toStorable } from "./core/storable.ts"
 import type { Json } from "./core/TaskEvent.ts"
 import * as TaskId from "./core/TaskId.ts"
@@ -28,10 +28,15 @@ export const storablePayload = (
 }
 
 export const checkedId = (id: string): Effect.Effect<TaskId.TaskId, OptionsRejected> => {
-  const taskId = String(id).toLowerCase()
-  return TaskId.isTaskId(taskId)
-    ? Effect.succeed(taskId)
-    : Effect.fail(rejected("id", id, "Give the id that schedule returned, a UUID of version 7"))
+  const taskId = Predicate.isString(id) ? id.toLowerCase() : ""
+  return TaskId.isTaskId(taskId) ? Effect.succeed(taskId) : Effect.fail(rejected("id", id, idWayOut(id)))
+}
+
+/** Receipts are easily given whole, or before they are there. */
+const idWayOut = (given: unknown): string => {
+  if (Predicate.hasProperty(given, "id")) return "That holds the id: pass its .id"
+  if (Predicate.isPromiseLike(given)) return "Await what schedule returned, and pass its .id"
+  return "Give the id that schedule returned, a UUID of version 7"
 }
 
 /** Characters of the reason of a cancellation or a discard. */

@@ -3,6 +3,7 @@ import { inspect } from "node:util"
 import type { RuleRejected } from "./core/recurrence/RuleRejected.ts"
 import { isStorableText, toStorableText } from "./core/storable.ts"
 import { timestampMsMax } from "./core/TaskId.ts"
+import { unknownNameOf } from "./core/unknownName.ts"
 import { OptionsRejected } from "./DuetimeError.ts"
 
 /** Reads the values callers give: typed ones are checked too, because JavaScript, task files and the terminal give others. */
@@ -16,6 +17,18 @@ type Checked<A> = Result.Result<A, OptionsRejected>
 
 export const rejected = (field: string, value: unknown, wayOut: string): OptionsRejected =>
   new OptionsRejected({ field, value: shown(value), wayOut })
+
+/** A field of the caller's object that is no option, as an error; null: there is none. `path` as of `unknownNameOf`. */
+export const unknownOption = (options: object, known: ReadonlySet<string>, path?: string): OptionsRejected | null => {
+  const unknown = unknownNameOf(options, known, path)
+  return unknown === null ? null : rejected(unknown.name, unknown.value, unknown.wayOut)
+}
+
+/** The same for what throws when the program starts. */
+export const throwUnknownOption = (options: object, known: ReadonlySet<string>, path?: string): void => {
+  const unknown = unknownOption(options, known, path)
+  if (unknown !== null) throw unknown
+}
 
 /** What the core says of a rule or calendar, as a caller's error. */
 export const asOption = ({ field, problem, value, wayOut }: RuleRejected): OptionsRejected =>
@@ -41,11 +54,27 @@ export const durationMsOf = (
   const read = Number.isNaN(input) ? Option.none() : Duration.fromInput(input)
   const durationMs = Option.isSome(read) ? Math.ceil(Duration.toMillis(read.value)) : Number.NaN
   if (durationMs >= limits.minMs && durationMs <= limits.maxMs) return Result.succeed(durationMs)
-  const range = `from ${limits.minMs} ms to ${Duration.format(Duration.millis(limits.maxMs))}`
-  return Result.fail(
-    rejected(field, input, `Give a duration ${range}, such as "30 seconds" or a number of milliseconds`)
-  )
+  const range = `from ${spanWords(limits.minMs)} to ${spanWords(limits.maxMs)}`
+  // Within every limit there is.
+  return Result.fail(rejected(field, input, `Give a duration such as "2 seconds", or 2000 for milliseconds; ${range}`))
 }
+
+/** A limit in its largest whole unit, as a duration is written; what is far beyond a life, in whole years. */
+const spanWords = (ms: number): string => {
+  if (ms > yearsShownMs) return `${Math.floor(ms / yearMs)} years`
+  const [unit, unitMs] = units.find(([, eachMs]) => ms >= eachMs && ms % eachMs === 0) ?? ["ms", 1]
+  const count = ms / unitMs
+  return `${count} ${unit}${unitMs > 1 && count > 1 ? "s" : ""}`
+}
+
+const yearMs = 365.2425 * 86_400_000
+const yearsShownMs = 100 * yearMs
+const units = [
+  ["day", 86_400_000],
+  ["hour", 3_600_000],
+  ["minute", 60_000],
+  ["second", 1_000]
+] as const
 
 export type InstantInput = Date | DateTime.DateTime | number | string
 

@@ -1,6 +1,7 @@
 import { Cause, Effect, Exit, Fiber, Layer, ManagedRuntime } from "effect"
 import type { Priority } from "../core/Priority.ts"
 import type { TaskEvent } from "../core/TaskEvent.ts"
+import { namesOf } from "../core/unknownName.ts"
 import {
   Duetime,
   Engine,
@@ -24,7 +25,8 @@ import type {
   TaskEntry,
   UntypedTask
 } from "../Duetime.ts"
-import { type HandlerConflict, OptionsRejected } from "../DuetimeError.ts"
+import { HandlerConflict, OptionsRejected } from "../DuetimeError.ts"
+import { rejected, throwUnknownOption } from "../optionValues.ts"
 import type { ScheduleOptions, When } from "../ScheduleOptions.ts"
 import type { HandleOptions, Kind, ReconcileAsync } from "../Task.ts"
 import type { TaskEnd } from "../TaskEnd.ts"
@@ -101,7 +103,10 @@ export interface Connection extends AsyncDisposable {
   /** Rules that schedule again and again; `declare` is what `kind.recur` does. */
   readonly recurrences: RecurrencesAsync
 
-  /** Adds a handler for `work`. Throws `OptionsRejected` for a reconciler of a kind that does not park. */
+  /**
+   * Adds a handler for `work`. Throws `HandlerConflict` for a kind that has one already, and `OptionsRejected` for a reconciler of a
+   * kind that does not park.
+   */
   readonly handle: <Payload, Output>(
     kind: Kind<Payload, Output>,
     handler: (payload: Payload, attempt: AsyncAttempt<Output>) => Promise<Output>,
@@ -135,12 +140,29 @@ export type WorkOptions = WorkerOptions & {
   readonly onSignals?: boolean
 }
 
+export type ConnectOptions<E = never> = {
+  /** Store and broker; default those the DUETIME_ variables name. */
+  readonly layer?: Layer.Layer<Ground, E>
+}
+
+const workNames = namesOf<WorkOptions>({
+  concurrency: true,
+  criticalSlots: true,
+  drainGrace: true,
+  signal: true,
+  onSignals: true
+})
+const connectNames = namesOf<ConnectOptions>({ layer: true })
+
 /** Opens the store and the broker; by default those the DUETIME_ variables name. */
-export const connect = async <E = never>(
-  options: { readonly layer?: Layer.Layer<Ground, E> } = {}
-): Promise<Connection> => {
+export const connect = async <E = never>(options: ConnectOptions<E> = {}): Promise<Connection> => {
+  if (Layer.isLayer(options)) throw rejected("options", options, "Give the layer as connect({ layer: ... })")
+  throwUnknownOption(options, connectNames)
+  if (options.layer !== undefined && !Layer.isLayer(options.layer)) {
+    throw rejected("layer", options.layer, "Give a layer, such as layerDev(), or leave it out")
+  }
   const runtime = ManagedRuntime.make<Ground, unknown>(options.layer ?? layerFromEnv)
-  const handlers: Array<Layer.Layer<never, HandlerConflict, Handlers>> = []
+  const handlers = new Map<string, Layer.Layer<never, HandlerConflict, Handlers>>()
   const working = new Set<Fiber.Fiber<unknown, unknown>>()
 
   const run = async <A>(effect: Effect.Effect<A, unknown, Ground>): Promise<A> =>
@@ -155,8 +177,10 @@ export const connect = async <E = never>(
     await runtime.dispose()
   }
 
-  const work = async ({ onSignals = true, signal, ...workerOptions }: WorkOptions = {}) => {
-    const [first, ...others] = handlers
+  const work = async (workOptions: WorkOptions = {}) => {
+    throwUnknownOption(workOptions, workNames)
+    const { onSignals = true, signal, ...workerOptions } = workOptions
+    const [first, ...others] = handlers.values()
     if (first === undefined) {
       throw new OptionsRejected({
         field: "handlers",
@@ -211,7 +235,8 @@ export const connect = async <E = never>(
       ledger: (name, limit) => recur((recurrences) => recurrences.ledger(name, limit))
     },
     handle: (kind, handler, handleOptions) => {
-      handlers.push(kind.handleAsync(handler, handleOptions))
+      if (handlers.has(kind.kind)) throw new HandlerConflict({ kind: kind.kind })
+      handlers.set(kind.kind, kind.handleAsync(handler, handleOptions))
       return connection
     },
     work,

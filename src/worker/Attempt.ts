@@ -7,6 +7,7 @@ import type { LeaseLost, StoreUnavailable } from "../store/StoreError.ts"
 import type { Started } from "../store/TaskStore.ts"
 import type { CommitUnsupported } from "../DuetimeError.ts"
 import { recordGraceMs } from "./Deadlines.ts"
+import { ranEffect } from "./Returned.ts"
 
 /** What a handler knows about its attempt, whether it is an Effect or an async function. */
 export interface AttemptFacts {
@@ -145,7 +146,7 @@ export const performAsync = <Result>(
 ): Effect.Effect<Result, unknown> =>
   Effect.contextWith((context) => {
     const runPromise = Effect.runPromiseExitWith(context)
-    return untilSettled((signal) =>
+    const settled = untilSettled((signal) =>
       handler({
         ...factsOf(attempt),
         signal,
@@ -159,6 +160,7 @@ export const performAsync = <Result>(
         }
       })
     )
+    return ranEffect(attempt.kind, settled)
   })
 
 const inTransaction = <A>(sql: SqlClient, body: (sql: AsyncSql) => Promise<A>): Effect.Effect<A, unknown> =>

@@ -10,6 +10,16 @@ export class PayloadUnfit extends Data.TaggedError("PayloadUnfit")<{
   }
 }
 
+/** The handler is of another make than the method that it was given to expects. */
+export class HandlerUnfit extends Data.TaggedError("HandlerUnfit")<{
+  readonly kind: string
+  readonly problem: string
+}> {
+  override get message(): string {
+    return `the handler of "${this.kind}" returned ${this.problem}`
+  }
+}
+
 export class AttemptTimedOut extends Data.TaggedError("AttemptTimedOut")<{ readonly timeoutMs: number }> {
   override get message(): string {
     return `the attempt ran longer than its timeout of ${this.timeoutMs} ms and was interrupted`

@@ -10,6 +10,7 @@ import { type Attempt, type AttemptGrant, makeAttempt } from "./Attempt.ts"
 import { type Interrupted, interruptedOf } from "./Interrupted.ts"
 import type { HandlerConflict } from "../DuetimeError.ts"
 import { PayloadUnfit } from "./AttemptFailure.ts"
+import { effectOf } from "./Returned.ts"
 
 export type { Answer } from "./Answer.ts"
 export { type AsyncAttempt, type AsyncSql, type Attempt, type CommitFailure, performAsync } from "./Attempt.ts"
@@ -105,7 +106,7 @@ export const makeHandler = <Payload, Output, E, R>(
     begin: (grant) =>
       fork(
         call(grant.started, grant.parentSpan, (payload) =>
-          Effect.map(perform(payload, makeAttempt(grant, resultOf)), resultOf)
+          Effect.map(effectOf(kind, perform(payload, makeAttempt(grant, resultOf))), resultOf)
         )
       ),
     reconcile:

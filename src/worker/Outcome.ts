@@ -4,7 +4,7 @@ import type { Outcome } from "../core/TaskCommand.ts"
 import type { Json } from "../core/TaskEvent.ts"
 import { toStorableText } from "../core/storable.ts"
 import { errorMessageLengthMax, toAttemptError } from "./errorText.ts"
-import { PayloadUnfit } from "./AttemptFailure.ts"
+import { HandlerUnfit, PayloadUnfit } from "./AttemptFailure.ts"
 
 /**
  * How a handler says more than "succeeded" or "failed". Each is an error that can be yielded in an Effect and thrown
@@ -46,8 +46,8 @@ export const outcomeOfFailure = (failure: unknown): Outcome => {
     const { error, retry } = failure
     return typeof retry === "number" ? failed(error, true, retry) : { ...failed(error, true, null), retryDue: retry }
   }
-  // The same bytes would not decode next time either.
-  return failed(failure, !(failure instanceof PayloadUnfit), null)
+  // The same bytes would not decode next time either, nor the same handler return something else.
+  return failed(failure, !(failure instanceof PayloadUnfit || failure instanceof HandlerUnfit), null)
 }
 
 const failed = (error: unknown, retryable: boolean, retryInMs: number | null): Extract<Outcome, { _tag: "Fail" }> => ({

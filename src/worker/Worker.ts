@@ -4,6 +4,7 @@ import { ConfigInvalid, HandlerConflict } from "../DuetimeError.ts"
 import { attemptsInFlight, pulledStartsTotal } from "../DuetimeMetrics.ts"
 import { tracingTasksOnly, untraced } from "../DuetimeTraces.ts"
 import { timeoutMsMax } from "../core/KindPolicy.ts"
+import { namesOf, unknownNameOf } from "../core/unknownName.ts"
 import { Session } from "../store/Session.ts"
 import { TaskStore } from "../store/TaskStore.ts"
 import { Arrivals } from "./Arrivals.ts"
@@ -229,7 +230,13 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
   )
 })
 
+const names = namesOf<WorkerOptions>({ concurrency: true, criticalSlots: true, drainGrace: true })
+
 const validated = Effect.fnUntraced(function* (options: WorkerOptions) {
+  const unknown = unknownNameOf(options, names)
+  if (unknown !== null) {
+    return yield* new ConfigInvalid({ name: unknown.name, problem: "is given", wayOut: unknown.wayOut })
+  }
   const concurrency = options.concurrency ?? concurrencyDefault
   if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > concurrencyMax) {
     const wayOut = `Give a whole number from 1 to ${concurrencyMax}, or nothing for ${concurrencyDefault}`

@@ -197,6 +197,30 @@ describe("ids", () => {
     }).pipe(Effect.provide(process))
   )
 
+  it.effect("a receipt, or its promise, in place of the id is told to be asked for it, in every verb", () =>
+    Effect.gen(function* () {
+      const duetime = yield* Duetime
+      const receipt: unknown = yield* Work.schedule({})
+      const mistakes: ReadonlyArray<readonly [given: unknown, message: RegExp]> = [
+        [
+          receipt,
+          /^OptionsRejected: id is \{ id: '[0-9a-f-]{36}', created: true \}\. That holds the id: pass its \.id$/
+        ],
+        [
+          Promise.resolve(receipt),
+          /^OptionsRejected: id is Promise .*\. Await what schedule returned, and pass its \.id$/
+        ],
+        [Object.create(null), /^OptionsRejected: id is .*\. Give the id that schedule returned/]
+      ]
+      for (const [given, message] of mistakes) {
+        for (const ask of [duetime.get, duetime.history, duetime.awaitEnd, ...Object.values(verbs)]) {
+          const error = yield* Effect.flip<unknown, { readonly message: string }, Duetime>(ask(given as string))
+          assert.match(error.message, message)
+        }
+      }
+    }).pipe(Effect.provide(process))
+  )
+
   it.effect("pages hold each task once, within limits that are checked", () =>
     Effect.gen(function* () {
       const duetime = yield* Duetime

@@ -11,7 +11,11 @@ const examples = [
     problem: "Expected string, got 7",
     wayOut: "Give what the payload schema of the kind asks for"
   }),
-  new DuetimeError.OptionsRejected({ field: "in", value: "-1", wayOut: 'Give a duration, such as "30 seconds"' }),
+  new DuetimeError.OptionsRejected({
+    field: "in",
+    value: "'2s'",
+    wayOut: 'Give a duration such as "2 seconds", or 2000 for milliseconds; from 0 ms to 8919 years'
+  }),
   new DuetimeError.KeyConflict({ kind: "charge", key: "order 7", taskId: "019f0000-0000-7000-8000-000000000000" }),
   new DuetimeError.TaskNotFound({ taskId: "019f0000-0000-7000-8000-000000000000" }),
   new DuetimeError.RecurrenceNotFound({ name: "nightly-report" }),

@@ -116,8 +116,19 @@ describe("without Effect", () => {
     const { id } = await duetime.schedule(Greet, { name: "Ada" }, { in: "1 hour" })
     await rejects(duetime.redrive(id), "InvalidTransition")
     await rejects(duetime.work(), "OptionsRejected")
-    duetime.handle(Greet, async () => ({ text: "" })).handle(Greet, async () => ({ text: "" }))
-    await rejects(duetime.work({ onSignals: false }), "HandlerConflict")
+  })
+
+  it("a second handler of a kind is refused where it is added, and the first one stays", async () => {
+    await using duetime = await open()
+    duetime.handle(Greet, async () => ({ text: "first" }))
+    const message = /HandlerConflict: the kind "greet" already has a handler in this worker/
+    assert.throws(() => duetime.handle(Greet, async () => ({ text: "second" })), message)
+    const working = duetime.work({ onSignals: false })
+    const { id } = await duetime.schedule(Greet, { name: "Ada" })
+    const end = await duetime.awaitEnd(id)
+    assert.deepInclude(end, { _tag: "Succeeded", result: { text: "first" } })
+    await duetime.close()
+    await working
   })
 
   it("a connection that cannot be opened rejects at once", async () => {

@@ -1,5 +1,5 @@
 import { assert, describe } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Exit, Schema } from "effect"
 import { Duetime } from "../../src/Duetime.ts"
 import * as RetryPolicy from "../../src/RetryPolicy.ts"
 import * as Task from "../../src/Task.ts"
@@ -204,6 +204,65 @@ describe("a payload that no longer fits its schema", () => {
       assert.strictEqual(view.lastError?.name, "PayloadUnfit")
       assert.include(view.lastError?.message, 'does not fit the schema of kind "work"')
       assert.include(view.lastError?.message, "name")
+    })
+  }))
+})
+
+describe("a handler that returns what cannot be run", () => {
+  let calls = 0
+  const returned: ReadonlyArray<readonly [string, () => unknown, string]> = [
+    [
+      "a promise",
+      async () => ++calls,
+      'the handler of "work" returned a promise, not an Effect; give async functions to handleAsync'
+    ],
+    ["a promise that rejects", () => Promise.reject(new Error("unheard")), "returned a promise, not an Effect"],
+    ["nothing", () => undefined, 'the handler of "work" returned undefined, not an Effect'],
+    ["a generator", function* () {}, "returned a generator, not an Effect; wrap it in Effect.fn or Effect.gen"],
+    ["a text", () => "done", "returned a string, not an Effect"],
+    ["an object", () => new Map(), "returned an object of class Map, not an Effect"],
+    ["a function", () => () => Effect.void, "returned a function, not an Effect"]
+  ]
+  for (const [what, handler, says] of returned) {
+    itRuns(`instead of an Effect, ${what}, makes a dead letter at once that says so`, () => ({
+      handlers: Work.handle(handler as never),
+      test: Effect.gen(function* () {
+        calls = 0
+        const view = yield* viewAfter(5_000)
+        assert.strictEqual(view.deadReason, "not-retryable")
+        assert.strictEqual(view.attempts, 1)
+        assert.strictEqual(view.lastError?.name, "HandlerUnfit")
+        assert.include(view.lastError?.message, says)
+        assert.isAtMost(calls, 1)
+      })
+    }))
+  }
+
+  /** Promises are no work that the virtual clock sees. */
+  const viewAfterPromises = Effect.gen(function* () {
+    const { id } = yield* Work.schedule({ name: "one" })
+    yield* passMs(0)
+    yield* Effect.promise(() => Promise.resolve())
+    yield* passMs(0)
+    return yield* Duetime.use((duetime) => duetime.get(id))
+  })
+
+  itRuns("instead of a result, an Effect that nobody runs, makes a dead letter at once that says so", () => ({
+    handlers: Work.handleAsync(async () => Effect.sync(() => "never")),
+    test: Effect.gen(function* () {
+      const view = yield* viewAfterPromises
+      assert.strictEqual(view.deadReason, "not-retryable")
+      assert.include(
+        view.lastError?.message,
+        'the handler of "work" returned an Effect that nobody runs; give it to handle'
+      )
+    })
+  }))
+
+  itRuns("but an Exit is a result: what was to be run has run", () => ({
+    handlers: Work.handleAsync(async () => Exit.succeed(1)),
+    test: Effect.gen(function* () {
+      assert.strictEqual((yield* viewAfterPromises).stage, "succeeded")
     })
   }))
 })
