@@ -3,6 +3,8 @@
  * ignored, and the default taken: another time zone, no delay, more attempts.
  */
 
+import { editsBetween } from "./edits.ts"
+
 /** The names of an object's fields. Held against its type, so that one that is added there is known here. */
 export const namesOf = <Options>(names: Readonly<Record<NameOf<Options>, true>>): ReadonlySet<string> =>
   new Set(Object.keys(names))
@@ -53,7 +55,7 @@ const nearestOf = (given: string, known: ReadonlySet<string>): string | null => 
   let nearest: { readonly name: string; readonly edits: number } | null = null
   for (const name of known) {
     const other = name.toLowerCase()
-    const edits = editsOf(letters, other)
+    const edits = editsBetween(letters, other)
     const isAlike = edits <= slipsMax(other) || letters.endsWith(other) || beginsAlike(letters, other)
     if (isAlike && (nearest === null || edits < nearest.edits)) nearest = { name, edits }
   }
@@ -62,17 +64,3 @@ const nearestOf = (given: string, known: ReadonlySet<string>): string | null => 
 
 const beginsAlike = (one: string, other: string): boolean =>
   other.length >= beginningMin && one.startsWith(other.slice(0, beginningMin))
-
-/** Letters to change, leave out or put in to make one of the other. */
-const editsOf = (one: string, other: string): number => {
-  let above = Array.from({ length: other.length + 1 }, (_, column) => column)
-  for (const [row, letter] of [...one].entries()) {
-    const line = [row + 1]
-    for (const [column, otherLetter] of [...other].entries()) {
-      const changed = (above[column] ?? 0) + (letter === otherLetter ? 0 : 1)
-      line.push(Math.min(changed, (above[column + 1] ?? 0) + 1, (line[column] ?? 0) + 1))
-    }
-    above = line
-  }
-  return above[other.length] ?? 0
-}
