@@ -4,6 +4,7 @@ import type { Started, TaskStore } from "../../src/store/TaskStore.ts"
 import { historyOf } from "../../simulations/world/History.ts"
 import { failureText } from "../../simulations/world/report.ts"
 import { runAll } from "../../simulations/world/run.ts"
+import { readSeeds, seedsFileDefault } from "../../simulations/world/seeds.ts"
 import { shrink, simulateOne } from "../../simulations/world/simulate.ts"
 import type { Breakage } from "../../simulations/world/Breakage.ts"
 import { runHistory } from "../../simulations/world/World.ts"
@@ -113,6 +114,12 @@ describe("a simulated world", () => {
       assert.match(failureText(shrunk), /npm run simulate -- --runs 1 --seed \d+ --path/)
     }
   )
+
+  it("breaks no sentence in the histories that ever have", { timeout: 120_000 }, () => {
+    const seeds = readSeeds(seedsFileDefault)
+    assert.isNotEmpty(seeds)
+    for (const seed of seeds) assert.isNull(simulateOne(seed), `seed ${seed}`)
+  })
 
   it("lets a change take back what was made up for ahead of a clock that was then set back", () => {
     // Between 18,999 and 40,280 ms: one made up, taken back by a pause at 30,073 ms.
