@@ -12,6 +12,7 @@ import {
   scheduled,
   servedKind,
   stateOf,
+  storeNowMs,
   StoreControl,
   tagsOf,
   type Law
@@ -64,10 +65,11 @@ export const startDueLaws = (law: Law): void => {
   law("as many are started as there are event ids, the most urgent and oldest first, each with an id of its own", () =>
     Effect.gen(function* () {
       const kind = yield* servedKind()
-      const late = yield* scheduled(kind, { dueInMs: -10 })
-      // By more than a busy machine needs from one to the next.
-      const old = yield* scheduled(kind, { dueInMs: -60_000 })
-      const urgent = yield* scheduled(kind, { dueInMs: -10, priority: "critical" })
+      // Of one instant, however long a busy machine needs from one to the next.
+      const nowMs = yield* storeNowMs
+      const late = yield* scheduled(kind, { dueAtMs: nowMs - 10 })
+      const old = yield* scheduled(kind, { dueAtMs: nowMs - 20 })
+      const urgent = yield* scheduled(kind, { dueAtMs: nowMs - 10, priority: "critical" })
       const first = yield* startDue(kind, { count: 2 })
       assert.deepStrictEqual(
         first.map(({ taskId }) => taskId),
