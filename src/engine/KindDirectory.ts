@@ -59,8 +59,14 @@ export class KindDirectory {
     return isFresh ? Effect.void : this.#refresh(atMs)
   }
 
-  /** How long what was read is believed, in whole milliseconds: over then for sure, and not before. @param atMs monotonic */
+  /**
+   * How long what was read of others is believed, in whole milliseconds: over then for sure, and not before. Of this process it hears
+   * without looking.
+   *
+   * @param atMs monotonic
+   */
   freshInMs(atMs: number): number {
+    if (this.#reach === "process") return Number.POSITIVE_INFINITY
     return Math.max(0, Math.ceil(refreshMs - (atMs - this.#refreshedAtMs)))
   }
 
