@@ -2,7 +2,7 @@ import { roomFor } from "../broker/Broker.contract.ts"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Ref } from "effect"
 import { TestClock } from "effect/testing"
-import { BrokerUnavailable } from "../../src/broker/Broker.ts"
+import { type Broker, BrokerUnavailable } from "../../src/broker/Broker.ts"
 import { defaultKindPolicy } from "../../src/core/KindPolicy.ts"
 import * as MemoryDatabase from "../../src/store/memory/MemoryDatabase.ts"
 import { StoreUnavailable } from "../../src/store/StoreError.ts"
@@ -143,13 +143,7 @@ describe("When something fails, an engine", () => {
     Effect.gen(function* () {
       const losesAll = yield* Ref.make(true)
       const process = yield* startProcess(yield* MemoryDatabase.make(), {
-        broker: (broker) => ({
-          ...broker,
-          publish: (batch) =>
-            Effect.flatMap(Ref.get(losesAll), (loses) =>
-              loses ? Effect.succeed(batch.map(() => "Published" as const)) : broker.publish(batch)
-            )
-        })
+        broker: losingWhile(losesAll)
       })
       const seen = yield* startWorker(process)
       yield* scheduleAt(process.store, [1_000, 1_100])
@@ -173,13 +167,7 @@ describe("When something fails, an engine", () => {
       const losesAll = yield* Ref.make(true)
       const database = yield* MemoryDatabase.make().pipe(Effect.provideService(Clock.Clock, ofDatabase))
       const process = yield* startProcess(database, {
-        broker: (broker) => ({
-          ...broker,
-          publish: (batch) =>
-            Effect.flatMap(Ref.get(losesAll), (loses) =>
-              loses ? Effect.succeed(batch.map(() => "Published" as const)) : broker.publish(batch)
-            )
-        })
+        broker: losingWhile(losesAll)
       })
       const seen = yield* startWorker(process)
       yield* scheduleAt(process.store, [1_000])
@@ -204,13 +192,7 @@ describe("When something fails, an engine", () => {
           claimedBy: (...asked) =>
             Effect.flatMap(Ref.get(hasStarted), (has) => (has ? Effect.succeed([]) : store.claimedBy(...asked)))
         }),
-        broker: (broker) => ({
-          ...broker,
-          publish: (batch) =>
-            Effect.flatMap(Ref.get(losesAll), (loses) =>
-              loses ? Effect.succeed(batch.map(() => "Published" as const)) : broker.publish(batch)
-            )
-        })
+        broker: losingWhile(losesAll)
       })
       const seen = yield* startWorker(process)
       yield* scheduleAt(process.store, [1_000])
@@ -242,3 +224,14 @@ describe("When something fails, an engine", () => {
     }).pipe(Effect.scoped)
   )
 })
+
+/** Says that it has published, and has not. */
+const losingWhile =
+  (losesAll: Ref.Ref<boolean>) =>
+  (broker: Broker["Service"]): Broker["Service"] => ({
+    ...broker,
+    publish: (batch) =>
+      Effect.flatMap(Ref.get(losesAll), (loses) =>
+        loses ? Effect.succeed(batch.map(() => "Published" as const)) : broker.publish(batch)
+      )
+  })
