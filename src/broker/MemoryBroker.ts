@@ -138,7 +138,7 @@ class DispatchQueue {
     if (dispatches.length > 0) this.wakeTakers()
   }
 
-  /** All who wait are woken: they are few, and none can miss one by being interrupted. */
+  /** All who have room are woken: they are few, and a dispatch whose taker is interrupted is left to the others. */
   readonly arrivalFor = (room: Room): Effect.Effect<void> => this.#arrivals.until(() => this.#lanes.hasFor(room))
 
   /** To whoever waits longest; it waits for the next one when it has started what it found. */
