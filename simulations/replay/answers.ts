@@ -26,6 +26,10 @@ export class Unordered {
   }
 }
 
+/** A database keeps the names of kinds that another history has used. */
+const usedKinds = (value: unknown): ReadonlyArray<unknown> =>
+  rowsOf(value).filter((row) => field(row, "known") === true || field(row, "isPaused") === true)
+
 export const shapes = {
   same: (value: unknown) => value,
   byTask: (value: unknown) => new Unordered(rowsOf(value)),
@@ -43,9 +47,12 @@ export const shapes = {
     tasksCount: field(value, "tasksCount")
   }),
   expiredTasks: (value: unknown) => new Unordered(rowsOf(field(value, "taskIds")).map((taskId) => ({ taskId }))),
-  /** A database keeps the names of kinds that another history has used. */
-  kinds: (value: unknown) =>
-    rowsOf(value).filter((row) => field(row, "known") === true || field(row, "isPaused") === true),
+  kinds: (value: unknown) => usedKinds(value),
+  look: (value: unknown) => ({
+    anyExpired: field(value, "anyExpired"),
+    databaseMs: field(value, "databaseMs"),
+    kinds: usedKinds(field(value, "kinds"))
+  }),
   backlog: (value: unknown) =>
     rowsOf(value).filter((row) =>
       ["dueCount", "inProgressCount", "parkedCount", "deadCount"].some((name) => field(row, name) !== 0)

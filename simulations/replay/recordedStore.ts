@@ -98,7 +98,7 @@ export const recordedStore = (store: TaskStore["Service"], record: Writer): Task
       store.finish(batch)
     ),
   finishWith: (effect, requestOf) => finishedWith(store, record, effect, requestOf),
-  look: record.recorded({ name: "look", again: (to) => to.store.look }, store.look),
+  look: record.recorded({ name: "look", shape: shapes.look, again: (to) => to.store.look }, store.look),
   expire: (limit) =>
     record.recorded(
       {

@@ -94,7 +94,7 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | RecurrenceStore 
     const wheel = new TimerWheel({ timer, clockOffsetMs: store.clockOffsetMs, release: dispatcher.accept })
     const claiming = { store, session, broker, outstanding, config, directory, wheel, dispatcher, metrics }
     const poller = yield* Poller.make(claiming)
-    const supervisor = yield* Supervisor.make({ store, session })
+    const supervisor = yield* Supervisor.make({ store, session, directory, onNewKinds: poller.look })
 
     const wakeUps = yield* store.wakeUps
     yield* Effect.forkScoped(Effect.forever(Effect.map(Queue.takeAll(wakeUps), (dues) => poller.wake(earliest(dues)))))

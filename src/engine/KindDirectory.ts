@@ -3,7 +3,7 @@ import { defaultQueue } from "../core/KindPolicy.ts"
 import type { Broker } from "../broker/Broker.ts"
 import type { Session } from "../store/Session.ts"
 import type { StoreUnavailable } from "../store/StoreError.ts"
-import type { TaskStore } from "../store/TaskStore.ts"
+import type { KindRecord, TaskStore } from "../store/TaskStore.ts"
 import { QueueLoad } from "./QueueLoad.ts"
 
 /**
@@ -22,7 +22,8 @@ export class KindDirectory {
   #paused: ReadonlySet<string> = new Set()
   #servesAny = false
   #ownKinds: ReadonlySet<string> = new Set()
-  #refreshedAtMs = Number.NEGATIVE_INFINITY
+  /** When what is known was asked for, monotonic. */
+  #askedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(store: TaskStore["Service"], session: Session["Service"], reach: Broker["Service"]["reach"]) {
     this.#store = store
@@ -55,19 +56,20 @@ export class KindDirectory {
 
   /** @param atMs monotonic */
   refreshIfStale(atMs: number): Effect.Effect<void, StoreUnavailable> {
-    const isFresh = atMs - this.#refreshedAtMs < refreshMs && (this.#reach === "fleet" || this.#servesNothingNew())
+    const isFresh = atMs - this.#askedAtMs < staleMs && (this.#reach === "fleet" || this.#servesNothingNew())
     return isFresh ? Effect.void : this.#refresh(atMs)
   }
 
   /**
-   * How long what was read of others is believed, in whole milliseconds: over then for sure, and not before. Of this process it hears
-   * without looking.
+   * To be called before the store is asked, and what it gives with the answer: how things were then. An answer that has been overtaken
+   * by that to a later question is left out.
    *
    * @param atMs monotonic
+   * @returns for the answer; whether some kind may be claimed that could not be before
    */
-  freshInMs(atMs: number): number {
-    if (this.#reach === "process") return Number.POSITIVE_INFINITY
-    return Math.max(0, Math.ceil(refreshMs - (atMs - this.#refreshedAtMs)))
+  ask(atMs: number): (records: ReadonlyArray<KindRecord>) => boolean {
+    const own = this.#session.ownKinds()
+    return (records) => atMs >= this.#askedAtMs && this.#hear(atMs, own, records)
   }
 
   /** What this process has announced itself need not be heard of from the database. */
@@ -79,13 +81,17 @@ export class KindDirectory {
     void,
     StoreUnavailable
   > {
-    const own = this.#session.ownKinds()
-    const isIdle = this.#reach === "process" && own.length + this.#everServable.size === 0
-    const records = isIdle ? [] : yield* this.#store.kinds
+    const hear = this.ask(atMs)
+    const isIdle = this.#reach === "process" && this.#session.ownKinds().length + this.#everServable.size === 0
+    hear(isIdle ? [] : yield* this.#store.kinds)
+  })
+
+  #hear(askedAtMs: number, own: ReadonlyArray<string>, records: ReadonlyArray<KindRecord>): boolean {
     const served =
       this.#reach === "process"
         ? own
         : records.flatMap(({ liveSessions, policy }) => (liveSessions > 0 ? [policy.kind] : []))
+    const before = this.#servable
     const recordByKind = new Map(records.map((record) => [record.policy.kind, record]))
     this.#queueByKind = new Map(records.map(({ policy }) => [policy.kind, policy.queue]))
     this.#paused = new Set(records.filter(({ isPaused }) => isPaused).map(({ policy }) => policy.kind))
@@ -100,8 +106,9 @@ export class KindDirectory {
     }
     this.#ownKinds = new Set(own)
     this.#servesAny = served.length > 0
-    this.#refreshedAtMs = atMs
-  })
+    this.#askedAtMs = askedAtMs
+    return [...this.#servable].some((kind) => !before.has(kind))
+  }
 
   #loadOfQueue(queue: string): QueueLoad {
     let load = this.#loads.get(queue)
@@ -113,5 +120,5 @@ export class KindDirectory {
   }
 }
 
-/** A new kind of another process waits this long at most for its first claim; what a worker announces takes effect without a message. */
-const refreshMs = 1_000
+/** Two looks of the supervisor, and not one: it tells of a new kind of another process a second after it was announced at most. */
+const staleMs = 2_000

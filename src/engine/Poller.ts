@@ -76,8 +76,7 @@ export const make = Effect.fnUntraced(function* (parts: {
     takeHint()
     let tasksCount = 0
     for (const planned of planClaims(directory.loads, times(), config)) tasksCount += yield* claim(planned)
-    // However quiet it is, of a kind that others begin to serve an engine has to know by then.
-    return Math.min(pauseMs(tasksCount), directory.freshInMs(monotonicMs()))
+    return pauseMs(tasksCount)
   })
 
   /** A lost session's claims are somebody else's by now, or will be. */

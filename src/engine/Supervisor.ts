@@ -7,12 +7,15 @@
  * this supervisor has seen the database without a gap for one whole lease, by its monotonic clock. A failed look, a pause
  * between two looks of more than half a lease, and a step of the database's clock begin the quiet time anew.
  *
+ * The same look tells the engine what is served, so that an idle one asks once a second for both.
+ *
  * Any number of supervisors may run: each expiry is a compare-and-set, and whoever loses it has nothing to do.
  */
 import { Clock, Effect, Metric, Random } from "effect"
 import { expiredLeasesTotal, expiredTasksTotal } from "../DuetimeMetrics.ts"
 import type { Session } from "../store/Session.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
+import type { KindDirectory } from "./KindDirectory.ts"
 import { Outage } from "./Outage.ts"
 
 export type Supervisor = {
@@ -24,8 +27,11 @@ export type Supervisor = {
 export const make = Effect.fnUntraced(function* (parts: {
   readonly store: TaskStore["Service"]
   readonly session: Session["Service"]
+  readonly directory: KindDirectory
+  /** Told when kinds may be claimed that could not be before. */
+  readonly onNewKinds: () => void
 }): Effect.fn.Return<Supervisor> {
-  const { session, store } = parts
+  const { directory, onNewKinds, session, store } = parts
   const clock = yield* Clock.Clock
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const quietTime = new QuietTime(session.leaseMs)
@@ -37,8 +43,10 @@ export const make = Effect.fnUntraced(function* (parts: {
 
   const tick = Effect.gen(function* () {
     const askedAtMs = monotonicMs()
-    const { anyExpired, databaseMs } = yield* store.look
+    const hear = directory.ask(askedAtMs)
+    const { anyExpired, databaseMs, kinds } = yield* store.look
     const answeredAtMs = monotonicMs()
+    if (hear(kinds)) onNewKinds()
     // By the answer itself: the estimate of the database's clock learns of a step only seconds later.
     const wayMs = (answeredAtMs - askedAtMs) / 2
     const isQuiet = quietTime.looked(answeredAtMs, databaseMs - askedAtMs - wayMs, wayMs)

@@ -140,7 +140,11 @@ const makeStore = Effect.fnUntraced(function* (
       }
       return value
     }),
-    look: process.run("look", () => ({ anyExpired: database.anyExpired(), databaseMs: database.now() })),
+    look: process.run("look", () => ({
+      anyExpired: database.anyExpired(),
+      databaseMs: database.now(),
+      kinds: database.sessions.kinds(streams.kinds(), database.now())
+    })),
     expire: (limit) => process.run("expire", () => database.expire(limit, newEventId)),
     expireTasks: (limit) => process.run("expireTasks", () => database.expireTasks(limit, newEventId)),
     takeParked: (request) => process.run("takeParked", () => database.takeParked(request)),

@@ -93,7 +93,7 @@ export class TaskStore extends Context.Service<
       request: (value: A) => FinishRequest
     ) => Effect.Effect<A, E | LeaseLost | StoreUnavailable, R>
 
-    /** Whether some lease, deadline or expiry of a task has passed: a cheap look, for whoever asks each second. */
+    /** What an engine has to know each second, in one cheap statement. */
     readonly look: Effect.Effect<Look, StoreUnavailable>
     /**
      * Ends the claims and attempts of dead sessions and of attempts past their deadline. Whether a process has died, or
@@ -203,8 +203,14 @@ export type Scheduled =
   /** The key was used before with another payload: nothing was scheduled. */
   | { readonly _tag: "KeyConflict"; readonly taskId: TaskId }
 
-/** With the database's time of the look itself: an estimate of it would learn of a step too late. */
-export type Look = { readonly anyExpired: boolean; readonly databaseMs: number }
+export type Look = {
+  /** Whether some lease, deadline or expiry of a task has passed. */
+  readonly anyExpired: boolean
+  /** The database's time of the look itself: an estimate of it would learn of a step too late. */
+  readonly databaseMs: number
+  /** As `kinds` tells of them. */
+  readonly kinds: ReadonlyArray<KindRecord>
+}
 
 export type ClaimRequest = {
   readonly sessionId: number

@@ -165,9 +165,10 @@ describe("A supervisor", () => {
         store: (store) => ({
           ...store,
           // The estimate learns of it later, with the next answer to a claim or the next reading of the clock.
-          look: Effect.map(store.look, ({ databaseMs }) => ({
+          look: Effect.map(store.look, (look) => ({
+            ...look,
             anyExpired: true,
-            databaseMs: databaseMs + Ref.getUnsafe(offsetMs)
+            databaseMs: look.databaseMs + Ref.getUnsafe(offsetMs)
           })),
           expire: (limit) =>
             Effect.andThen(
@@ -185,6 +186,35 @@ describe("A supervisor", () => {
       assert.strictEqual(yield* Ref.get(expiries), before)
       yield* TestClock.adjust("2 seconds")
       assert.isAbove(yield* Ref.get(expiries), before)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("tells its engine what is served by its own look, and in place of another question", () =>
+    Effect.gen(function* () {
+      const database = yield* MemoryDatabase.make()
+      const asked = { kinds: 0, looks: 0 }
+      const isSilent = yield* Ref.make(false)
+      yield* startProcess(database, {
+        broker: (broker) => ({ ...broker, reach: "fleet" }),
+        store: (store) => ({
+          ...store,
+          kinds: Effect.andThen(
+            Effect.sync(() => asked.kinds++),
+            store.kinds
+          ),
+          look: Effect.andThen(
+            Effect.sync(() => asked.looks++),
+            Effect.suspend(() => (Ref.getUnsafe(isSilent) ? Effect.never : store.look))
+          )
+        })
+      })
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual(asked.looks, 61)
+      assert.isAtMost(asked.kinds, 1)
+      // And asks itself again when nothing is heard of a look.
+      yield* Ref.set(isSilent, true)
+      yield* TestClock.adjust("10 seconds")
+      assert.isAtLeast(asked.kinds, 4)
     }).pipe(Effect.scoped)
   )
 

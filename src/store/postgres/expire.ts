@@ -5,6 +5,7 @@ import { priorityOf } from "../../core/Priority.ts"
 import type { TaskState } from "../../core/TaskState.ts"
 import { Ids } from "../Ids.ts"
 import type { Expired } from "../TaskStore.ts"
+import { type KindRecordRow, kindRecordsOf } from "./kindRecords.ts"
 import type { Kinds } from "./Kinds.ts"
 import { int4 } from "./parameters.ts"
 import { ofCommand, type make as makeSettle } from "./settle.ts"
@@ -31,6 +32,8 @@ type ExpiredRow = {
   readonly session_left: boolean
 }
 
+type LookRow = { readonly any_expired: boolean; readonly now_ms: number } & (KindRecordRow | { readonly kind_id: null })
+
 /**
  * Takes back what dead sessions hold and ends attempts past their deadline. The rows stay locked from the look to the
  * append, so an outcome that comes at the same moment either was first or finds its fence gone.
@@ -42,8 +45,12 @@ export const make = (options: {
   readonly nowMs: () => number
 }) => {
   const { kinds, nowMs, settle, sql } = options
-  const look = sql.unsafe<{ readonly any_expired: boolean; readonly now_ms: number }>(lookSql).pipe(
-    Effect.map(([row]) => ({ anyExpired: row?.any_expired === true, databaseMs: row?.now_ms ?? 0 })),
+  const look = sql.unsafe<LookRow>(lookSql).pipe(
+    Effect.map((rows) => ({
+      anyExpired: rows[0]?.any_expired === true,
+      databaseMs: rows[0]?.now_ms ?? 0,
+      kinds: kindRecordsOf(rows.filter((row) => row.kind_id !== null))
+    })),
     orUnavailable("look")
   )
   const expire = (limit: number) =>

@@ -1,4 +1,5 @@
 import { eventCodes } from "../../core/TaskEvent.ts"
+import { kindRecordsSql } from "./kindRecords.ts"
 import { msOf } from "./parameters.ts"
 import { now } from "./statements.ts"
 
@@ -18,13 +19,17 @@ const isExpired = `(s.session_id IS NULL OR p.deadline_at <= clock_timestamp())`
 const holders = `duetime.in_progress p LEFT JOIN duetime.session s ON s.session_id = p.session_id AND s.ended_at IS NULL`
 
 /**
- * Whether there may be anything to end: asked every second by every engine, where the statements that end it are four, and the
- * answer is nearly always no.
+ * Whether there may be anything to end, with each kind: asked every second by every engine, where the statements that end it are
+ * four, and the answer is nearly always no. Where there is no kind yet, its columns are null.
  */
-export const lookSql = `SELECT EXISTS (SELECT FROM duetime.session l WHERE l.ended_at IS NULL AND l.lease_until <= clock_timestamp())
-    OR EXISTS (SELECT FROM ${holders} WHERE ${isExpired})
-    OR EXISTS (SELECT FROM duetime.expiring x WHERE x.look_at <= ${once}) AS any_expired,
-    ${msOf("clock_timestamp()")} AS now_ms`
+export const lookSql = `SELECT l.*, k.* FROM (
+    SELECT EXISTS (SELECT FROM duetime.session l WHERE l.ended_at IS NULL AND l.lease_until <= clock_timestamp())
+      OR EXISTS (SELECT FROM ${holders} WHERE ${isExpired})
+      OR EXISTS (SELECT FROM duetime.expiring x WHERE x.look_at <= ${once}) AS any_expired,
+      ${msOf("clock_timestamp()")} AS now_ms
+    OFFSET 0
+  ) l LEFT JOIN (${kindRecordsSql}) k ON true
+  ORDER BY k.name`
 
 /**
  * Claims and attempts whose session has been ended, and attempts past their deadline; locked against their own outcome. A lease

@@ -6,12 +6,12 @@ import { eventCodes, type TaskEvent } from "../../core/TaskEvent.ts"
 import { lowerBoundAt, nominalDueAtMsOf, type TaskId } from "../../core/TaskId.ts"
 import { type Stage, stages, type TaskState } from "../../core/TaskState.ts"
 import { TaskNotFound } from "../StoreError.ts"
-import type { BacklogRow, FindFilter, FindPage, KindRecord, Projection, StoredStream } from "../TaskStore.ts"
+import type { BacklogRow, FindFilter, FindPage, Projection, StoredStream } from "../TaskStore.ts"
 import { byDay, dayMs, dayOf } from "./byDay.ts"
 import { type EventRow, fromRow, selectEvents } from "./events.ts"
-import { type KindRow, type Kinds, policyOf } from "./Kinds.ts"
+import { type KindRecordRow, kindRecordsOf, kindRecordsSql } from "./kindRecords.ts"
+import type { Kinds } from "./Kinds.ts"
 import { instants, int2s, int4, int4s, msOf, uuid, uuids } from "./parameters.ts"
-import { pausedKinds } from "./pause.ts"
 import { orUnavailable } from "./sqlErrors.ts"
 
 export type Reads = ReturnType<typeof make>
@@ -197,27 +197,7 @@ export const make = ({ kinds, sql }: { readonly sql: SqlClient; readonly kinds: 
     return projections
   })
 
-  const kindRecords = orUnavailable("kinds")(
-    Effect.map(
-      // One statement: a kind that is announced between two would be known and have no queue yet. Sessions are counted once for all
-      // kinds: compared with each kind it took 9 ms with 100 of both, and every engine asks each second (bench/wide).
-      sql<KindRow & { readonly live: number; readonly paused: boolean }>`
-        WITH served AS (
-          SELECT served.kind_id, count(*)::int4 AS live
-          FROM duetime.session s CROSS JOIN LATERAL unnest(s.kind_ids) AS served (kind_id)
-          WHERE s.ended_at IS NULL AND s.lease_until > clock_timestamp()
-          GROUP BY served.kind_id
-        )
-        SELECT k.kind_id, k.name, k.policy, coalesce(served.live, 0) AS live, k.kind_id = ANY (${sql.literal(pausedKinds)}) AS paused
-        FROM duetime.kind k LEFT JOIN served USING (kind_id)
-        ORDER BY k.name`,
-      (rows) =>
-        rows.map((row): KindRecord => {
-          const known = row.policy !== null
-          return { policy: policyOf(row), known, liveSessions: row.live, isPaused: row.paused }
-        })
-    )
-  )
+  const kindRecords = orUnavailable("kinds")(Effect.map(sql.unsafe<KindRecordRow>(kindRecordsSql), kindRecordsOf))
 
   const backlog = orUnavailable("backlog")(
     Effect.map(

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { rankOf } from "../../../src/core/Priority.ts"
 import type { RetryPolicy } from "../../../src/core/RetryPolicy.ts"
 import { Session } from "../../../src/store/Session.ts"
-import { batchSizeMax, TaskStore } from "../../../src/store/TaskStore.ts"
+import { batchSizeMax, type KindRecord, TaskStore } from "../../../src/store/TaskStore.ts"
 import {
   act,
   claim,
@@ -55,6 +55,22 @@ export const expireLaws = (law: Law): void => {
       assert.isFalse((yield* (yield* TaskStore).look).anyExpired)
       assert.strictEqual((yield* finish(started, succeed))._tag, "Recorded")
       assert.strictEqual((yield* start(held))._tag, "Started")
+    })
+  )
+
+  law("a look tells of a kind what asking for kinds does: its policy, who serves it, that it is paused", () =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      const kind = yield* servedKind()
+      const recordIn = (records: ReadonlyArray<KindRecord>) =>
+        only(records.filter(({ policy }) => policy.kind === kind))
+      for (const _ of ["served", "paused"]) {
+        const record = recordIn((yield* store.look).kinds)
+        assert.deepStrictEqual(record, recordIn(yield* store.kinds))
+        assert.strictEqual(record.liveSessions, 1)
+        yield* store.pause({ _tag: "Kind", kind }, true)
+      }
+      assert.isTrue(recordIn((yield* store.look).kinds).isPaused)
     })
   )
 
