@@ -16,6 +16,7 @@ import type { Broker, Dispatch } from "../broker/Broker.ts"
 import type { Session } from "../store/Session.ts"
 import { batchSizeMax, type ClaimedTask, type TaskStore } from "../store/TaskStore.ts"
 import type { DispatchMetrics } from "./dispatchMetrics.ts"
+import type { Beat } from "./Beat.ts"
 import type { KindDirectory } from "./KindDirectory.ts"
 import { Outage } from "./Outage.ts"
 import type { Outstanding, Unpublished } from "./Outstanding.ts"
@@ -45,8 +46,9 @@ export const make = Effect.fnUntraced(function* (parts: {
   /** The database's time, as estimated. */
   readonly nowMs: () => number
   readonly metrics: DispatchMetrics
+  readonly beat: Beat
 }): Effect.fn.Return<Dispatcher> {
-  const { broker, directory, metrics, nowMs, outstanding, session, store } = parts
+  const { beat, broker, directory, metrics, nowMs, outstanding, session, store } = parts
   const clock = yield* Clock.Clock
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const publishOutage = new Outage("The broker (publish)", monotonicMs)
@@ -185,7 +187,7 @@ export const make = Effect.fnUntraced(function* (parts: {
 
   const republish = Effect.gen(function* () {
     while (true) {
-      yield* Effect.sleep(republishAfterMs / 2)
+      yield* Effect.sleep(beat.inMs(republishAfterMs / 2))
       yield* republishOutage.attempt(republishOverdue)
     }
   })

@@ -28,12 +28,13 @@
  * an idle worker wake-up + start (ADR 6); of one scheduled where no wake-up comes from: the idle poll on top, 250 ms, and up to 1 s in
  * a quiet queue.
  */
-import { Context, Effect, Fiber, Layer, Queue, type Scope } from "effect"
+import { Clock, Context, Effect, Fiber, Layer, Queue, type Scope } from "effect"
 import { Broker } from "../broker/Broker.ts"
 import { untraced } from "../DuetimeTraces.ts"
 import { RecurrenceStore } from "../store/RecurrenceStore.ts"
 import { Session } from "../store/Session.ts"
 import { TaskStore } from "../store/TaskStore.ts"
+import { Beat } from "./Beat.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import { makeDispatchMetrics } from "./dispatchMetrics.ts"
 import { EngineConfig } from "./EngineConfig.ts"
@@ -86,15 +87,17 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | RecurrenceStore 
     const config = yield* EngineConfig
     const timer = yield* WheelTimer.current
 
+    const clock = yield* Clock.Clock
+    const beat = new Beat(() => Number(clock.monotonicTimeNanosUnsafe()) / 1e6, session)
     const directory = new KindDirectory(store, session, broker.reach)
     const nowMs = () => timer.nowMs() + store.clockOffsetMs()
     const outstanding = yield* Outstanding.make({ store, session, broker, directory, nowMs })
     const metrics = makeDispatchMetrics(yield* Effect.context<never>())
-    const dispatcher = yield* Dispatcher.make({ store, session, broker, directory, outstanding, nowMs, metrics })
+    const dispatcher = yield* Dispatcher.make({ store, session, broker, directory, outstanding, nowMs, metrics, beat })
     const wheel = new TimerWheel({ timer, clockOffsetMs: store.clockOffsetMs, release: dispatcher.accept })
-    const claiming = { store, session, broker, outstanding, config, directory, wheel, dispatcher, metrics }
+    const claiming = { store, session, broker, outstanding, config, directory, wheel, dispatcher, metrics, beat }
     const poller = yield* Poller.make(claiming)
-    const supervisor = yield* Supervisor.make({ store, session, directory, onNewKinds: poller.look })
+    const supervisor = yield* Supervisor.make({ store, session, directory, beat, onNewKinds: poller.look })
 
     const wakeUps = yield* store.wakeUps
     yield* Effect.forkScoped(Effect.forever(Effect.map(Queue.takeAll(wakeUps), (dues) => poller.wake(earliest(dues)))))
@@ -106,7 +109,7 @@ const make: Effect.Effect<Engine["Service"], never, TaskStore | RecurrenceStore 
     yield* Effect.forkScoped(supervisor.maintain)
     yield* Effect.forkScoped(decideRecurrences({ recurrences, config, nowMs }))
     yield* Effect.forkScoped(dispatcher.republish)
-    yield* Effect.forkScoped(giveBackWithdrawn({ directory, wheel, dispatcher, outstanding, nowMs }))
+    yield* Effect.forkScoped(giveBackWithdrawn({ beat, directory, wheel, dispatcher, outstanding, nowMs }))
     if (broker.reach === "fleet") yield* Effect.forkScoped(deadLetterRelay({ store, broker }))
     const dispatching = yield* Effect.forkScoped(dispatcher.run)
     const polling = yield* Effect.forkScoped(poller.run)

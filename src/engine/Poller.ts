@@ -2,7 +2,8 @@
  * Claims tasks shortly before they are due and arms them in the wheel.
  *
  * One claim at a time, as large as there is room (`claimPlan.ts`); the next one as soon as the first task known to be
- * unclaimed comes within the look-ahead, at a wake-up, or after the idle poll, which is longer while nothing is found. While a claim was cut short by its limit
+ * unclaimed comes within the look-ahead, at a wake-up, or after the idle poll, which is longer while nothing is found
+ * and then falls on the beat. While a claim was cut short by its limit
  * the next follows at once; while the window is full it is asked every 5 to 50 ms what is still outstanding.
  *
  * When somebody tells of a task that is due now and the queue has nothing else to start, a worker of this process is offered to start
@@ -15,7 +16,8 @@ import { Cause, Clock, Effect, Latch } from "effect"
 import type { Broker } from "../broker/Broker.ts"
 import type { Session } from "../store/Session.ts"
 import { batchSizeMax, type Claimed, type ClaimedTask, type TaskStore } from "../store/TaskStore.ts"
-import { claimInMs, type ClaimTimes, isHeldBack, kindsOf, type PlannedClaim, planClaims } from "./claimPlan.ts"
+import type { Beat } from "./Beat.ts"
+import { claimInMs, type ClaimTimes, isHeldBack, isQuiet, kindsOf, type PlannedClaim, planClaims } from "./claimPlan.ts"
 import type { Dispatcher } from "./Dispatcher.ts"
 import type { DispatchMetrics } from "./dispatchMetrics.ts"
 import type { EngineConfig } from "./EngineConfig.ts"
@@ -44,8 +46,9 @@ export const make = Effect.fnUntraced(function* (parts: {
   readonly wheel: TimerWheel
   readonly dispatcher: Dispatcher
   readonly metrics: DispatchMetrics
+  readonly beat: Beat
 }): Effect.fn.Return<Poller> {
-  const { broker, config, directory, dispatcher, metrics, outstanding, session, store, wheel } = parts
+  const { beat, broker, config, directory, dispatcher, metrics, outstanding, session, store, wheel } = parts
   const clock = yield* Clock.Clock
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const times = (): ClaimTimes => ({ nowMs: wheel.nowMs(), monotonicMs: monotonicMs() })
@@ -203,6 +206,7 @@ export const make = Effect.fnUntraced(function* (parts: {
       roomPauseMs = Math.min(roomPauseMs * 2, roomPauseMsMax)
       if (pause > 0) return pause
     }
+    if (inMs > 0 && isQuiet(directory.loads, now, config)) return beat.joinedMs(inMs, config.idlePollMs)
     // Work is there and another engine was quicker, or its rows are locked: do not ask again in the same millisecond.
     return tasksCount === 0 ? Math.max(inMs, emptyPauseMs) : inMs
   }

@@ -15,6 +15,7 @@ import { Clock, Effect, Metric, Random } from "effect"
 import { expiredLeasesTotal, expiredTasksTotal } from "../DuetimeMetrics.ts"
 import type { Session } from "../store/Session.ts"
 import type { TaskStore } from "../store/TaskStore.ts"
+import { type Beat, beatMs } from "./Beat.ts"
 import type { KindDirectory } from "./KindDirectory.ts"
 import { Outage } from "./Outage.ts"
 
@@ -28,17 +29,18 @@ export const make = Effect.fnUntraced(function* (parts: {
   readonly store: TaskStore["Service"]
   readonly session: Session["Service"]
   readonly directory: KindDirectory
+  readonly beat: Beat
   /** Told when kinds may be claimed that could not be before. */
   readonly onNewKinds: () => void
 }): Effect.fn.Return<Supervisor> {
-  const { directory, onNewKinds, session, store } = parts
+  const { beat, directory, onNewKinds, session, store } = parts
   const clock = yield* Clock.Clock
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const quietTime = new QuietTime(session.leaseMs)
   const storeOutage = new Outage("The store (expire)", monotonicMs)
   const maintainOutage = new Outage("The store (maintain)", monotonicMs)
   // Two looks fit into half a lease even if it is very short.
-  const tickMs = Math.min(tickMsMax, session.leaseMs / 4)
+  const tickMs = Math.min(beatMs, session.leaseMs / 4)
   let expiredCount = 0
 
   const tick = Effect.gen(function* () {
@@ -92,7 +94,7 @@ export const make = Effect.fnUntraced(function* (parts: {
     while (true) {
       yield* storeOutage.attempt(tick)
       if (storeOutage.isOpen) quietTime.failed()
-      yield* Effect.sleep(tickMs)
+      yield* Effect.sleep(beat.inMs(tickMs))
     }
   })
 
@@ -157,8 +159,6 @@ export class QuietTime {
   }
 }
 
-/** Pause between two looks; together with the lease the time after which a crashed process's tasks go on. */
-const tickMsMax = 1_000
 const expireBatchSizeMax = 500
 /** 10,000 per tick: a storm of expiries must not hold up its own repair, nor everybody else. */
 const expireBatchesMax = 20

@@ -97,6 +97,16 @@ export const isHeldBack = (loads: Iterable<QueueLoad>, times: ClaimTimes, config
   return false
 }
 
+/** Whether all there will be to do for a while is to poll, as far as is known. */
+export const isQuiet = (loads: Iterable<QueueLoad>, { nowMs }: ClaimTimes, config: EngineConfig): boolean => {
+  const untilMs = nowMs + config.lookAheadMs + config.idlePollMs * (quietPolls + 1)
+  for (const load of loads) {
+    const polled = load.kinds.length === 0 ? load.capped : [load, ...load.capped]
+    if (polled.some(({ emptyClaims, nextDueAtMs }) => emptyClaims < quietClaims || nextDueAtMs <= untilMs)) return false
+  }
+  return true
+}
+
 type WayOpen = {
   readonly way: PlannedClaim["way"]
   readonly room: number
@@ -178,8 +188,11 @@ const aheadRoomShareMin = 1 / 4
 const dueRoomShareMin = 1 / 8
 /** Empty claims in a row after which a queue is quiet: two seconds of them by default. */
 export const quietClaims = 8
-/** A quiet queue is polled once in so many idle polls: once a second by default, which with ten queues is still one statement. */
-export const quietPolls = 4
+/**
+ * A quiet queue is polled once in so many idle polls, or one more if the beat falls there: once a second by default, which with ten
+ * queues is still one statement.
+ */
+export const quietPolls = 3
 /** Between two claims of the critical lane while new tasks keep coming and the window is full: 50 statements a second at most. */
 const criticalPaceMs = 20
 /** Between two looks for a first worker. */

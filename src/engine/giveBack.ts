@@ -11,6 +11,7 @@ import type { Fence } from "../core/TaskState.ts"
 import { Ids } from "../store/Ids.ts"
 import { Session } from "../store/Session.ts"
 import { batchSizeMax, TaskStore } from "../store/TaskStore.ts"
+import type { Beat } from "./Beat.ts"
 import type { Dispatcher } from "./Dispatcher.ts"
 import type { KindDirectory } from "./KindDirectory.ts"
 import { Outage } from "./Outage.ts"
@@ -55,13 +56,14 @@ export const giveBackAll = Effect.fnUntraced(function* (held: ReadonlyArray<Clai
 
 /** Looks once a second while there are such kinds. A start that comes first has won, and its claim is not given back. */
 export const giveBackWithdrawn = Effect.fnUntraced(function* (parts: {
+  readonly beat: Beat
   readonly directory: KindDirectory
   readonly wheel: TimerWheel
   readonly dispatcher: Dispatcher
   readonly outstanding: Outstanding
   readonly nowMs: () => number
 }): Effect.fn.Return<never, never, TaskStore | Session> {
-  const { directory, dispatcher, nowMs, outstanding, wheel } = parts
+  const { beat, directory, dispatcher, nowMs, outstanding, wheel } = parts
   const store = yield* TaskStore
   const session = yield* Session
   const clock = yield* Clock.Clock
@@ -85,11 +87,10 @@ export const giveBackWithdrawn = Effect.fnUntraced(function* (parts: {
   })
 
   while (true) {
-    yield* Effect.sleep(lookIntervalMs)
+    yield* Effect.sleep(beat.inMs())
     yield* outage.attempt(look)
   }
 })
 
 /** Beyond every look-ahead. */
 const dayMs = 86_400_000
-const lookIntervalMs = 1_000
