@@ -1,9 +1,10 @@
 import type { Session } from "../store/Session.ts"
 
 /**
- * What an engine does each second it does in the same millisecond: a process that sleeps pays for each time it is woken, caches cold,
- * some 0.3 ms of processor time before the first statement (measured with `bench -- idle`). Every session has another phase, so that
- * the engines of one machine do not look for the same expired lease at once.
+ * What an engine does each second it does in the same millisecond: a process that sleeps pays for each time it is woken, caches cold.
+ * The main thread of an idle one is so woken 5 times a second and not 9, and takes 4.6 ms of processor time and not 5.7, of which a part
+ * is the statement that the look has spared. Every session has another phase, so that the engines of one machine do not all look for
+ * the same expired lease at once.
  */
 export class Beat {
   readonly #monotonicMs: () => number
