@@ -3,8 +3,8 @@
  *
  * One claim at a time, as large as there is room (`claimPlan.ts`); the next one as soon as the first task known to be
  * unclaimed comes within the look-ahead, at a wake-up, or after the idle poll, which is longer while nothing is found
- * and then falls on the beat. While a claim was cut short by its limit
- * the next follows at once; while the window is full it is asked every 5 to 50 ms what is still outstanding.
+ * and then falls on the beat. While a claim was cut short by its limit the next follows at once; while the window is
+ * full it is asked every 5 to 50 ms what is still outstanding.
  *
  * When somebody tells of a task that is due now and the queue has nothing else to start, a worker of this process is offered to start
  * it itself (ADR 6); the claim follows a moment later, for what was left.
