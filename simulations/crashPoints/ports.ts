@@ -142,9 +142,9 @@ export const storeWith = (
         })
         .pipe(answered("committed", "finishWith", () => asked))
     },
-    expire: (limit) =>
+    expire: (limit, asOfMs) =>
       store
-        .expire(limit)
+        .expire(limit, asOfMs)
         .pipe(answered("expired", "expire", (expired) => expired.map(({ taskId }) => held(taskId, null)))),
     reconcile: (request) =>
       Effect.andThen(

@@ -129,7 +129,7 @@ export const outcomeMutants: ReadonlyArray<Mutant> = [
           sessions.isAlive = isAlive
           return answer
         }
-        database.expire = (limit, eventId) => early(() => expire(limit, eventId))
+        database.expire = (limit, eventId, asOfMs) => early(() => expire(limit, eventId, asOfMs))
         database.anyExpired = () => early(anyExpired)
       }
     })
@@ -146,10 +146,10 @@ export const outcomeMutants: ReadonlyArray<Mutant> = [
       database: (database) => {
         const expire = database.expire.bind(database)
         let nextAtMs = database.now()
-        database.expire = (limit, eventId) => {
+        database.expire = (limit, eventId, asOfMs) => {
           if (database.now() < nextAtMs) return []
           nextAtMs = database.now() + 20_000
-          return expire(limit, eventId)
+          return expire(limit, eventId, asOfMs)
         }
       }
     })

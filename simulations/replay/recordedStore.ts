@@ -99,15 +99,15 @@ export const recordedStore = (store: TaskStore["Service"], record: Writer): Task
     ),
   finishWith: (effect, requestOf) => finishedWith(store, record, effect, requestOf),
   look: record.recorded({ name: "look", shape: shapes.look, again: (to) => to.store.look }, store.look),
-  expire: (limit) =>
+  expire: (limit, asOfMs) =>
     record.recorded(
       {
         name: "expire",
         asked: limit,
         shape: shapes.byTask,
-        again: (to, as, { touched }) => to.store.expire(limit).pipe(withIdsOf(touched, as))
+        again: (to, as, { touched }) => to.store.expire(limit, asOfMs).pipe(withIdsOf(touched, as))
       },
-      store.expire(limit)
+      store.expire(limit, asOfMs)
     ),
   expireTasks: (limit) =>
     record.recorded(

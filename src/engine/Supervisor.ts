@@ -53,7 +53,7 @@ export const make = Effect.fnUntraced(function* (parts: {
     const wayMs = (answeredAtMs - askedAtMs) / 2
     const isQuiet = quietTime.looked(answeredAtMs, databaseMs - askedAtMs - wayMs, wayMs)
     if (!anyExpired) return
-    if (isQuiet) yield* expire
+    if (isQuiet) yield* expire(databaseMs)
     // It is the database's clock alone that says so: no quiet time is needed.
     yield* expireTasks
   })
@@ -70,11 +70,12 @@ export const make = Effect.fnUntraced(function* (parts: {
     yield* Effect.logInfo(`Ended tasks that expired before they started: ${count}.`)
   })
 
-  const expire = Effect.gen(function* () {
+  /** What had ended then: until the database is asked its clock may be set, and the look has not seen that. */
+  const expire = Effect.fnUntraced(function* (lookedAtMs: number) {
     let claims = 0
     let attempts = 0
     for (let batch = 0; batch < expireBatchesMax; batch++) {
-      const expired = yield* store.expire(expireBatchSizeMax)
+      const expired = yield* store.expire(expireBatchSizeMax, lookedAtMs)
       for (const { from } of expired) {
         if (from === "claimed") claims++
         else attempts++

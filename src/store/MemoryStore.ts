@@ -145,7 +145,7 @@ const makeStore = Effect.fnUntraced(function* (
       databaseMs: database.now(),
       kinds: database.sessions.kinds(streams.kinds(), database.now())
     })),
-    expire: (limit) => process.run("expire", () => database.expire(limit, newEventId)),
+    expire: (limit, asOfMs) => process.run("expire", () => database.expire(limit, newEventId, asOfMs)),
     expireTasks: (limit) => process.run("expireTasks", () => database.expireTasks(limit, newEventId)),
     takeParked: (request) => process.run("takeParked", () => database.takeParked(request)),
     reconcile: (request) => process.run("reconcile", () => database.reconcile(request)),

@@ -98,8 +98,11 @@ export class TaskStore extends Context.Service<
     /**
      * Ends the claims and attempts of dead sessions and of attempts past their deadline. Whether a process has died, or
      * has left its session in order, is told in the event.
+     *
+     * @param asOfMs only what had ended at this instant of the database's clock, if it is earlier than now: a clock that has been set
+     *   since the look that decided to expire makes all leases look ended. Default now.
      */
-    readonly expire: (limit: number) => Effect.Effect<ReadonlyArray<Expired>, StoreUnavailable>
+    readonly expire: (limit: number, asOfMs?: number) => Effect.Effect<ReadonlyArray<Expired>, StoreUnavailable>
     /**
      * Ends tasks that have expired before they started. Answers which, and how many it has looked at: as many as the limit
      * means that there may be more.

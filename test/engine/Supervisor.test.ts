@@ -70,10 +70,10 @@ describe("A supervisor", () => {
         policies: [],
         store: (store) => ({
           ...store,
-          expire: (limit) =>
+          expire: (limit, asOfMs) =>
             Effect.andThen(
               Ref.update(expiries, (count) => count + 1),
-              store.expire(limit)
+              store.expire(limit, asOfMs)
             )
         })
       })
@@ -103,10 +103,10 @@ describe("A supervisor", () => {
         store: (store) => ({
           ...store,
           look: Effect.map(store.look, (look) => ({ ...look, anyExpired: true })),
-          expire: (limit) =>
+          expire: (limit, asOfMs) =>
             Effect.andThen(
               Ref.update(expiries, (count) => count + 1),
-              store.expire(limit)
+              store.expire(limit, asOfMs)
             )
         })
       })
@@ -138,10 +138,10 @@ describe("A supervisor", () => {
           ...store,
           clockOffsetMs: () => -Ref.getUnsafe(aheadMs),
           look: Effect.map(store.look, (look) => ({ ...look, anyExpired: true })),
-          expire: (limit) =>
+          expire: (limit, asOfMs) =>
             Effect.andThen(
               Ref.update(expiries, (count) => count + 1),
-              store.expire(limit)
+              store.expire(limit, asOfMs)
             )
         })
       }).pipe(Effect.provideService(Clock.Clock, node))
@@ -170,10 +170,10 @@ describe("A supervisor", () => {
             anyExpired: true,
             databaseMs: look.databaseMs + Ref.getUnsafe(offsetMs)
           })),
-          expire: (limit) =>
+          expire: (limit, asOfMs) =>
             Effect.andThen(
               Ref.update(expiries, (count) => count + 1),
-              store.expire(limit)
+              store.expire(limit, asOfMs)
             )
         })
       })
@@ -186,6 +186,31 @@ describe("A supervisor", () => {
       assert.strictEqual(yield* Ref.get(expiries), before)
       yield* TestClock.adjust("2 seconds")
       assert.isAbove(yield* Ref.get(expiries), before)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("ends nothing for a clock that is set between a look that found something and the end of it", () =>
+    Effect.gen(function* () {
+      const database = yield* MemoryDatabase.make()
+      const now = database.now.bind(database)
+      const dead = yield* startProcess(database)
+      yield* dead.control.crash
+      const living = yield* startProcess(database, {
+        policies: [],
+        store: (store) => ({
+          ...store,
+          expire: (limit, asOfMs) =>
+            Effect.suspend(() => {
+              database.now = () => now() + 5_000
+              return store.expire(limit, asOfMs)
+            })
+        })
+      })
+      const livingId = living.session.id()
+      yield* TestClock.adjust("7 seconds")
+      assert.notStrictEqual(database.now(), now())
+      assert.isFalse(database.sessions.isAlive(dead.session.id(), 0))
+      assert.strictEqual(living.session.id(), livingId)
     }).pipe(Effect.scoped)
   )
 
@@ -226,10 +251,10 @@ describe("A supervisor", () => {
         policies: [],
         store: (store) => ({
           ...store,
-          expire: (limit) =>
+          expire: (limit, asOfMs) =>
             Effect.andThen(
               Ref.update(limits, (before) => [...before, limit]),
-              store.expire(limit)
+              store.expire(limit, asOfMs)
             )
         })
       })

@@ -244,18 +244,19 @@ export class MemoryDatabase {
     )
   }
 
-  expire(limit: number, eventId: () => EventId): ReadonlyArray<Expired> {
+  expire(limit: number, eventId: () => EventId, asOfMs = Number.POSITIVE_INFINITY): ReadonlyArray<Expired> {
     const atMs = this.now()
+    const endedAtMs = Math.min(atMs, asOfMs)
     const expired: Array<Expired> = []
-    this.sessions.endPassed(atMs)
+    this.sessions.endPassed(endedAtMs)
     for (const sessionId of Array.from(this.streams.holders())) {
-      if (this.sessions.isAlive(sessionId, atMs)) continue
+      if (this.sessions.isAlive(sessionId, endedAtMs)) continue
       const reason = this.sessions.hasLeft(sessionId) ? "session-left" : "session-lost"
       for (const held of this.streams.heldBy(sessionId).slice(0, limit - expired.length)) {
         expired.push(...this.#expire(held, reason, atMs, eventId()))
       }
     }
-    for (const overdue of this.streams.overdue(atMs, limit - expired.length)) {
+    for (const overdue of this.streams.overdue(endedAtMs, limit - expired.length)) {
       expired.push(...this.#expire(overdue, "deadline", atMs, eventId()))
     }
     return expired

@@ -7,7 +7,7 @@ import { Ids } from "../Ids.ts"
 import type { Expired } from "../TaskStore.ts"
 import { type KindRecordRow, kindRecordsOf } from "./kindRecords.ts"
 import type { Kinds } from "./Kinds.ts"
-import { int4 } from "./parameters.ts"
+import { float8, int4 } from "./parameters.ts"
 import { ofCommand, type make as makeSettle } from "./settle.ts"
 import { orUnavailable } from "./sqlErrors.ts"
 import { endSessionsSql, expiredSql, lookSql } from "./expireStatements.ts"
@@ -53,13 +53,14 @@ export const make = (options: {
     })),
     orUnavailable("look")
   )
-  const expire = (limit: number) =>
+  const expire = (limit: number, asOfMs?: number) =>
     Effect.gen(function* () {
-      yield* sql.unsafe(endSessionsSql)
+      const asOf = asOfMs === undefined ? null : float8(asOfMs)
+      yield* sql.unsafe(endSessionsSql, [asOf])
       const ids = yield* Ids
       return yield* sql.withTransaction(
         Effect.gen(function* () {
-          const rows = yield* sql.unsafe<ExpiredRow>(expiredSql, [int4(limit)])
+          const rows = yield* sql.unsafe<ExpiredRow>(expiredSql, [asOf, int4(limit)])
           if (rows.length === 0) return []
           const policies = yield* kinds.policies
           yield* kinds.ensureNames(rows.map((row) => row.kind_id))

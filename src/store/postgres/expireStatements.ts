@@ -5,17 +5,20 @@ import { now } from "./statements.ts"
 
 /** The supervisor's: leases and deadlines that have passed, and tasks that it has become too late to start. */
 
+/** Now, or the instant $1 in milliseconds if that is earlier; null for none. */
+const asOf = "least(clock_timestamp(), to_timestamp($1::float8 / 1000))"
+
 /**
  * A session that has been ended is over for good; the condition is checked again on the locked row, so a renewal that came
- * first keeps its session, however late it was.
+ * first keeps its session, however late it was. $1 as of when.
  */
 export const endSessionsSql = `UPDATE duetime.session SET ended_at = clock_timestamp()
-  WHERE ended_at IS NULL AND lease_until <= clock_timestamp() RETURNING session_id`
+  WHERE ended_at IS NULL AND lease_until <= ${asOf} RETURNING session_id`
 
 /** As a value that the statement asks for first, and an index can be searched for: the function itself would be compared with each row. */
 const once = "(SELECT clock_timestamp())"
 
-const isExpired = `(s.session_id IS NULL OR p.deadline_at <= clock_timestamp())`
+const isExpired = (at: string) => `(s.session_id IS NULL OR p.deadline_at <= ${at})`
 const holders = `duetime.in_progress p LEFT JOIN duetime.session s ON s.session_id = p.session_id AND s.ended_at IS NULL`
 
 /**
@@ -24,7 +27,7 @@ const holders = `duetime.in_progress p LEFT JOIN duetime.session s ON s.session_
  */
 export const lookSql = `SELECT l.*, k.* FROM (
     SELECT EXISTS (SELECT FROM duetime.session l WHERE l.ended_at IS NULL AND l.lease_until <= clock_timestamp())
-      OR EXISTS (SELECT FROM ${holders} WHERE ${isExpired})
+      OR EXISTS (SELECT FROM ${holders} WHERE ${isExpired("clock_timestamp()")})
       OR EXISTS (SELECT FROM duetime.expiring x WHERE x.look_at <= ${once}) AS any_expired,
       ${msOf("clock_timestamp()")} AS now_ms
     OFFSET 0
@@ -34,16 +37,16 @@ export const lookSql = `SELECT l.*, k.* FROM (
 /**
  * Claims and attempts whose session has been ended, and attempts past their deadline; locked against their own outcome. A lease
  * that ran out since the sessions were ended may still be renewed, and is none of them. A session that ended before its lease did was
- * left by its process in order. $1 limit.
+ * left by its process in order. $1 as of when, $2 limit.
  */
 export const expiredSql = `SELECT p.task_id, p.fence_id, p.fence_version, p.version, p.kind_id, p.priority, p.status, p.attempt, p.charged, p.deaths,
     p.cancel_requested, p.followed, p.session_id, ${msOf("p.due_at")} AS due_at_ms, ${msOf("p.deadline_at")} AS deadline_at_ms,
     ${msOf("clock_timestamp()")} AS now_ms, s.session_id IS NULL AS session_over,
     EXISTS (SELECT FROM duetime.session l WHERE l.session_id = p.session_id AND l.ended_at < l.lease_until) AS session_left
   FROM ${holders}
-  WHERE ${isExpired}
+  WHERE ${isExpired(asOf)}
   ORDER BY p.task_id
-  LIMIT $1::int4
+  LIMIT $2::int4
   FOR UPDATE OF p SKIP LOCKED`
 
 /** Tasks to look at because they have expired, locked against other supervisors. $1 limit. */

@@ -82,7 +82,7 @@ export const storeBehindLegs = (
         })
       }),
     look: call("look", store.look),
-    expire: (limit) => call("expire", store.expire(limit)),
+    expire: (limit, asOfMs) => call("expire", store.expire(limit, asOfMs)),
     expireTasks: (limit) => call("expireTasks", store.expireTasks(limit)),
     takeParked: (request) => call("takeParked", store.takeParked(request)),
     reconcile: (request) => call("reconcile", store.reconcile(request)),

@@ -136,6 +136,23 @@ export const expireLaws = (law: Law): void => {
     })
   )
 
+  law("nothing ends that had not ended at the instant asked about: since then the clock may have been set", () =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      const kind = yield* servedKind()
+      const late = startedOf(yield* start(yield* claimed(kind), { timeoutMs: 0 }))
+      const running = startedOf(yield* start(yield* claimed(kind)))
+      const { databaseMs } = yield* store.look
+      const expiredAsOf = (asOfMs: number) =>
+        Effect.map(store.expire(batchSizeMax, asOfMs), (expired) =>
+          expired.map(({ taskId }) => taskId).filter((taskId) => [late.taskId, running.taskId].includes(taskId))
+        )
+      assert.deepStrictEqual(yield* expiredAsOf(databaseMs - 60_000), [])
+      // One that is still to come is now: nothing ends before its time.
+      assert.deepStrictEqual(yield* expiredAsOf(databaseMs + 3_600_000), [late.taskId])
+    })
+  )
+
   law("the last attempt that expires makes a dead letter", () =>
     Effect.gen(function* () {
       const kind = yield* servedKind({ retry: atOnce })

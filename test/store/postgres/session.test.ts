@@ -52,6 +52,20 @@ layer(pgWorld("embedded"), { excludeTestServices: true })("a session", (it) => {
     })
   )
 
+  it.effect("a lease that ran out after the instant that a supervisor asks about is nothing to it", () =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      const control = yield* StoreControl
+      const sessionId = yield* control.secondSession
+      const { taskId } = startedOf(yield* start(yield* claimed(yield* servedKind()), { sessionId }))
+      const { databaseMs } = yield* store.look
+      yield* control.killSession(sessionId)
+      assert.deepStrictEqual(yield* store.expire(10, databaseMs - 1_000), [])
+      assert.deepInclude(yield* store.expire(10), { taskId, from: "running", stage: "pending" })
+      yield* assertAuditIsGreen
+    })
+  )
+
   it.effect("a process that stops in order has not died, whatever it leaves running", () =>
     Effect.gen(function* () {
       const store = yield* TaskStore

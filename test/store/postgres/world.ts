@@ -72,7 +72,7 @@ export const pgWorld = (server: ServerKind) =>
               )
             ).pipe(Effect.tap(() => (taken("after") ? Effect.fail(lost(true)) : Effect.void))),
           claimedBy: (sessionId, dueBeforeMs, limit) => faulty(store.claimedBy(sessionId, dueBeforeMs, limit)),
-          expire: (limit) => faulty(store.expire(limit)),
+          expire: (limit, asOfMs) => faulty(store.expire(limit, asOfMs)),
           startDue: (request) => faulty(store.startDue(request)),
           startedWith: (eventIds) => faulty(store.startedWith(eventIds)),
           pull: (request) => faulty(store.pull(request)),
