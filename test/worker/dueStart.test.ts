@@ -7,7 +7,7 @@ import { assert, describe } from "@effect/vitest"
 import { Clock, Effect, Layer, Schema } from "effect"
 import { Duetime, Task } from "../../src/index.ts"
 import { StoreUnavailable } from "../../src/store/StoreError.ts"
-import type { TaskStore } from "../../src/store/TaskStore.ts"
+import type { KindRecord, TaskStore } from "../../src/store/TaskStore.ts"
 import { lookedForMax, startDueMax } from "../../src/worker/DueStarter.ts"
 import { Worker } from "../../src/worker/Worker.ts"
 import { itRuns, passMs, settled } from "./process.ts"
@@ -188,9 +188,12 @@ describe("A task due now, in the process of a worker", () => {
       handlers: call,
       options: {
         store: (own) => {
-          const watching = store.wrap(own)
-          const crowded = Effect.map(own.kinds, (kinds) => kinds.map((kind) => ({ ...kind, liveSessions: 5 })))
-          return { ...watching, kinds: crowded }
+          const crowd = (kinds: ReadonlyArray<KindRecord>) => kinds.map((kind) => ({ ...kind, liveSessions: 5 }))
+          return {
+            ...store.wrap(own),
+            kinds: Effect.map(own.kinds, crowd),
+            look: Effect.map(own.look, (look) => ({ ...look, kinds: crowd(look.kinds) }))
+          }
         }
       },
       test: Effect.gen(function* () {

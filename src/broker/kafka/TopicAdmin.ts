@@ -5,7 +5,7 @@ import { priorities, type Priority } from "../../core/Priority.ts"
 import type { BrokerUnavailable } from "../Broker.ts"
 import { type BrokerRefused, TopicMissing, TopicTooNarrow } from "../BrokerError.ts"
 import { requestTimeoutMs, type Clients } from "./KafkaClient.ts"
-import { errorsOf, kindOf, refusedOr, unavailable, untilSettled } from "./kafkaErrors.ts"
+import { errorsOf, kindOf, refusedOr, unavailable, untilAgreed, untilSettled } from "./kafkaErrors.ts"
 import type { KafkaSettings } from "./KafkaSettings.ts"
 import type { EnsuredTopic, EnsureOptions, KafkaTopics } from "./KafkaTopics.ts"
 import * as Link from "./Link.ts"
@@ -40,14 +40,16 @@ export const make = Effect.fnUntraced(function* (
   const making = yield* Semaphore.make(1)
 
   const partitionsOf = (topics: ReadonlyArray<string>) =>
-    link.use(async (admin) => {
-      const present = new Set(await admin.listTopics())
-      const known = topics.filter((topic) => present.has(topic))
-      // Asked with no names it would answer for all.
-      if (known.length === 0) return new Map<string, number>()
-      const { topics: described } = await admin.fetchTopicMetadata({ topics: known })
-      return new Map(described.map(({ name, partitions }) => [name, partitions.length]))
-    }, askTimeoutMs)
+    untilAgreed(
+      link.use(async (admin) => {
+        const present = new Set(await admin.listTopics())
+        const known = topics.filter((topic) => present.has(topic))
+        // Asked with no names it would answer for all.
+        if (known.length === 0) return new Map<string, number>()
+        const { topics: described } = await admin.fetchTopicMetadata({ topics: known })
+        return new Map(described.map(({ name, partitions }) => [name, partitions.length]))
+      }, askTimeoutMs)
+    )
 
   /** The brokers hear of new partitions one after the other; whoever looks next, or publishes, must find them. */
   const untilSeen = Effect.fnUntraced(function* (plans: ReadonlyArray<TopicPlan>) {

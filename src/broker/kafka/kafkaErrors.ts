@@ -41,6 +41,10 @@ const isSettling = ({ kind }: KafkaFailure): boolean =>
 export const untilSettled = <A>(effect: Effect.Effect<A, KafkaFailure>): Effect.Effect<A, KafkaFailure> =>
   Effect.retry(effect, { while: isSettling, schedule: settling })
 
+/** One broker lists a topic just made, or just deleted, of which another one, asked next, knows otherwise: tens of milliseconds as well. */
+export const untilAgreed = <A>(effect: Effect.Effect<A, KafkaFailure>): Effect.Effect<A, KafkaFailure> =>
+  Effect.retry(effect, { while: isTopicUnknown, schedule: settling })
+
 const settling = Schedule.exponential("25 millis").pipe(Schedule.upTo({ times: 6 }))
 
 export const unavailable = (operation: string, { cause, reason }: KafkaFailure): BrokerUnavailable =>
