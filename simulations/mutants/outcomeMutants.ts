@@ -170,7 +170,7 @@ export const outcomeMutants: ReadonlyArray<Mutant> = [
       database: (database) => {
         const { streams } = database
         const overdue = streams.overdue.bind(streams)
-        streams.overdue = (atMs, limit) => overdue(atMs + 1_000, limit)
+        streams.overdue = (atMs, limit, isOfKind) => overdue(atMs + 1_000, limit, isOfKind)
       }
     })
   },

@@ -62,6 +62,7 @@ export class Recording implements Recorder {
       )
     return {
       open,
+      servedBy: server.servedBy,
       renew: (sessionId) =>
         recorded({ name: "renew", asked: sessionId, again: (on) => on.renew(sessionId) }, () =>
           server.renew(sessionId)

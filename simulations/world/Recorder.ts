@@ -29,6 +29,8 @@ export type SessionServer = {
   readonly open: (policies: ReadonlyArray<KindPolicy>) => number
   /** False: it has been ended. */
   readonly renew: (sessionId: number) => boolean
+  /** The kinds that are announced for it. */
+  readonly servedBy: (sessionId: number) => ReadonlyArray<string>
   readonly serve: (sessionId: number, policies: ReadonlyArray<KindPolicy>) => void
 }
 

@@ -21,6 +21,7 @@ export const sessionsOf = (database: MemoryDatabase): SessionServer => ({
     return sessionId
   },
   renew: (sessionId) => database.sessions.renew(sessionId, database.now() + database.leaseMs),
+  servedBy: (sessionId) => database.sessions.servedBy(sessionId),
   serve: (sessionId, policies) => database.sessions.serve(sessionId, policies)
 })
 
@@ -36,6 +37,7 @@ export const makeSession = Effect.fnUntraced(function* (
   const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const ownKinds = new OwnKinds()
   let policies: ReadonlyArray<KindPolicy> = []
+  let isForgotten = false
   let id: number | null = null
   let lastId = 0
   let aliveUntilMs = 0
@@ -54,11 +56,12 @@ export const makeSession = Effect.fnUntraced(function* (
 
   const renew = Effect.fnUntraced(function* (sessionId: number) {
     const askedAtMs = monotonicMs()
-    const isRenewed = yield* legs.call(
+    const { isRenewed, served } = yield* legs.call(
       owner,
       "renew",
-      Effect.sync(() => server.renew(sessionId))
+      Effect.sync(() => ({ isRenewed: server.renew(sessionId), served: server.servedBy(sessionId) }))
     )
+    isForgotten = isRenewed && !ownKinds.equal(served)
     aliveUntilMs = isRenewed ? askedAtMs + leaseMs : 0
     if (!isRenewed) id = null
   })
@@ -85,9 +88,11 @@ export const makeSession = Effect.fnUntraced(function* (
         // Only then: a process must not claim by policies that the database does not have.
         return Effect.map(legs.call(owner, "serve", said), () => {
           policies = announced
+          isForgotten = false
           ownKinds.announced(announced.map((policy) => policy.kind))
         })
       }),
+    isForgotten: () => isForgotten,
     ownKinds: () => ownKinds.all,
     newOwnKinds: ownKinds.news
   }

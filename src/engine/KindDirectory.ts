@@ -87,12 +87,13 @@ export class KindDirectory {
   })
 
   #hear(askedAtMs: number, own: ReadonlyArray<string>, records: ReadonlyArray<KindRecord>): boolean {
+    const recordByKind = new Map(records.map((record) => [record.policy.kind, record]))
+    // What a failover has made the store forget is announced again; without its policy it would be claimed above its caps.
     const served =
       this.#reach === "process"
-        ? own
+        ? own.filter((kind) => recordByKind.get(kind)?.known === true)
         : records.flatMap(({ liveSessions, policy }) => (liveSessions > 0 ? [policy.kind] : []))
     const before = this.#servable
-    const recordByKind = new Map(records.map((record) => [record.policy.kind, record]))
     this.#queueByKind = new Map(records.map(({ policy }) => [policy.kind, policy.queue]))
     this.#paused = new Set(records.filter(({ isPaused }) => isPaused).map(({ policy }) => policy.kind))
     this.#servable = new Set(served.filter((kind) => !this.#paused.has(kind)))

@@ -21,6 +21,7 @@ export const make = (
     const leaseMs = database.leaseMs
     const ownKinds = new OwnKinds()
     let policies: ReadonlyArray<KindPolicy> = []
+    let isForgotten = false
     let id = database.sessions.open(database.now() + leaseMs)
     let aliveUntilMs = monotonicMs() + leaseMs
 
@@ -31,6 +32,7 @@ export const make = (
         id = database.sessions.open(nowMs + leaseMs)
         database.sessions.serve(id, policies)
       }
+      isForgotten = !ownKinds.equal(database.sessions.servedBy(id))
       aliveUntilMs = askedAtMs + leaseMs
     }
 
@@ -55,8 +57,10 @@ export const make = (
         process.runInSession("serve", () => {
           policies = announced
           database.sessions.serve(id, announced)
+          isForgotten = false
           ownKinds.announced(announced.map((policy) => policy.kind))
         }),
+      isForgotten: () => isForgotten,
       ownKinds: () => ownKinds.all,
       newOwnKinds: ownKinds.news
     }

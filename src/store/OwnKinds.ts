@@ -9,6 +9,11 @@ export class OwnKinds {
     return this.#kinds
   }
 
+  /** Whether these are all that was announced, in whatever order. */
+  equal(kinds: ReadonlyArray<string>): boolean {
+    return kinds.length === this.#kinds.length && kinds.every((kind) => this.#kinds.includes(kind))
+  }
+
   /** Once the store has it. */
   announced(kinds: ReadonlyArray<string>): void {
     const before = new Set(this.#kinds)

@@ -22,6 +22,11 @@ export class Session extends Context.Service<
     readonly leaseMs: number
     /** Announces the kinds this process's worker handles, with their policies. Replaces the previous announcement. */
     readonly serve: (policies: ReadonlyArray<KindPolicy>) => Effect.Effect<void, StoreUnavailable>
+    /**
+     * Whether the last renewal has found something else announced for this session than its process has: a failover has lost the
+     * announcement and not the session. Announce it again.
+     */
+    readonly isForgotten: () => boolean
     /** Kinds that this process has announced last. Those of every live session: `TaskStore.kinds`. */
     readonly ownKinds: () => ReadonlyArray<string>
     /** Tells that there are own kinds that were not there before, so that an engine of this process need not wait until it looks. */

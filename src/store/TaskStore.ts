@@ -99,6 +99,9 @@ export class TaskStore extends Context.Service<
      * Ends the claims and attempts of dead sessions and of attempts past their deadline. Whether a process has died, or
      * has left its session in order, is told in the event.
      *
+     * What becomes of an attempt is for its kind's policy to say. One of a kind that no worker has announced waits until one has: a
+     * worker that runs it did, and a failover has lost that.
+     *
      * @param asOfMs only what had ended at this instant of the database's clock, if it is earlier than now: a clock that has been set
      *   since the look that decided to expire makes all leases look ended. Default now.
      */

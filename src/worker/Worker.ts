@@ -142,8 +142,8 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
   }
 
   /**
-   * Again for a session that had to be opened anew, lest engines think nobody serves these kinds; and now and then without a cause that
-   * is known here: a failover may have lost what was announced, and the session that announced it not.
+   * Again for a session that had to be opened anew, lest engines think nobody serves these kinds; when a failover has lost what was
+   * announced, and the session that announced it not; and now and then without a cause that is known here.
    */
   yield* Effect.gen(function* () {
     let announcedTo = session.id()
@@ -151,11 +151,12 @@ const make = Effect.fnUntraced(function* (options: WorkerOptions) {
     while (true) {
       yield* announcement.until(() => !isAnnounced).pipe(Effect.timeoutOption(session.leaseMs))
       const isOld = monotonicMsOf(clock) - announcedAtMs > announcedMsMax
-      if (isAnnounced && announcedTo === session.id() && !isOld) continue
+      const isKnown = announcedTo === session.id() && !session.isForgotten()
+      if (isAnnounced && isKnown && !isOld) continue
       // The layers of a program register one after the other within one turn.
       yield* Effect.yieldNow
       // What is only repeated is announced all the time.
-      isAnnouncing = !isAnnounced || announcedTo !== session.id()
+      isAnnouncing = !isAnnounced || !isKnown
       isAnnounced = true
       announcedTo = session.id()
       announcedAtMs = monotonicMsOf(clock)

@@ -3,9 +3,10 @@ import { Context, Deferred, Effect, Exit, Layer, Scope } from "effect"
 import { Broker, type Dispatch } from "../../src/broker/Broker.ts"
 import * as MemoryBroker from "../../src/broker/MemoryBroker.ts"
 import { Duetime } from "../../src/Duetime.ts"
+import * as MemoryDatabase from "../../src/store/memory/MemoryDatabase.ts"
 import * as MemoryStore from "../../src/store/MemoryStore.ts"
 import { MemoryControl } from "../../src/store/MemoryStore.ts"
-import { Session } from "../../src/store/Session.ts"
+import { renewalsPerLease, Session } from "../../src/store/Session.ts"
 import { TaskStore } from "../../src/store/TaskStore.ts"
 import * as Task from "../../src/Task.ts"
 import { AttemptObserver } from "../../src/worker/AttemptObserver.ts"
@@ -63,6 +64,26 @@ describe("what a process serves", () => {
       assert.deepStrictEqual(session.ownKinds(), ["work"])
       assert.strictEqual(session.id(), sessionId)
     }).pipe(Effect.scoped, Effect.provide(worker))
+  )
+
+  it.effect("what a failover has lost of it is announced again within a lease and a renewal", () =>
+    Effect.gen(function* () {
+      const database = yield* MemoryDatabase.make()
+      const process = Work.handle(() => Effect.void).pipe(
+        Layer.provide(Worker.layer()),
+        Layer.provideMerge(Layer.mergeAll(MemoryStore.layerOn(database), MemoryBroker.layer))
+      )
+      const context = yield* Layer.build(process)
+      const session = Context.get(context, Session)
+      const store = Context.get(context, TaskStore)
+      yield* passMs(100)
+      const isServed = Effect.map(store.kinds, (kinds) => kinds.some(({ liveSessions }) => liveSessions > 0))
+      assert.isTrue(yield* isServed)
+      database.sessions.serve(session.id(), [])
+      assert.isFalse(yield* isServed)
+      yield* passMs(session.leaseMs * (1 + 1 / renewalsPerLease))
+      assert.isTrue(yield* isServed)
+    }).pipe(Effect.scoped)
   )
 
   it.effect("a dispatch of a kind without a handler is acknowledged and left to workers that have one", () =>

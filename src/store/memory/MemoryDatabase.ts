@@ -235,11 +235,13 @@ export class MemoryDatabase {
 
   anyExpired(): boolean {
     const atMs = this.now()
-    const isHeldByTheDead = Array.from(this.streams.holders()).some((id) => !this.sessions.isAlive(id, atMs))
+    const isHeldByTheDead = Array.from(this.streams.holders()).some(
+      (id) => !this.sessions.isAlive(id, atMs) && this.#endedWith(id).length > 0
+    )
     return (
       isHeldByTheDead ||
       this.sessions.anyPassed(atMs) ||
-      this.streams.overdue(atMs, 1).length > 0 ||
+      this.streams.overdue(atMs, 1, this.#isKnown).length > 0 ||
       this.streams.anyLate(atMs)
     )
   }
@@ -252,11 +254,11 @@ export class MemoryDatabase {
     for (const sessionId of Array.from(this.streams.holders())) {
       if (this.sessions.isAlive(sessionId, endedAtMs)) continue
       const reason = this.sessions.hasLeft(sessionId) ? "session-left" : "session-lost"
-      for (const held of this.streams.heldBy(sessionId).slice(0, limit - expired.length)) {
+      for (const held of this.#endedWith(sessionId).slice(0, limit - expired.length)) {
         expired.push(...this.#expire(held, reason, atMs, eventId()))
       }
     }
-    for (const overdue of this.streams.overdue(endedAtMs, limit - expired.length)) {
+    for (const overdue of this.streams.overdue(endedAtMs, limit - expired.length, this.#isKnown)) {
       expired.push(...this.#expire(overdue, "deadline", atMs, eventId()))
     }
     return expired
@@ -370,6 +372,13 @@ export class MemoryDatabase {
     const followUp = state?.followed === true ? this.streams.followUpOf(taskId) : null
     if (followUp !== null) this.#create(followUp)
     return state
+  }
+
+  readonly #isKnown = (kind: string) => this.sessions.knows(kind)
+
+  /** Attempts of kinds that nobody has announced wait: `expire` of the port. */
+  #endedWith(sessionId: number): ReadonlyArray<TaskState> {
+    return this.streams.heldBy(sessionId).filter(({ kind, stage }) => stage === "claimed" || this.#isKnown(kind))
   }
 
   #expire(held: TaskState, reason: ExpiryReason, atMs: number, eventId: EventId): ReadonlyArray<Expired> {

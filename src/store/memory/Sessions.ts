@@ -63,6 +63,16 @@ export class Sessions {
     for (const policy of policies) this.#policies.set(policy.kind, policy)
   }
 
+  /** As its process has announced them, if no failover has lost that. */
+  servedBy(sessionId: number): ReadonlyArray<string> {
+    return this.#sessions.get(sessionId)?.kinds ?? []
+  }
+
+  /** Whether some worker has announced it. */
+  knows(kind: string): boolean {
+    return this.#policies.has(kind)
+  }
+
   policyOf(kind: string): KindPolicy {
     return this.#policies.get(kind) ?? defaultKindPolicy(kind)
   }
@@ -87,7 +97,7 @@ export class Sessions {
       .toSorted()
       .map((kind) => ({
         policy: this.policyOf(kind),
-        known: this.#policies.has(kind),
+        known: this.knows(kind),
         liveSessions: live.filter((session) => session.kinds.includes(kind)).length,
         isPaused: this.isPaused(kind)
       }))

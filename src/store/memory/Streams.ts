@@ -122,15 +122,15 @@ export class Streams {
     return this.#held.keys()
   }
 
-  /** Running attempts whose deadline has passed. */
-  overdue(atMs: number, limit: number): ReadonlyArray<TaskState> {
+  /** Running attempts of these kinds whose deadline has passed. */
+  overdue(atMs: number, limit: number, isOfKind: (kind: string) => boolean): ReadonlyArray<TaskState> {
     const found: Array<TaskState> = []
     const kept: Array<Deadline> = []
     for (let head = this.#deadlines.peek(); head !== undefined; head = this.#deadlines.peek()) {
       const state = this.stateOf(head.taskId)
       if (state?.stage === "running" && state.attempt === head.attempt) {
         if (head.deadlineAtMs > atMs || found.length >= limit) break
-        found.push(state)
+        if (isOfKind(state.kind)) found.push(state)
         kept.push(head)
       }
       this.#deadlines.pop()

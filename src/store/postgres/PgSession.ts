@@ -20,6 +20,8 @@ import { cloneOf } from "./tls.ts"
  */
 /** Wait for the thread to give the lease back on a clean stop; without it the lease runs out by itself. */
 const closeTimeoutMs = 2_000
+/** Three cells, which sessionThread.ts tells of. */
+const sharedBytes = 24
 /** Pause before a crashed thread is started again. */
 const respawnDelayMs = 250
 
@@ -31,7 +33,7 @@ export const make = Effect.fnUntraced(function* (options: {
 }): Effect.fn.Return<typeof Session.Service, never, Scope.Scope> {
   const { client, kinds, leaseMs, sql } = options
   const clock = yield* Clock.Clock
-  const shared = new SharedArrayBuffer(16)
+  const shared = new SharedArrayBuffer(sharedBytes)
   const cells = new BigInt64Array(shared)
   let kindIds: ReadonlyArray<number> = []
   const ownKinds = new OwnKinds()
@@ -81,6 +83,7 @@ export const make = Effect.fnUntraced(function* (options: {
       int4(id()),
       int4s(kindIds)
     ])
+    Atomics.store(cells, 2, 0n)
     ownKinds.announced([...ids.keys()])
   })
 
@@ -97,6 +100,7 @@ export const make = Effect.fnUntraced(function* (options: {
     isAlive: () => clock.monotonicTimeNanosUnsafe() < Atomics.load(cells, 1),
     leaseMs,
     serve,
+    isForgotten: () => Atomics.load(cells, 2) === 1n,
     ownKinds: () => ownKinds.all,
     newOwnKinds: ownKinds.news
   }

@@ -18,7 +18,9 @@ export const endSessionsSql = `UPDATE duetime.session SET ended_at = clock_times
 /** As a value that the statement asks for first, and an index can be searched for: the function itself would be compared with each row. */
 const once = "(SELECT clock_timestamp())"
 
-const isExpired = (at: string) => `(s.session_id IS NULL OR p.deadline_at <= ${at})`
+/** What has ended, and may be ended: an attempt only by the policy of its kind, which a failover may have lost. */
+const isExpired = (at: string) => `(s.session_id IS NULL OR p.deadline_at <= ${at})
+    AND (p.status = 1 OR (SELECT k.policy IS NOT NULL FROM duetime.kind k WHERE k.kind_id = p.kind_id))`
 const holders = `duetime.in_progress p LEFT JOIN duetime.session s ON s.session_id = p.session_id AND s.ended_at IS NULL`
 
 /**

@@ -3,7 +3,8 @@
  * A lease that ran out is renewed like any other as long as nobody has ended the session: no task was taken from it yet, and
  * after an outage supervisors leave a whole lease of quiet time for just that.
  * Memory shared with the main thread: [0] the session's id, [1] the monotonic nanosecond until which the lease surely
- * lasts, counted from before the renewal was sent, so that it is never longer than the database's.
+ * lasts, counted from before the renewal was sent, so that it is never longer than the database's; [2] 1 if the last renewal found
+ * other kinds announced than this process has, else 0.
  */
 import { PgClient } from "@effect/sql-pg"
 import { Clock, Effect, Exit, Fiber, Layer, Option, Redacted } from "effect"
@@ -74,12 +75,18 @@ const run = Effect.fnUntraced(function* (data: SessionThreadData, port: NonNulla
 
   const renew = Effect.fnUntraced(function* (id: number) {
     const askedNanos = clock.monotonicTimeNanosUnsafe()
-    const rows = yield* sql.unsafe(
+    const announced = kindIds
+    const [row] = yield* sql.unsafe<{ readonly kind_ids: ReadonlyArray<number> }>(
       `UPDATE duetime.session SET lease_until = ${lease}
-       WHERE session_id = $2::int4 AND ended_at IS NULL RETURNING session_id`,
+       WHERE session_id = $2::int4 AND ended_at IS NULL RETURNING kind_ids`,
       [float8(data.leaseMs), int4(id)]
     )
-    if (rows.length === 1) return trust(id, askedNanos)
+    if (row !== undefined) {
+      const isAnnounced =
+        row.kind_ids.length === announced.length && row.kind_ids.every((kindId, place) => kindId === announced[place])
+      Atomics.store(cells, 2, isAnnounced ? 0n : 1n)
+      return trust(id, askedNanos)
+    }
     // A supervisor has ended the session: everything held under the old id is somebody else's, or will be in a moment.
     Atomics.store(cells, 1, 0n)
     sessionId = null

@@ -2,6 +2,7 @@ import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import { rankOf } from "../../../src/core/Priority.ts"
 import type { RetryPolicy } from "../../../src/core/RetryPolicy.ts"
+import { defaultKindPolicy } from "../../../src/core/KindPolicy.ts"
 import { Session } from "../../../src/store/Session.ts"
 import { batchSizeMax, type KindRecord, TaskStore } from "../../../src/store/TaskStore.ts"
 import {
@@ -21,6 +22,7 @@ import {
   StoreControl,
   succeed,
   tagsOf,
+  unservedKind,
   type Law
 } from "./world.ts"
 
@@ -153,6 +155,27 @@ export const expireLaws = (law: Law): void => {
     })
   )
 
+  law("an attempt of a kind that a failover has made the store forget waits for its policy; its claims do not", () =>
+    Effect.gen(function* () {
+      const store = yield* TaskStore
+      const kind = yield* unservedKind
+      const { started } = yield* runningElsewhere(kind)
+      const late = startedOf(yield* start(yield* claimed(kind), { timeoutMs: 0 }))
+      const control = yield* StoreControl
+      const sessionId = yield* control.secondSession
+      const held = yield* scheduled(kind)
+      yield* claim([kind], { sessionId })
+      yield* control.killSession(sessionId)
+      assert.deepStrictEqual(yield* expiredOf(started.taskId), [])
+      assert.deepStrictEqual(yield* expiredOf(late.taskId), [])
+      assert.strictEqual((yield* stateOf(held.taskId)).stage, "pending")
+      assert.isFalse((yield* store.look).anyExpired)
+      yield* (yield* Session).serve([{ ...defaultKindPolicy(kind), onInterrupted: "park" }])
+      assert.isTrue((yield* store.look).anyExpired)
+      assert.deepStrictEqual(yield* expiredOf(late.taskId), [{ from: "running", stage: "parked" }])
+    })
+  )
+
   law("the last attempt that expires makes a dead letter", () =>
     Effect.gen(function* () {
       const kind = yield* servedKind({ retry: atOnce })
@@ -208,23 +231,6 @@ export const expireLaws = (law: Law): void => {
         yield* act(taskId, { _tag: "RunNow" })
         assert.strictEqual((yield* stateOf(taskId)).stage, "cancelled")
       }
-    })
-  )
-
-  law("a kind without an announced policy expires by the default one", () =>
-    Effect.gen(function* () {
-      const kind = yield* servedKind()
-      const unannounced = yield* newTask(`${kind}-unannounced`)
-      yield* (yield* TaskStore).schedule([unannounced])
-      const task = only((yield* claim([unannounced.kind])).tasks)
-      const { taskId } = startedOf(yield* start(task, { timeoutMs: 0 }))
-      assert.deepStrictEqual(yield* expiredOf(taskId), [{ from: "running", stage: "pending" }])
-      assert.deepStrictEqual(yield* tagsOf(taskId), [
-        "TaskScheduled",
-        "TaskClaimed",
-        "AttemptStarted",
-        "AttemptExpired"
-      ])
     })
   )
 

@@ -52,6 +52,29 @@ layer(pgWorld("embedded"), { excludeTestServices: true })("a session", (it) => {
     })
   )
 
+  it.effect(
+    "an announcement that a failover has lost is missed at the next renewal, and not once it is made again",
+    () =>
+      Effect.gen(function* () {
+        const session = yield* Session
+        yield* servedKind()
+        const until = (isForgotten: boolean) =>
+          Effect.sync(session.isForgotten).pipe(
+            Effect.repeat({ schedule: looks, until: (found) => found === isForgotten }),
+            Effect.map((found) => assert.strictEqual(found, isForgotten))
+          )
+        yield* until(false)
+        yield* PgClient.PgClient.use(
+          (sql) => sql`UPDATE duetime.session SET kind_ids = '{}' WHERE session_id = ${session.id()}`
+        )
+        yield* until(true)
+        yield* servedKind()
+        yield* until(false)
+        yield* untilRenewed(session.id())
+        assert.isFalse(session.isForgotten())
+      })
+  )
+
   it.effect("a lease that ran out after the instant that a supervisor asks about is nothing to it", () =>
     Effect.gen(function* () {
       const store = yield* TaskStore
