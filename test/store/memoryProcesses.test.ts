@@ -41,11 +41,13 @@ const claim = Effect.fnUntraced(function* ({ session, store }: Process, lookAhea
   return tasks
 })
 
+/** As a worker does, which has announced the kind. */
 const start = Effect.fnUntraced(function* (
   { session, store }: Process,
   [task]: Effect.Success<ReturnType<typeof claim>>
 ) {
   if (task === undefined) throw new Error("nothing was claimed")
+  yield* session.serve([defaultKindPolicy(kind)])
   const { fence, taskId } = task
   const eventId = (yield* Ids).eventId()
   const [answer] = yield* store.start(session.id(), [
