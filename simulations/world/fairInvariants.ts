@@ -3,7 +3,6 @@ import { evolve } from "../../src/core/evolve.ts"
 import type { TaskEvent } from "../../src/core/TaskEvent.ts"
 import type { TaskState } from "../../src/core/TaskState.ts"
 import { leaseMsDefault } from "../../src/store/Session.ts"
-import { announcedMsMax } from "../../src/worker/Worker.ts"
 import { type Broken, kindOf } from "../../src/testing/simulation/Broken.ts"
 import { kinds } from "./handlers.ts"
 import { clockStepMsMaxOf, type History } from "./History.ts"
@@ -110,9 +109,10 @@ const calmAtMsOf = ({ healedAtMs, lost, paused, told }: Outcome, history: Histor
 const repairedMsMax = leaseMsDefault + 2 * 1_000 + 2_500
 /**
  * A failover may take what a worker has announced and leave its session. Engines hold that nobody serves these kinds until the worker
- * announces them once more, which it looks at once in a lease, on a clock that is two in a hundred slow.
+ * announces them once more: a renewal misses them, the worker looks once in a lease, on a clock that is two in a hundred slow, and the
+ * rest of a second lease is for the calls.
  */
-const announcedAgainMsMax = (announcedMsMax + leaseMsDefault) * 1.02
+const announcedAgainMsMax = 2 * leaseMsDefault * 1.02
 /** Until the resume of a kind is done, and known to all engines. */
 const resumedMsMax = 2_500
 
