@@ -95,7 +95,8 @@ export const make = Effect.fnUntraced(function* (parts: {
     while (true) {
       yield* storeOutage.attempt(tick)
       if (storeOutage.isOpen) quietTime.failed()
-      yield* Effect.sleep(beat.inMs(tickMs))
+      // The end of the quiet time is waited for by what a whole fleet that was down held: it need not wait for the beat as well.
+      yield* Effect.sleep(Math.min(beat.inMs(tickMs), quietTime.leftMs(monotonicMs())))
     }
   })
 
@@ -153,6 +154,13 @@ export class QuietTime {
     this.#databaseAheadMs = databaseAheadMs
     this.#errorMs = errorMs
     return atMs - (this.#sinceMs ?? atMs) >= this.#leaseMs
+  }
+
+  /** Whole milliseconds until a look will find that it has lasted long enough; Infinity if the last one has, or it has not begun. */
+  leftMs(atMs: number): number {
+    const sinceMs = this.#sinceMs
+    if (sinceMs === undefined || this.#lookedAtMs - sinceMs >= this.#leaseMs) return Number.POSITIVE_INFINITY
+    return Math.max(1, Math.ceil(this.#leaseMs - (atMs - sinceMs)))
   }
 
   failed(): void {

@@ -36,7 +36,9 @@ describe("Quiet time", () => {
               before === undefined || atMs - before.atMs > leaseMs / 2 || Math.abs(offsetMs - before.offsetMs) > 500
             if (isDisturbed) beganAtMs = atMs
             before = { atMs, offsetMs }
-            assert.strictEqual(quietTime.looked(atMs, offsetMs), atMs - (beganAtMs ?? atMs) >= leaseMs)
+            const lastsMs = atMs - (beganAtMs ?? atMs)
+            assert.strictEqual(quietTime.looked(atMs, offsetMs), lastsMs >= leaseMs)
+            assert.strictEqual(quietTime.leftMs(atMs), lastsMs >= leaseMs ? Infinity : leaseMs - lastsMs)
           }
         }
       )
@@ -45,20 +47,24 @@ describe("Quiet time", () => {
 })
 
 describe("A supervisor", () => {
-  it.effect("lets nothing expire before it has watched for a lease, however long the session is dead", () =>
-    Effect.gen(function* () {
-      const database = yield* MemoryDatabase.make()
-      const claimant = yield* startProcess(database)
-      yield* scheduleAt(claimant.store, [1_000])
-      yield* TestClock.adjust("1 second")
-      yield* claimant.control.crash
-      yield* TestClock.adjust("1 hour")
-      const watching = yield* startProcess(database, { policies: [] })
-      yield* TestClock.adjust("4900 millis")
-      assert.strictEqual(watching.engine.status().expiredCount, 0)
-      yield* TestClock.adjust("1100 millis")
-      assert.strictEqual(watching.engine.status().expiredCount, 1)
-    }).pipe(Effect.scoped)
+  it.effect(
+    "lets nothing expire before it has watched for a lease, and no longer, however long the session is dead",
+    () =>
+      Effect.forEach([0, 170, 430, 810], (afterMs) =>
+        Effect.gen(function* () {
+          const database = yield* MemoryDatabase.make()
+          const claimant = yield* startProcess(database)
+          yield* scheduleAt(claimant.store, [yield* Clock.currentTimeMillis])
+          yield* TestClock.adjust("1 second")
+          yield* claimant.control.crash
+          yield* TestClock.adjust(3_600_000 + afterMs)
+          const watching = yield* startProcess(database, { policies: [] })
+          yield* TestClock.adjust(leaseMs - 1)
+          assert.strictEqual(watching.engine.status().expiredCount, 0)
+          yield* TestClock.adjust(2)
+          assert.strictEqual(watching.engine.status().expiredCount, 1)
+        }).pipe(Effect.scoped)
+      )
   )
 
   it.effect("begins the quiet time anew after an outage, so that a fleet that was cut off keeps its attempts", () =>
@@ -234,7 +240,7 @@ describe("A supervisor", () => {
         })
       })
       yield* TestClock.adjust("60 seconds")
-      assert.strictEqual(asked.looks, 61)
+      assert.strictEqual(asked.looks, 62)
       assert.isAtMost(asked.kinds, 1)
       // And asks itself again when nothing is heard of a look.
       yield* Ref.set(isSilent, true)
