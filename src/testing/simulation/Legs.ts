@@ -55,7 +55,14 @@ export class Legs {
       const way = this.#wayOf(operation)
       const nth = ++way.callsCount
       const met = way.faults.length === 0 ? noFaults : way.faults.filter((fault) => fault.nth === nth)
-      for (const fault of met) this.#fired(fault, "leg" in fault ? `${operation}.${fault.leg}` : operation)
+      // Each when it strikes: a reply may be seconds behind the call, when the pool was exhausted.
+      const strikes = (leg: "request" | "reply") => {
+        for (const fault of met) {
+          const at = "leg" in fault ? fault.leg : "request"
+          if (at === leg) this.#fired(fault, "leg" in fault ? `${operation}.${fault.leg}` : operation)
+        }
+      }
+      strikes("request")
       const fails = (ms: number, commitUnknown: boolean, reason: string) =>
         kernel.after(owner, ms, () => {
           kernel.note(`${owner.name} ${operation} ${nth} fails: ${reason}`)
@@ -95,6 +102,7 @@ export class Legs {
         if (met.some(({ _tag }) => _tag === "Duplicate")) applied(apply)
         const exit = applied(apply)
         kernel.note(`${owner.name} ${operation} ${nth} ${exit._tag}`)
+        strikes("reply")
         if (cuts("reply")) return
         pauses("reply")
         if (has("Lose", "reply")) return fails(lostAfterMs, true, "the reply was lost")
