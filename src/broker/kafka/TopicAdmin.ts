@@ -5,7 +5,7 @@ import { priorities, type Priority } from "../../core/Priority.ts"
 import type { BrokerUnavailable } from "../Broker.ts"
 import { type BrokerRefused, TopicMissing, TopicTooNarrow } from "../BrokerError.ts"
 import { requestTimeoutMs, type Clients } from "./KafkaClient.ts"
-import { errorsOf, kindOf, refusedOr, unavailable, untilAgreed, untilSettled } from "./kafkaErrors.ts"
+import { errorsOf, kindOf, refusedOr, unavailable, untilKnown, untilSettled } from "./kafkaErrors.ts"
 import type { KafkaSettings } from "./KafkaSettings.ts"
 import type { EnsuredTopic, EnsureOptions, KafkaTopics } from "./KafkaTopics.ts"
 import * as Link from "./Link.ts"
@@ -40,7 +40,7 @@ export const make = Effect.fnUntraced(function* (
   const making = yield* Semaphore.make(1)
 
   const partitionsOf = (topics: ReadonlyArray<string>) =>
-    untilAgreed(
+    untilKnown(
       link.use(async (admin) => {
         const present = new Set(await admin.listTopics())
         const known = topics.filter((topic) => present.has(topic))
@@ -199,7 +199,8 @@ const makeTimeoutMs = 15_000
 /** Another process may be making the same topics; what it has made need not be made. */
 const create = async (admin: Admin, topics: Parameters<Admin["createTopics"]>[0]["topics"]): Promise<void> => {
   try {
-    await admin.createTopics({ topics, waitForLeaders: true, timeout: makeTimeoutMs })
+    // kafkajs would wait for the leaders, and fail where the broker that it asks has not heard of the topic yet: `untilSeen` does not.
+    await admin.createTopics({ topics, waitForLeaders: false, timeout: makeTimeoutMs })
   } catch (error) {
     const kinds = errorsOf(error).map(kindOf)
     if (!kinds.every((kind) => kind === "TOPIC_ALREADY_EXISTS")) throw error

@@ -42,8 +42,8 @@ export const untilSettled = <A>(effect: Effect.Effect<A, KafkaFailure>): Effect.
   Effect.retry(effect, { while: isSettling, schedule: settling })
 
 /** One broker lists a topic just made, or just deleted, of which another one, asked next, knows otherwise: tens of milliseconds as well. */
-export const untilAgreed = <A>(effect: Effect.Effect<A, KafkaFailure>): Effect.Effect<A, KafkaFailure> =>
-  Effect.retry(effect, { while: isTopicUnknown, schedule: settling })
+export const untilKnown = <A>(effect: Effect.Effect<A, KafkaFailure>): Effect.Effect<A, KafkaFailure> =>
+  Effect.retry(effect, { while: (failure) => isTopicUnknown(failure) || isSettling(failure), schedule: settling })
 
 const settling = Schedule.exponential("25 millis").pipe(Schedule.upTo({ times: 6 }))
 
