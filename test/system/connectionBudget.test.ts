@@ -59,7 +59,8 @@ layer(database(), { excludeTestServices: true, timeout: 60_000 })("a process wit
   it.effect("that only schedules and looks opens as many as the guide says", () =>
     Effect.gen(function* () {
       const env = yield* environment
-      const before = yield* opened
+      // The server takes its time to end the connections of a process that is gone.
+      yield* until(Effect.map(opened, ({ size }) => size === 0))
       const asking = Effect.gen(function* () {
         const duetime = yield* Duetime
         const task = { kind: "slow-commit", payload: {}, key: "k" } as const
@@ -76,8 +77,8 @@ layer(database(), { excludeTestServices: true, timeout: 60_000 })("a process wit
       )
       const [app = 0, store = 0, lease = 0, all] = countsOf("layerClient")
       assert.strictEqual(all, app + store + lease)
-      const more = (name: string) => (open.get(name) ?? 0) - (before.get(name) ?? 0)
-      assert.deepStrictEqual([more("duetime-app"), more("duetime"), more("duetime-session")], [app, store, lease])
+      const counts = ["duetime-app", "duetime", "duetime-session"].map((name) => open.get(name) ?? 0)
+      assert.deepStrictEqual(counts, [app, store, lease])
     })
   )
 })
