@@ -102,7 +102,7 @@ export const isClaimable = (
     request.kinds.includes(kind) &&
     (request.priorities?.includes(priority) ?? true) &&
     !spec.isPaused(kind) &&
-    dueAtMs <= spec.nowMs + request.lookAheadMs
+    dueAtMs <= Math.ceil(spec.nowMs + request.lookAheadMs)
   )
 }
 
