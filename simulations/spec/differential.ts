@@ -126,8 +126,10 @@ const interleavingsIn = Effect.fnUntraced(function* (
   const { goesOn, interleavings: count, path, seed: firstSeed, tell } = options
   const gated = yield* gatedOn(address, options.broken)
   const arbitrary = fc.tuple(interleavings, fc.scheduler())
+  // Each behind the end of the one before: what a store remembers of the time that it has looked through, it does not see come again.
+  let runsCount = 0
   const run = ([interleaving, scheduler]: readonly [Interleaving, fc.Scheduler]) =>
-    runInterleaving(gated, interleaving, scheduler, nowMs)
+    runInterleaving(gated, interleaving, scheduler, nowMs + runsCount++ * apartMs)
   // Of some seeds nothing comes that could be done at the same time; others take their place.
   const seedsMax = path === undefined ? count * 3 : 1
   for (let index = 0; index < seedsMax && tally.interleavingsCount < count && goesOn(); index++) {
@@ -146,6 +148,9 @@ const interleavingsIn = Effect.fnUntraced(function* (
   }
   return null
 }, Effect.scoped)
+
+/** Longer than an interleaving takes by the controlled clock, with what is asked afterwards. */
+const apartMs = 60_000
 
 const stepsOf = ({ before, done, trace }: InterleavingResult): ReadonlyArray<string> => [
   ...before.map((operation) => JSON.stringify(operation)),
