@@ -103,7 +103,7 @@ export const recordedStore = (store: TaskStore["Service"], record: Writer): Task
     record.recorded(
       {
         name: "expire",
-        asked: limit,
+        asked: { limit, asOfMs },
         shape: shapes.byTask,
         again: (to, as, { touched }) => to.store.expire(limit, asOfMs).pipe(withIdsOf(touched, as))
       },

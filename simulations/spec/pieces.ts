@@ -90,6 +90,7 @@ const onlyItem = (operation: Several, index: number): Operation => {
   }
 }
 
+/** With what becomes due within the millisecond of the horizon, which is open: `openAnswers.ts` sees of it what was there before. */
 export const isClaimable = (
   spec: SpecDatabase,
   request: Pick<Extract<Operation, { readonly tag: "Claim" }>, "session" | "kinds" | "priorities" | "lookAheadMs">,

@@ -22,8 +22,7 @@ export const claimed = (spec: SpecDatabase, operation: Claim) => {
   }).length
   const room = concurrencyMax === null ? Infinity : Math.max(0, concurrencyMax - inProgressCount)
   const isAlive = spec.isAlive(session)
-  // To the millisecond, as the port says: due instants are whole, and what is due within this one may be claimed; a start waits for it.
-  const horizonMs = Math.ceil(spec.nowMs + (concurrencyMax === null ? operation.lookAheadMs : 0))
+  const horizonMs = spec.nowMs + (concurrencyMax === null ? operation.lookAheadMs : 0)
   const due = isAlive ? waiting.filter((name) => spec.task(name).dueAtMs <= horizonMs) : []
   const names = due.toSorted(mostUrgentFirst(spec)).slice(0, Math.min(limit, room))
   const left = waiting.filter((name) => !names.includes(name)).map((name) => spec.task(name).dueAtMs)
