@@ -8,8 +8,9 @@ import { QueueLoad } from "./QueueLoad.ts"
 
 /**
  * Which queue serves which kind, which kinds some live worker within the broker's reach serves, which are paused and
- * which have caps: only what is served and not paused is claimed. Read from the database again each second, in one
- * statement; what workers of this process serve, if they are all there is, is looked at in every poll, and a new kind is the reason for one.
+ * which have caps: only what is served and not paused is claimed. The supervisor's look tells of it each second. What workers of
+ * this process serve, if they are all there is, is looked at in every poll, and a new kind is the reason for one; then, and when looks
+ * fail, the directory asks the store itself.
  */
 export class KindDirectory {
   readonly #store: TaskStore["Service"]

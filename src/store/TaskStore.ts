@@ -34,8 +34,8 @@ export class TaskStore extends Context.Service<
   TaskStore,
   {
     /**
-     * Database clock minus this process's `Clock.currentTimeNanos`, in ms with fractions; kept fresh by every `claim` and
-     * `claimedBy`. An estimate: it only sets timers and ids.
+     * Database clock minus this process's `Clock.currentTimeNanos`, in ms with fractions; the store keeps it
+     * fresh by itself. An estimate: it only sets timers and ids.
      */
     readonly clockOffsetMs: () => number
 
