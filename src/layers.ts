@@ -6,8 +6,7 @@
  *       Layer.provide(Worker.layer({ concurrency: 50 })), Layer.provide(layerFromEnv), Layer.launch)
  */
 import { PgClient } from "@effect/sql-pg"
-import { Config, Effect, Layer, Option, Redacted, References, Schema } from "effect"
-import * as Duration from "effect/Duration"
+import { Effect, Layer, Option, Redacted, References } from "effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { Broker, BrokerUnavailable } from "./broker/Broker.ts"
 import type { BrokerRefused } from "./broker/BrokerError.ts"
@@ -23,11 +22,21 @@ import {
   type EmbeddedPostgresFailed,
   type EmbeddedPostgresUnavailable
 } from "./embedded/EmbeddedPostgres.ts"
+import {
+  checkedDev,
+  checkedKafka,
+  checkedStore,
+  connectionsMaxDefault,
+  type DevOptions,
+  fromEnv,
+  type KafkaOptions,
+  untrusted
+} from "./layerSettings.ts"
 import { Recurrences } from "./Recurrences.ts"
 import * as EngineConfig from "./engine/EngineConfig.ts"
 import * as MemoryStore from "./store/MemoryStore.ts"
 import * as Migrations from "./store/postgres/Migrations.ts"
-import { retentionDaysDefault, retentionDaysMax } from "./store/postgres/partitionPlan.ts"
+import { retentionDaysDefault } from "./store/postgres/partitionPlan.ts"
 import * as PgProjections from "./store/postgres/PgProjections.ts"
 import * as PgVitals from "./store/postgres/PgVitals.ts"
 import * as PgRetention from "./store/postgres/PgRetention.ts"
@@ -35,12 +44,12 @@ import * as PgTaskStore from "./store/postgres/PgTaskStore.ts"
 import * as Pool from "./store/postgres/pool.ts"
 import * as Roles from "./store/postgres/Roles.ts"
 import { orUnavailable } from "./store/postgres/sqlErrors.ts"
-import { tlsOf, type TlsRefused } from "./store/postgres/tls.ts"
+import type { TlsRefused } from "./store/postgres/tls.ts"
 import type { Projections } from "./store/Projections.ts"
 import type { RecurrenceStore } from "./store/RecurrenceStore.ts"
 import type { Retention } from "./store/Retention.ts"
 import { reopening } from "./store/reopening.ts"
-import { leaseMsDefault, type Session } from "./store/Session.ts"
+import type { Session } from "./store/Session.ts"
 import type {
   SchemaNewer,
   SchemaOutdated,
@@ -69,60 +78,6 @@ export type StoreFailure =
 export type BrokerFailure = BrokerUnavailable | BrokerRefused
 export { KafkaTopics } from "./broker/kafka/KafkaTopics.ts"
 
-const milliseconds = (name: string, defaultMs: number, minimumMs: number, maximumMs: number) =>
-  Config.schema(
-    Schema.DurationFromString.check(
-      Schema.makeFilter((duration: Duration.Duration) => {
-        const ms = Duration.toMillis(duration)
-        return (ms >= minimumMs && ms <= maximumMs) || `${name} must lie between ${minimumMs} and ${maximumMs} ms`
-      })
-    ),
-    name
-  ).pipe(Config.map(Duration.toMillis), Config.withDefault(defaultMs))
-
-const count = (name: string, defaultCount: number, maximum: number) =>
-  Config.schema(Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum })), name).pipe(
-    Config.withDefault(defaultCount)
-  )
-
-/** Connections of the application's own pool; the store opens six more and one for the lease. */
-const connectionsMaxDefault = 10
-
-const settings = Effect.gen(function* () {
-  const url = yield* Config.option(Config.Redacted("DUETIME_DATABASE_URL"))
-  if (Option.isNone(url)) {
-    return yield* new ConfigInvalid({
-      name: "DUETIME_DATABASE_URL",
-      problem: "is not set",
-      wayOut: "Set it, for example to postgresql://app:secret@localhost:5432/app"
-    })
-  }
-  // The value may hold a password and is not shown.
-  if (!/^postgres(ql)?:\/\/./.test(Redacted.value(url.value)) || !URL.canParse(Redacted.value(url.value))) {
-    return yield* new ConfigInvalid({
-      name: "DUETIME_DATABASE_URL",
-      problem: "is no PostgreSQL address",
-      wayOut:
-        "It reads postgresql://app:secret@localhost:5432/app, with special characters of the password percent-encoded"
-    })
-  }
-  const tls = yield* tlsOf(Redacted.value(url.value)).pipe(Effect.mapError(untrusted))
-  const options: PgTaskStore.PgStoreOptions = yield* Config.all({
-    leaseMs: milliseconds("DUETIME_LEASE", leaseMsDefault, 1_000, 300_000),
-    retentionDays: count("DUETIME_RETENTION_DAYS", retentionDaysDefault, retentionDaysMax),
-    migrate: Config.Boolean("DUETIME_MIGRATE").pipe(Config.withDefault(false)),
-    unsafeDurability: Config.Boolean("DUETIME_UNSAFE_DURABILITY").pipe(Config.withDefault(false))
-  })
-  const connectionsMax = yield* count("DUETIME_DATABASE_CONNECTIONS", connectionsMaxDefault, 1_000)
-  // Read here, so that a wrong value is said before the database is waited for.
-  const engine = yield* EngineConfig.config
-  const kafka = yield* KafkaSettings.config
-  return { address: { url: url.value, tls }, options, connectionsMax, engine, kafka }
-}).pipe(Effect.catchTag("ConfigError", configInvalid))
-
-const untrusted = ({ problem, wayOut }: TlsRefused) =>
-  new ConfigInvalid({ name: "DUETIME_DATABASE_URL", problem, wayOut })
-
 const trusted = <A>(
   pool: Layer.Layer<A, StoreUnavailable | TlsRefused>
 ): Layer.Layer<A, StoreUnavailable | ConfigInvalid> =>
@@ -144,26 +99,28 @@ export const layerMemory: Layer.Layer<Ground> = clients.pipe(
  *
  *     layerPostgres({ broker: layerKafka({ brokers: ["kafka-1:9092"] }) })
  */
-export const layerPostgres = <E = never>({
-  broker = MemoryBroker.layer,
-  ...options
-}: PgTaskStore.PgStoreOptions & { readonly broker?: Layer.Layer<Broker, E> } = {}): Layer.Layer<
-  Ground,
-  StoreFailure | E,
-  PgClient.PgClient
-> =>
-  Layer.mergeAll(clients, Layer.effect(CommitSql, PgClient.PgClient)).pipe(
-    Layer.provideMerge(Layer.mergeAll(PgTaskStore.layer(options).pipe(Layer.provide(untracedStore)), broker))
+export const layerPostgres = <E = never>(
+  postgresOptions: PgTaskStore.PgStoreOptions & { readonly broker?: Layer.Layer<Broker, E> } = {}
+): Layer.Layer<Ground, StoreFailure | ConfigInvalid | E, PgClient.PgClient> =>
+  Layer.unwrap(
+    Effect.map(checkedStore(postgresOptions), () => {
+      const { broker = MemoryBroker.layer, ...options } = postgresOptions
+      return Layer.mergeAll(clients, Layer.effect(CommitSql, PgClient.PgClient)).pipe(
+        Layer.provideMerge(Layer.mergeAll(PgTaskStore.layer(options).pipe(Layer.provide(untracedStore)), broker))
+      )
+    })
   )
 
 /**
  * Dispatch through Kafka, so that engines and workers may live in processes of their own. Only `brokers` is needed; defaults as
  * for DUETIME_KAFKA_ variables. The client library is loaded here and not before: a program without Kafka does not need it.
  */
-export const layerKafka = (
-  settings: Pick<KafkaSettings.KafkaSettings, "brokers"> & Partial<KafkaSettings.KafkaSettings>
-): Layer.Layer<Broker | KafkaTopics, BrokerFailure | ConfigInvalid> =>
-  Layer.unwrap(Effect.map(kafkaBroker, (KafkaBroker) => KafkaBroker.layer({ ...KafkaSettings.defaults, ...settings })))
+export const layerKafka = (settings: KafkaOptions): Layer.Layer<Broker | KafkaTopics, BrokerFailure | ConfigInvalid> =>
+  Layer.unwrap(
+    Effect.map(Effect.andThen(checkedKafka(settings), kafkaBroker), (KafkaBroker) =>
+      KafkaBroker.layer({ ...KafkaSettings.defaults, ...settings })
+    )
+  )
 
 const kafkaBroker = Effect.tryPromise({
   try: () => import("./broker/kafka/KafkaBroker.ts"),
@@ -184,7 +141,7 @@ export const layerFromEnv: Layer.Layer<
   Ground | PgClient.PgClient | SqlClient,
   StoreFailure | BrokerFailure | ConfigInvalid
 > = Layer.unwrap(
-  Effect.map(settings, ({ address, connectionsMax, engine, kafka, options }) => {
+  Effect.map(fromEnv, ({ address, connectionsMax, engine, kafka, options }) => {
     const broker = Option.match(kafka, { onNone: () => MemoryBroker.layer, onSome: layerKafka })
     const store = layerPostgres<BrokerFailure | ConfigInvalid>({ ...options, broker }).pipe(
       Layer.provideMerge(trusted(Pool.reachable(Pool.layer(address, connectionsMax))))
@@ -197,29 +154,28 @@ export const layerFromEnv: Layer.Layer<
  * A real PostgreSQL that needs no installation, started in a folder of its own and stopped with the scope. The data stays.
  */
 export const layerDev = (
-  options: {
-    /** Default `.duetime/postgres` in the working folder. */
-    readonly dataDirectory?: string
-    readonly postgresSettings?: Readonly<Record<string, string | number | boolean>>
-    readonly store?: PgTaskStore.PgStoreOptions
-  } = {}
+  options: DevOptions = {}
 ): Layer.Layer<
   Ground | PgClient.PgClient | SqlClient | EmbeddedPostgres,
-  StoreFailure | EmbeddedPostgresFailed | EmbeddedPostgresUnavailable
+  StoreFailure | ConfigInvalid | EmbeddedPostgresFailed | EmbeddedPostgresUnavailable
 > =>
-  layerPostgres({ migrate: true, ...options.store }).pipe(
-    Layer.provideMerge(
-      Layer.unwrap(
-        Effect.map(EmbeddedPostgres, ({ url }) =>
-          Pool.untried({ url: Redacted.make(url), tls: undefined }, connectionsMaxDefault)
+  Layer.unwrap(
+    Effect.map(checkedDev(options), () =>
+      layerPostgres({ migrate: true, ...options.store }).pipe(
+        Layer.provideMerge(
+          Layer.unwrap(
+            Effect.map(EmbeddedPostgres, ({ url }) =>
+              Pool.untried({ url: Redacted.make(url), tls: undefined }, connectionsMaxDefault)
+            )
+          )
+        ),
+        Layer.provideMerge(
+          EmbeddedPostgres.layer({
+            dataDirectory: options.dataDirectory ?? ".duetime/postgres",
+            ...(options.postgresSettings === undefined ? {} : { settings: options.postgresSettings })
+          })
         )
       )
-    ),
-    Layer.provideMerge(
-      EmbeddedPostgres.layer({
-        dataDirectory: options.dataDirectory ?? ".duetime/postgres",
-        ...(options.postgresSettings === undefined ? {} : { settings: options.postgresSettings })
-      })
     )
   )
 
@@ -228,7 +184,7 @@ export const layerClient: Layer.Layer<
   Duetime | DeadLetters | Recurrences | TaskStore | RecurrenceStore | PgClient.PgClient,
   StoreFailure | ConfigInvalid
 > = Layer.unwrap(
-  Effect.map(settings, ({ address, options }) =>
+  Effect.map(fromEnv, ({ address, options }) =>
     clients.pipe(
       Layer.provideMerge(PgTaskStore.layerStore({ ...options, connectionsMax: 2 })),
       Layer.provideMerge(clientAt(address, 2))
@@ -238,12 +194,12 @@ export const layerClient: Layer.Layer<
 
 /** For the auditor and the rebuild: events and rows side by side. It asks for no durability, for it acknowledges nothing. */
 export const layerProjections: Layer.Layer<Projections, StoreFailure | ConfigInvalid> = Layer.unwrap(
-  Effect.map(settings, ({ address }) => PgProjections.layer.pipe(Layer.provide(clientAt(address, 1))))
+  Effect.map(fromEnv, ({ address }) => PgProjections.layer.pipe(Layer.provide(clientAt(address, 1))))
 )
 
 /** For the doctor and those who look after the database: it asks for no tables, nor for durability, since it looks for what is missing. */
 export const layerVitals: Layer.Layer<Vitals, StoreUnavailable | ConfigInvalid> = Layer.unwrap(
-  Effect.map(settings, ({ address, options }) =>
+  Effect.map(fromEnv, ({ address, options }) =>
     PgVitals.layer(options.retentionDays ?? retentionDaysDefault).pipe(Layer.provide(clientAt(address, 1)))
   )
 )
@@ -253,18 +209,18 @@ export const layerVitals: Layer.Layer<Vitals, StoreUnavailable | ConfigInvalid> 
  * SQL client that they may ask for is the real one. Fresh: beside a client of PostgreSQL the memoized one of the two would be taken.
  */
 export const layerRehearsal: Layer.Layer<Ground | PgClient.PgClient | SqlClient, StoreUnavailable | ConfigInvalid> =
-  Layer.merge(Layer.fresh(layerMemory), Layer.unwrap(Effect.map(settings, ({ address }) => clientAt(address, 1))))
+  Layer.merge(Layer.fresh(layerMemory), Layer.unwrap(Effect.map(fromEnv, ({ address }) => clientAt(address, 1))))
 
 /** For what is done to days of history by hand. */
 export const layerRetention: Layer.Layer<Retention, StoreFailure | ConfigInvalid> = Layer.unwrap(
-  Effect.map(settings, ({ address, options }) =>
+  Effect.map(fromEnv, ({ address, options }) =>
     PgRetention.layer(options.retentionDays ?? retentionDaysDefault).pipe(Layer.provide(clientAt(address, 2)))
   )
 )
 
 /** What an engine, worker or program with `layerFromEnv` may open: the application's pool, the store's, and one for the lease. */
 export const connectionsPerProcess = Effect.map(
-  settings,
+  fromEnv,
   ({ connectionsMax }) => connectionsMax + PgTaskStore.connectionsMaxDefault + 1
 )
 
@@ -288,7 +244,7 @@ export const layerTopics: Layer.Layer<KafkaTopics, BrokerFailure | ConfigInvalid
   )
 )
 
-const clientFromEnv = Layer.unwrap(Effect.map(settings, ({ address }) => clientAt(address, 2)))
+const clientFromEnv = Layer.unwrap(Effect.map(fromEnv, ({ address }) => clientAt(address, 2)))
 
 /** What `duetime migrate` does and would do. */
 export const migrations = {

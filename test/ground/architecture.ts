@@ -28,7 +28,7 @@ const mayImport = {
   /** A rule as a person would say it. */
   words: ["core"],
   embedded: [],
-  /** The composition root, the only one that sees adapters. */
+  /** The composition root, the only one that sees adapters, and what it is told. */
   layers: [
     "core",
     "store",
@@ -76,7 +76,7 @@ const zonePatterns: ReadonlyArray<readonly [RegExp, Zone]> = [
   [/^src\/(core|store|broker|engine|worker|embedded|api|promise|testing|holidays|cli|dashboard)\//, "core"],
   [/^src\/Duetime(Config|Error|Metrics|Traces)\.ts$/, "base"],
   [/^src\/ruleWords\.ts$/, "words"],
-  [/^src\/layers\.ts$/, "layers"],
+  [/^src\/(layers|layerSettings)\.ts$/, "layers"],
   [/^src\/index\.ts$/, "index"],
   [/^src\/[^/]+\.ts$/, "client"]
 ]

@@ -48,11 +48,18 @@ export const defaults: Omit<KafkaSettings, "brokers"> = {
   mayBeAway: true
 }
 
-const saslMechanisms = ["plain", "scram-sha-256", "scram-sha-512"] as const
+export const saslMechanisms = ["plain", "scram-sha-256", "scram-sha-512"] as const
 
-/** More partitions than any fleet of workers of one queue; a cluster as a whole carries some hundred thousand. */
-const partitionsMax = 1_000
-const replicationFactorMax = 10
+export const limits = {
+  brokerPattern: /^[^\s,:]+:\d{1,5}$/,
+  /** Topic names have at most 249 characters, a queue's name takes up to 100. */
+  prefixPattern: /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/,
+  prefixForm: "must have 1 to 100 letters, digits, dots, dashes and underscores",
+  /** More partitions than any fleet of workers of one queue; a cluster as a whole carries some hundred thousand. */
+  partitionsMax: 1_000,
+  replicationFactorMax: 10,
+  sessionTimeoutMsLimits: { minimum: 1_000, maximum: 60_000 }
+}
 
 const count = (key: string, defaultCount: number, maximum: number) =>
   Config.schema(Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum })), key).pipe(
@@ -68,18 +75,16 @@ const brokers = text(
   "must read host:port, several parted by commas"
 ).pipe(Config.map((value) => value.split(",").map((broker) => broker.trim())))
 
-/** Topic names have at most 249 characters, a queue's name takes up to 100. */
-const prefix = text(
-  "DUETIME_KAFKA_PREFIX",
-  /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/,
-  "must have 1 to 100 letters, digits, dots, dashes and underscores"
-).pipe(Config.withDefault(defaults.prefix))
+const prefix = text("DUETIME_KAFKA_PREFIX", limits.prefixPattern, limits.prefixForm).pipe(
+  Config.withDefault(defaults.prefix)
+)
 
 const sessionTimeoutMs = Config.schema(
   Schema.DurationFromString.check(
     Schema.makeFilter((duration: Duration.Duration) => {
       const ms = Duration.toMillis(duration)
-      return (ms >= 1_000 && ms <= 60_000) || "DUETIME_KAFKA_SESSION_TIMEOUT must lie between 1 second and 1 minute"
+      const { maximum, minimum } = limits.sessionTimeoutMsLimits
+      return (ms >= minimum && ms <= maximum) || "DUETIME_KAFKA_SESSION_TIMEOUT must lie between 1 second and 1 minute"
     })
   ),
   "DUETIME_KAFKA_SESSION_TIMEOUT"
@@ -128,8 +133,12 @@ export const config: Config.Config<Option.Option<KafkaSettings>> = Config.option
       : Config.all({
           brokers,
           prefix,
-          partitions: count("DUETIME_KAFKA_PARTITIONS", defaults.partitions, partitionsMax),
-          replicationFactor: count("DUETIME_KAFKA_REPLICATION", defaults.replicationFactor, replicationFactorMax),
+          partitions: count("DUETIME_KAFKA_PARTITIONS", defaults.partitions, limits.partitionsMax),
+          replicationFactor: count(
+            "DUETIME_KAFKA_REPLICATION",
+            defaults.replicationFactor,
+            limits.replicationFactorMax
+          ),
           createTopics: Config.Boolean("DUETIME_KAFKA_CREATE_TOPICS").pipe(Config.withDefault(defaults.createTopics)),
           sessionTimeoutMs,
           sasl,
