@@ -2,10 +2,12 @@ import { Context, DateTime, Effect, Layer } from "effect"
 import { fingerprintOf, isGroup } from "./core/fingerprint.ts"
 import type { AttemptError, DeadReason } from "./core/TaskEvent.ts"
 import type { TaskId } from "./core/TaskId.ts"
-import { type ActError, Duetime, groupWayOut } from "./Duetime.ts"
+import { namesOf } from "./core/unknownName.ts"
+import { type ActError, Duetime } from "./Duetime.ts"
 import type { OptionsRejected } from "./DuetimeError.ts"
 import { checkedReason } from "./clientInput.ts"
-import { nameOf, rejected } from "./optionValues.ts"
+import { groupWayOut } from "./FindOptions.ts"
+import { nameOf, rejected, unknownOption } from "./optionValues.ts"
 import { rampedRedrive, type RampEnd, type RampOptions } from "./rampedRedrive.ts"
 import type { StoreUnavailable } from "./store/StoreError.ts"
 import { batchSizeMax, TaskStore } from "./store/TaskStore.ts"
@@ -21,9 +23,7 @@ export class DeadLetters extends Context.Service<
   DeadLetters,
   {
     /** The groups, the largest first, 1 to 1,000; default 100. Letters that nobody has grouped yet are grouped before. */
-    readonly groups: (
-      filter?: DeadLettersFilter & { readonly limit?: number | undefined }
-    ) => Effect.Effect<ReadonlyArray<DeadGroupView>, DeadLettersError>
+    readonly groups: (filter?: GroupsFilter) => Effect.Effect<ReadonlyArray<DeadGroupView>, DeadLettersError>
     /** How many there are. */
     readonly count: (filter?: DeadLettersFilter) => Effect.Effect<number, DeadLettersError>
     /** Gives each that is dead by now all its attempts again, due now. Those that die again meanwhile are left. */
@@ -45,6 +45,10 @@ export class DeadLetters extends Context.Service<
 
 /** All that are given must fit; none given: every dead letter. */
 export type DeadLettersFilter = { readonly kind?: string | undefined; readonly group?: string | undefined }
+type GroupsFilter = DeadLettersFilter & { readonly limit?: number | undefined }
+
+const filterNames = namesOf<DeadLettersFilter>({ kind: true, group: true })
+const groupsFilterNames = namesOf<GroupsFilter>({ kind: true, group: true, limit: true })
 
 export type DeadGroupView = {
   /** Its name: twelve hexadecimal digits. */
@@ -77,7 +81,11 @@ const make = Effect.gen(function* () {
   const store = yield* TaskStore
   const duetime = yield* Duetime
 
-  const checked = ({ group, kind }: DeadLettersFilter): Effect.Effect<void, OptionsRejected> => {
+  /** A name that is misspelt would be no filter, and every dead letter meant. */
+  const checked = (filter: DeadLettersFilter, names = filterNames): Effect.Effect<void, OptionsRejected> => {
+    const unknown = unknownOption(filter, names)
+    if (unknown !== null) return Effect.fail(unknown)
+    const { group, kind } = filter
     if (group !== undefined && !isGroup(group)) return Effect.fail(rejected("group", group, groupWayOut))
     return kind === undefined ? Effect.void : Effect.asVoid(Effect.fromResult(nameOf("kind", kind)))
   }
@@ -87,11 +95,9 @@ const make = Effect.gen(function* () {
     while ((yield* store.groupDead(batchSizeMax)) === batchSizeMax);
   })
 
-  const groups = Effect.fnUntraced(function* ({
-    limit = groupsLimitDefault,
-    ...filter
-  }: DeadLettersFilter & { limit?: number | undefined } = {}) {
-    yield* checked(filter)
+  const groups = Effect.fnUntraced(function* (asked: GroupsFilter = {}) {
+    yield* checked(asked, groupsFilterNames)
+    const { limit = groupsLimitDefault, ...filter } = asked
     if (!Number.isInteger(limit) || limit < 1 || limit > groupsLimitMax) {
       return yield* rejected("limit", limit, `Give a whole number from 1 to ${groupsLimitMax}`)
     }

@@ -2,14 +2,15 @@ import { Clock, Context, type Duration, Effect, Layer, Result, Schedule } from "
 import { openJitteredDueAtMs } from "./core/calendar/Due.ts"
 import { defaultKindPolicy, type KindPolicy } from "./core/KindPolicy.ts"
 import { fold } from "./core/evolve.ts"
-import { isGroup } from "./core/fingerprint.ts"
 import { machine } from "./core/machine.ts"
 import { isPriority, priorities, type Priority } from "./core/Priority.ts"
 import type { FollowUps, Json, TaskEvent } from "./core/TaskEvent.ts"
 import * as TaskId from "./core/TaskId.ts"
+import { namesOf } from "./core/unknownName.ts"
 import { InvalidTransition, KeyConflict, type OptionsRejected, type PayloadRejected } from "./DuetimeError.ts"
 import { checkedId, checkedReason, storablePayload } from "./clientInput.ts"
 import { scheduling } from "./DuetimeTraces.ts"
+import { type Find, findFilterOf, type Found } from "./FindOptions.ts"
 import { followUpsOf } from "./FollowUp.ts"
 import { durationMsOf, isoOf, nameOf, rejected, unknownOption } from "./optionValues.ts"
 import {
@@ -25,7 +26,6 @@ import { Ids } from "./store/Ids.ts"
 import { type DueBeyondHorizon, type StoreUnavailable, TaskNotFound } from "./store/StoreError.ts"
 import {
   batchSizeMax,
-  type FindFilter,
   type NewTask,
   type PauseTarget,
   payloadBytesMaxDefault,
@@ -134,12 +134,6 @@ export type EntryReceipt = Receipt & {
 
 export type AwaitEndOptions = { readonly timeout?: Duration.Input | undefined }
 
-export type Find = Omit<FindFilter, "limit"> & {
-  /** 1 to 1,000; default 100. */
-  readonly limit?: number
-}
-export type Found = { readonly tasks: ReadonlyArray<TaskSummary>; readonly next: string | null }
-
 export type ScheduleError = PayloadRejected | OptionsRejected | StoreUnavailable | DueBeyondHorizon
 export type LookUpError = StoreUnavailable | TaskNotFound | OptionsRejected
 export type ActError = LookUpError | InvalidTransition
@@ -149,11 +143,6 @@ export type Pausable =
   | { readonly kind: string; readonly queue?: undefined }
   | { readonly queue: string; readonly kind?: undefined }
 export type PauseError = StoreUnavailable | OptionsRejected
-
-export const findLimitDefault = 100
-export const findLimitMax = 1_000
-export const groupWayOut =
-  'Give the 12 digits that `duetime dead groups` shows, such as "3f9a0c11d2e4"; only dead letters are in groups'
 
 /** Repeats after an answer that was lost: 50, 100, ... 800 ms, then the caller hears of it. */
 const afterLostAnswer = { schedule: Schedule.exponential("50 millis"), times: 5 }
@@ -168,6 +157,8 @@ const batchesAtOnceMax = 2
 const ofSchedule = namesBeside()
 const ofEntry = namesBeside("payload")
 const ofUntyped = namesBeside("kind", "payload")
+const ofAwaitEnd = namesOf<AwaitEndOptions>({ timeout: true })
+const ofPausable = namesOf<Pausable>({ kind: true, queue: true })
 
 /** An entry that can be stored, before it has ids. */
 type Checked = {
@@ -318,19 +309,16 @@ const make = Effect.gen(function* () {
       return view ?? (yield* new TaskNotFound({ taskId }))
     }),
     history: (id) => Effect.flatMap(checkedId(id), store.history),
-    awaitEnd: Effect.fnUntraced(function* (id, { timeout = endTimeoutMsDefault } = {}) {
+    awaitEnd: Effect.fnUntraced(function* (id, options = {}) {
       const taskId = yield* checkedId(id)
+      const unknown = unknownOption(options, ofAwaitEnd)
+      if (unknown !== null) return yield* unknown
+      const { timeout = endTimeoutMsDefault } = options
       const limits = { minMs: 0, maxMs: endTimeoutMsMax }
       return yield* awaitEnd(taskId, yield* Effect.fromResult(durationMsOf("timeout", timeout, limits)))
     }),
-    find: Effect.fnUntraced(function* ({ limit = findLimitDefault, ...filter }) {
-      if (!Number.isInteger(limit) || limit < 1 || limit > findLimitMax) {
-        return yield* rejected("limit", limit, `Give a whole number from 1 to ${findLimitMax}`)
-      }
-      if (filter.group !== undefined && (filter.stage !== "dead" || !isGroup(filter.group))) {
-        return yield* rejected("group", filter.group, groupWayOut)
-      }
-      const page = yield* store.find({ ...filter, limit })
+    find: Effect.fnUntraced(function* (options) {
+      const page = yield* store.find(yield* Effect.fromResult(findFilterOf(options)))
       return { tasks: page.tasks.map(summaryOf), next: page.next }
     }),
 
@@ -368,6 +356,8 @@ const make = Effect.gen(function* () {
 })
 
 const pauseTargetOf = (target: Pausable): Result.Result<PauseTarget, OptionsRejected> => {
+  const unknown = unknownOption(target, ofPausable, "target")
+  if (unknown !== null) return Result.fail(unknown)
   const { kind, queue } = target
   if (kind !== undefined && queue === undefined) {
     return Result.map(nameOf("kind", kind), (name) => ({ _tag: "Kind", kind: name }))

@@ -9,10 +9,11 @@ import { decideFates } from "./core/recurrence/fates.ts"
 import { preview, previewCountMax } from "./core/recurrence/Rule.ts"
 import type { Json } from "./core/TaskEvent.ts"
 import * as TaskId from "./core/TaskId.ts"
+import { namesOf } from "./core/unknownName.ts"
 import { storablePayload } from "./clientInput.ts"
 import { PayloadBytesMax, type PayloadKind, type Receipt } from "./Duetime.ts"
 import { type OptionsRejected, type PayloadRejected, RecurrenceExists } from "./DuetimeError.ts"
-import { type InstantInput, instantMsOf, nameOf, rejected } from "./optionValues.ts"
+import { type InstantInput, instantMsOf, nameOf, rejected, unknownOption } from "./optionValues.ts"
 import { type RecurrenceOptions, recurrencePlanOf, type Recurs, ruleOf } from "./RecurrenceOptions.ts"
 import { type FateView, fateViewOf, type LineView, lineViewOf, type RecurrenceView, viewOf } from "./RecurrenceView.ts"
 import { ruleWords } from "./ruleWords.ts"
@@ -71,19 +72,15 @@ export class Recurrences extends Context.Service<
 
     readonly get: (name: string) => Effect.Effect<RecurrenceView, ChangeError>
     /** By name, 1 to 1,000 a page (default 100), those after the name `after`. */
-    readonly list: (page?: {
-      readonly after?: string | undefined
-      readonly limit?: number
-    }) => Effect.Effect<ReadonlyArray<RecurrenceView>, StoreUnavailable | OptionsRejected>
+    readonly list: (
+      page?: RecurrencesPage
+    ) => Effect.Effect<ReadonlyArray<RecurrenceView>, StoreUnavailable | OptionsRejected>
     /** Its next instants from now on, 1 to 1,000; default 5. They pass without a task while it is paused. */
     readonly preview: (name: string, count?: number) => Effect.Effect<ReadonlyArray<Date>, ChangeError>
     /** The same of a rule that nobody has stored, and what it says in words. */
     readonly previewOf: (recurs: Recurs, count?: number) => Effect.Effect<RulePreview, OptionsRejected>
     /** What would become of its instants if no engine ran from `from` to `until` and no task of it were unfinished then. */
-    readonly previewOutage: (
-      name: string,
-      outage: { readonly from: InstantInput; readonly until: InstantInput }
-    ) => Effect.Effect<ReadonlyArray<FateView>, ChangeError>
+    readonly previewOutage: (name: string, outage: Outage) => Effect.Effect<ReadonlyArray<FateView>, ChangeError>
     /** The latest lines of its ledger, latest first, 1 to 1,000; default 20. */
     readonly ledger: (name: string, limit?: number) => Effect.Effect<ReadonlyArray<LineView>, ChangeError>
   }
@@ -93,6 +90,12 @@ export class Recurrences extends Context.Service<
     Effect.suspend(() => make)
   )
 }
+
+export type RecurrencesPage = { readonly after?: string | undefined; readonly limit?: number }
+export type Outage = { readonly from: InstantInput; readonly until: InstantInput }
+
+const pageNames = namesOf<RecurrencesPage>({ after: true, limit: true })
+const outageNames = namesOf<Outage>({ from: true, until: true })
 
 /** `words`: "At 10:00, Monday through Friday, Europe/Berlin". */
 export type RulePreview = { readonly words: string; readonly instants: ReadonlyArray<Date> }
@@ -204,8 +207,12 @@ const make = Effect.gen(function* () {
       return { id: task.taskId, created: true }
     }),
     get: (name) => Effect.map(found(name), viewOf),
-    list: Effect.fnUntraced(function* ({ after, limit = listLimitDefault } = {}) {
-      const rows = yield* recurrences.list(after ?? null, yield* checkedCount("limit", limit, pageMax))
+    list: Effect.fnUntraced(function* (page = {}) {
+      const unknown = unknownOption(page, pageNames)
+      if (unknown !== null) return yield* unknown
+      const { after, limit = listLimitDefault } = page
+      const behind = after === undefined ? null : yield* Effect.fromResult(nameOf("after", after))
+      const rows = yield* recurrences.list(behind, yield* checkedCount("limit", limit, pageMax))
       return rows.map(viewOf)
     }),
     preview: Effect.fnUntraced(function* (name, count = previewCountDefault) {
@@ -220,6 +227,8 @@ const make = Effect.gen(function* () {
       return { words: ruleWords(rule), instants }
     }),
     previewOutage: Effect.fnUntraced(function* (name, outage) {
+      const unknown = unknownOption(outage, outageNames)
+      if (unknown !== null) return yield* unknown
       const { policies, rule } = yield* found(name)
       const fromMs = Math.floor(yield* Effect.fromResult(instantMsOf("from", outage.from)))
       const untilMs = Math.floor(yield* Effect.fromResult(instantMsOf("until", outage.until)))

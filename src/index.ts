@@ -5,8 +5,6 @@ export type {
   ActError,
   AwaitEndOptions,
   EntryReceipt,
-  Find,
-  Found,
   LookUpError,
   Receipt,
   ScheduleError,
@@ -14,6 +12,7 @@ export type {
   UntypedTask
 } from "./Duetime.ts"
 export type { TaskEnd } from "./TaskEnd.ts"
+export type { Find, Found } from "./FindOptions.ts"
 export type { Following, FollowOptions, FollowUp } from "./FollowUp.ts"
 export type { Calendar, Hours } from "./core/calendar/Calendar.ts"
 export type { BusinessDays } from "./CalendarOptions.ts"

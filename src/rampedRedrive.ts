@@ -1,9 +1,10 @@
 import { Clock, Effect } from "effect"
 import type { TaskEvent } from "./core/TaskEvent.ts"
-import type { TaskId } from "./core/TaskId.ts"
+import { isTaskId, type TaskId } from "./core/TaskId.ts"
+import { namesOf } from "./core/unknownName.ts"
 import type { ActError } from "./Duetime.ts"
 import type { OptionsRejected } from "./DuetimeError.ts"
-import { rejected } from "./optionValues.ts"
+import { rejected, unknownOption } from "./optionValues.ts"
 import type { StoreUnavailable } from "./store/StoreError.ts"
 import type { TaskStore } from "./store/TaskStore.ts"
 
@@ -188,7 +189,15 @@ const verdictNow = (store: TaskStore["Service"], taskId: TaskId): Effect.Effect<
     Effect.catchTag("TaskNotFound", () => Effect.succeed("other" as const))
   )
 
-const checkedOptions = ({ failureShareMax, waitMsMax }: RampOptions): Effect.Effect<void, OptionsRejected> => {
+const names = namesOf<RampOptions>({ failureShareMax: true, waitMsMax: true, after: true, onBatch: true })
+
+const checkedOptions = (options: RampOptions): Effect.Effect<void, OptionsRejected> => {
+  const unknown = unknownOption(options, names)
+  if (unknown !== null) return Effect.fail(unknown)
+  const { after, failureShareMax, waitMsMax } = options
+  if (after !== undefined && !isTaskId(after)) {
+    return Effect.fail(rejected("after", after, "Give the `after` of a ramp that stopped, an id"))
+  }
   if (failureShareMax !== undefined && !(failureShareMax >= 0 && failureShareMax <= 1)) {
     return Effect.fail(
       rejected("failureShareMax", failureShareMax, "Give a share from 0 to 1, such as 0.1 for a tenth")

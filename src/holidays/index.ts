@@ -1,7 +1,8 @@
 import { createRequire } from "node:module"
 import { holidaysMax } from "../core/calendar/Calendar.ts"
+import { namesOf } from "../core/unknownName.ts"
 import { ConfigInvalid } from "../DuetimeError.ts"
-import { rejected } from "../optionValues.ts"
+import { rejected, throwUnknownOption } from "../optionValues.ts"
 import type Library from "date-holidays"
 import type { HolidaysTypes } from "date-holidays"
 
@@ -31,6 +32,7 @@ export type HolidayType = "public" | "bank" | "optional" | "school" | "observanc
 export const yearsMax = 20
 const [yearMin, yearMax] = [1970, 2100]
 const types: ReadonlyArray<HolidayType> = ["public", "bank", "optional", "school", "observance"]
+const names = namesOf<HolidayOptions>({ country: true, region: true, years: true, types: true })
 /** The version that is tested here. */
 const install = "npm install --save-exact date-holidays@3.37.0"
 const hourMs = 3_600_000
@@ -42,6 +44,7 @@ const dayMs = 24 * hourMs
  * Throws `OptionsRejected` for a place, year or type that there is not, and `ConfigInvalid` without the library.
  */
 export const holidays = (options: HolidayOptions): ReadonlyArray<string> => {
+  throwUnknownOption(options, names)
   const wanted = typesOf(options.types ?? ["public", "bank"])
   const years = yearsOf(options.years)
   const found = placeOf(libraryFrom(loadLibrary), options)

@@ -17,8 +17,6 @@ import {
 import type {
   AwaitEndOptions,
   EntryReceipt,
-  Find,
-  Found,
   Pausable,
   PayloadKind,
   Receipt,
@@ -27,6 +25,7 @@ import type {
 } from "../Duetime.ts"
 import { HandlerConflict, OptionsRejected } from "../DuetimeError.ts"
 import { rejected, throwUnknownOption } from "../optionValues.ts"
+import type { Find, Found } from "../FindOptions.ts"
 import type { ScheduleOptions, When } from "../ScheduleOptions.ts"
 import type { HandleOptions, Kind, ReconcileAsync } from "../Task.ts"
 import type { TaskEnd } from "../TaskEnd.ts"
@@ -36,16 +35,8 @@ import type { AsyncAttempt } from "../worker/Handlers.ts"
 export { Schema } from "effect"
 export { layerDev, layerFromEnv, layerKafka, layerMemory, layerPostgres, RetryPolicy, Task } from "../index.ts"
 export * from "../DuetimeError.ts"
-export type {
-  AwaitEndOptions,
-  EntryReceipt,
-  Find,
-  Found,
-  Pausable,
-  Receipt,
-  TaskEntry,
-  UntypedTask
-} from "../Duetime.ts"
+export type { AwaitEndOptions, EntryReceipt, Pausable, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
+export type { Find, Found } from "../FindOptions.ts"
 export type { Following, FollowOptions, FollowUp } from "../FollowUp.ts"
 export type { Expiry, ExpiringKey, ScheduleOptions, When } from "../ScheduleOptions.ts"
 export type { TaskEnd } from "../TaskEnd.ts"

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer } from "effect"
 import type { Stage } from "../../src/core/TaskState.ts"
 import { Duetime } from "../../src/Duetime.ts"
+import type { Find } from "../../src/FindOptions.ts"
 import * as RetryPolicy from "../../src/RetryPolicy.ts"
 import * as Task from "../../src/Task.ts"
 import { TestDuetime } from "../../src/testing/index.ts"
@@ -239,6 +240,22 @@ describe("ids", () => {
       )
       for (const limit of [0, 1_001, 1.5, Number.NaN]) {
         assert.strictEqual((yield* Effect.flip(duetime.find({ stage: "pending", limit })))._tag, "OptionsRejected")
+      }
+      const [first = ""] = seen
+      const mistakes: ReadonlyArray<readonly [filter: object, message: string]> = [
+        [{ stage: "sleeping" }, "stage is 'sleeping'. Give one of pending, claimed, running, parked, dead"],
+        [{}, "stage is undefined. Give one of pending"],
+        [{ stage: "pending", kind: "No Kind" }, "kind is 'No Kind'. Give 1 to 100 characters"],
+        [{ stage: "pending", group: "3f9a0c11d2e4" }, "only dead letters are in groups"],
+        ...["2", "", `/${first}`, `soon/${first}`, first.slice(1), 7].map(
+          (after) => [{ stage: "pending", after }, "Give the `next` of the page before"] as const
+        ),
+        [{ stage: "dead", after: `1767225600000/${first}` }, "whose stage was the same"]
+      ]
+      for (const [filter, message] of mistakes) {
+        const error = yield* Effect.flip(duetime.find(filter as Find))
+        assert.include(error.message, "OptionsRejected: ")
+        assert.include(error.message, message)
       }
     }).pipe(Effect.provide(process))
   )

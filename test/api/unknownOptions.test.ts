@@ -1,11 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
+import { DeadLetters } from "../../src/DeadLetters.ts"
 import { Duetime } from "../../src/Duetime.ts"
 import { layerMemory } from "../../src/layers.ts"
 import { connect, layerMemory as promisedMemory } from "../../src/promise/index.ts"
 import { Recurrences } from "../../src/Recurrences.ts"
 import * as RetryPolicy from "../../src/RetryPolicy.ts"
 import * as Task from "../../src/Task.ts"
+import { plan } from "../../src/testing/index.ts"
 import { Worker } from "../../src/worker/Worker.ts"
 
 /** JavaScript gives what the types forbid. */
@@ -15,7 +17,7 @@ const Greet = Task.define("greet", { payload: { name: Schema.String } })
 const ada = { name: "Ada" }
 const payload = ada
 
-type Asked = Effect.Effect<unknown, { readonly message: string }, Duetime | Recurrences>
+type Asked = Effect.Effect<unknown, { readonly message: string }, Duetime | DeadLetters | Recurrences>
 
 const refusals: ReadonlyArray<readonly [what: string, ask: () => Asked, message: string]> = [
   [
@@ -112,6 +114,65 @@ const refusals: ReadonlyArray<readonly [what: string, ask: () => Asked, message:
         )
       ),
     "misfire.max is 5. There is no such option. The options are run, cap, pace, grace"
+  ],
+  [
+    "of find",
+    () => Duetime.use((duetime) => duetime.find(given('{ "stage": "pending", "kinds": "greet" }'))),
+    "kinds is 'greet'. There is no such option: did you mean kind? The options are stage, kind, group, after, limit"
+  ],
+  [
+    "of awaitEnd",
+    () =>
+      Duetime.use((duetime) => duetime.awaitEnd("019ab1d6-9c00-7a1b-8c2d-0123456789ab", given('{ "timeoutMs": 5 }'))),
+    "timeoutMs is 5. There is no such option: did you mean timeout? The options are timeout"
+  ],
+  [
+    "of pause",
+    () => Duetime.use((duetime) => duetime.pause(given('{ "kind": "greet", "reason": "maintenance" }'))),
+    "target.reason is 'maintenance'. There is no such option. The options are kind, queue"
+  ],
+  [
+    "of groups of dead letters",
+    () => DeadLetters.use((dead) => dead.groups(given('{ "kinds": "greet" }'))),
+    "kinds is 'greet'. There is no such option: did you mean kind? The options are kind, group, limit"
+  ],
+  [
+    "of those that are counted",
+    () => DeadLetters.use((dead) => dead.count(given('{ "limit": 5 }'))),
+    "limit is 5. There is no such option. The options are kind, group"
+  ],
+  [
+    "of those that are redriven, which would be all,",
+    () => DeadLetters.use((dead) => dead.redriveAll(given('{ "kin": "greet" }'))),
+    "kin is 'greet'. There is no such option: did you mean kind?"
+  ],
+  [
+    "of those that are discarded, which would be all,",
+    () => DeadLetters.use((dead) => dead.discardAll(given('{ "Kind": "greet" }'), "they are old")),
+    "Kind is 'greet'. There is no such option: did you mean kind?"
+  ],
+  [
+    "of those that are redriven without a word of which",
+    () => DeadLetters.use((dead) => dead.redriveAll(given("[]")[0])),
+    "options is undefined. Give an object, whose fields are kind, group"
+  ],
+  [
+    "of a ramp",
+    () => DeadLetters.use((dead) => dead.ramp("3f9a0c11d2e4", given('{ "failureShare": 0.5 }'))),
+    "failureShare is 0.5. There is no such option: did you mean failureShareMax?"
+  ],
+  [
+    "of a list of recurrences",
+    () => Recurrences.use((recurrences) => recurrences.list(given('{ "page": 2 }'))),
+    "page is 2. There is no such option. The options are after, limit"
+  ],
+  [
+    "of an outage",
+    () =>
+      Recurrences.use((recurrences) =>
+        recurrences.previewOutage("daily", given('{ "from": 0, "until": 1, "zone": "UTC" }'))
+      ),
+    "zone is 'UTC'. There is no such option. The options are from, until"
   ]
 ]
 
@@ -177,6 +238,10 @@ const mistakes: ReadonlyArray<readonly [message: string, make: () => unknown]> =
   [
     "retry.delay is 1. There is no such option: did you mean delays?",
     () => RetryPolicy.listed({ delays: [1], ...given('{ "delay": 1 }') })
+  ],
+  [
+    "delay is '2 s'. There is no such option. The options are after, in, at",
+    () => plan(Greet, ada, given('{ "delay": "2 s" }'))
   ]
 ]
 

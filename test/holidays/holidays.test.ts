@@ -52,7 +52,8 @@ describe("the holidays of a country", () => {
     ["years is []", { years: [] }],
     ["years is [ 1969 ]", { years: [1969] }],
     ["years is '2026'", { years: "2026" }],
-    ["types is [ 'holy' ]", { types: ["holy"] }]
+    ["types is [ 'holy' ]", { types: ["holy"] }],
+    ["state is 'BE'. There is no such option. The options are country, region", { state: "BE" }]
   ]
   for (const [says, given] of wrong) {
     it(`are refused when ${says}`, () => {

@@ -200,7 +200,9 @@ describe("simulate", { timeout: 60_000 }, () => {
     ["tasks is []", { tasks: [] }],
     ["endWithin is 0", { endWithin: 0 }],
     ["chaos is", { chaos: "2 hours" }],
-    ["runs is 5", { only: { tasks: [], faults: [] } }]
+    ["runs is 5", { only: { tasks: [], faults: [] } }],
+    ["invariant is {}. There is no such option: did you mean invariants?", { invariant: {} }],
+    ["only.fault is []. There is no such option: did you mean faults?", { runs: 1, only: { tasks: [], fault: [] } }]
   ]
   for (const [message, options] of refused) {
     it.effect(`refuses options in which ${message}`, () =>

@@ -1,4 +1,4 @@
-import type { Found } from "../../Duetime.ts"
+import type { Found } from "../../FindOptions.ts"
 import type { TaskSummary } from "../../TaskView.ts"
 import { type Paint, paintStage } from "./paint.ts"
 import { table } from "./table.ts"

@@ -1,7 +1,8 @@
 import { type Duration, Effect, type Layer, Result } from "effect"
 import type { KindPolicy } from "../../core/KindPolicy.ts"
+import { namesOf } from "../../core/unknownName.ts"
 import type { OptionsRejected } from "../../DuetimeError.ts"
-import { durationMsOf, rejected } from "../../optionValues.ts"
+import { durationMsOf, rejected, unknownOption } from "../../optionValues.ts"
 import type { Draw } from "./Draw.ts"
 import { failureText } from "./failureText.ts"
 import { faultTags, isFaultTag, type SimulatedFault } from "./faultDraws.ts"
@@ -179,8 +180,26 @@ type Validated = {
   readonly only: Only | undefined
 }
 
+const names = namesOf<SimulateOptions>({
+  tasks: true,
+  handlers: true,
+  workload: true,
+  invariants: true,
+  seed: true,
+  runs: true,
+  nodes: true,
+  faults: true,
+  chaos: true,
+  endWithin: true,
+  succeededMin: true,
+  only: true
+})
+const onlyNames = namesOf<Only>({ tasks: true, faults: true })
+
 const validated = <E>(options: SimulateOptions<E>): Result.Result<Validated, OptionsRejected> =>
   Result.gen(function* () {
+    const unknown = unknownOption(options, names) ?? unknownOption(options.only ?? {}, onlyNames, "only")
+    if (unknown !== null) return yield* Result.fail(unknown)
     const { faults = faultTags, handlers, invariants = {}, only, succeededMin = succeededMinDefault, tasks } = options
     const seed = yield* wholeOf("seed", options.seed ?? 1, 0, seedMax)
     const runs = yield* wholeOf("runs", options.runs ?? runsDefault, 1, runsMax)
@@ -188,9 +207,9 @@ const validated = <E>(options: SimulateOptions<E>): Result.Result<Validated, Opt
     const chaosMs = yield* durationMsOf("chaos", options.chaos ?? chaosMsDefault, { minMs: 0, maxMs: chaosMsMax })
     const endLimits = { minMs: 1_000, maxMs: endWithinMsMax }
     const endWithinMs = yield* durationMsOf("endWithin", options.endWithin ?? endWithinMsDefault, endLimits)
-    const unknown = faults.find((tag) => !isFaultTag(tag))
-    if (unknown !== undefined) {
-      return yield* Result.fail(rejected("faults", unknown, `Give some of ${faultTags.join(", ")}, or leave it out`))
+    const noFault = faults.find((tag) => !isFaultTag(tag))
+    if (noFault !== undefined) {
+      return yield* Result.fail(rejected("faults", noFault, `Give some of ${faultTags.join(", ")}, or leave it out`))
     }
     if (!(succeededMin >= 0 && succeededMin <= 1)) {
       return yield* Result.fail(rejected("succeededMin", succeededMin, "Give a share from 0 to 1"))
