@@ -124,6 +124,9 @@ export function* whatFiredHasOneTask({ lost, notes, recurred, streams }: Outcome
         yield of(note, `${instant} is due ${nominalAtMs - born.dueAtMs} ms before it`, taskId)
       left.delete(taskId)
     }
+  }
+  // Also of one that a restore has taken: a run that had found it before may have scheduled its task behind it.
+  for (const note of notes.recurrences) {
     for (const id of note.runIds) {
       if (!left.delete(id) && !lost.some(({ taskIds }) => taskIds.has(id)))
         yield of(note, "a run that was asked for and answered is not there", id)
