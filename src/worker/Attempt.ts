@@ -7,7 +7,7 @@ import type { LeaseLost, StoreUnavailable } from "../store/StoreError.ts"
 import type { Started } from "../store/TaskStore.ts"
 import type { CommitUnsupported } from "../DuetimeError.ts"
 import { recordGraceMs } from "./Deadlines.ts"
-import { ranEffect } from "./Returned.ts"
+import { effectOf, ranEffect } from "./Returned.ts"
 
 /** What a handler knows about its attempt, whether it is an Effect or an async function. */
 export interface AttemptFacts {
@@ -89,7 +89,8 @@ class StartedAttempt<in Result> implements Attempt<Result> {
   constructor(grant: AttemptGrant, resultOf: (value: Result) => Json) {
     this.#started = grant.started
     this.#span = grant.parentSpan
-    this.commit = (body) => grant.commit(body, resultOf)
+    const { kind } = grant.started
+    this.commit = (body) => grant.commit((sql) => effectOf(kind, body(sql), "commit"), resultOf)
   }
   get taskId(): TaskId {
     return this.#started.taskId
@@ -152,7 +153,7 @@ export const performAsync = <Result>(
         signal,
         commit: async (body) => {
           const exit = await runPromise(
-            attempt.commit((sql) => inTransaction(sql, body)),
+            attempt.commit((sql) => ranEffect(attempt.kind, inTransaction(sql, body), "commit")),
             { signal }
           )
           if (Exit.isSuccess(exit)) return exit.value
@@ -174,7 +175,7 @@ const inTransaction = <A>(sql: SqlClient, body: (sql: AsyncSql) => Promise<A>): 
       },
       { client: sql }
     )
-    return Effect.tryPromise({ try: () => body(asyncSql), catch: (error) => error }).pipe(
+    return Effect.tryPromise({ try: async () => body(asyncSql), catch: (error) => error }).pipe(
       Effect.ensuring(
         Effect.sync(() => {
           isOpen = false

@@ -10,13 +10,17 @@ export class PayloadUnfit extends Data.TaggedError("PayloadUnfit")<{
   }
 }
 
-/** The handler is of another make than the method that it was given to expects. */
+export type HandlerPart = "handler" | "commit"
+
+/** The handler, or what it gave to `attempt.commit`, is of another make than the method that it was given to expects. */
 export class HandlerUnfit extends Data.TaggedError("HandlerUnfit")<{
   readonly kind: string
+  readonly part: HandlerPart
   readonly problem: string
 }> {
   override get message(): string {
-    return `the handler of "${this.kind}" returned ${this.problem}`
+    const part = this.part === "handler" ? "the handler" : "the body of attempt.commit in the handler"
+    return `${part} of "${this.kind}" returned ${this.problem}`
   }
 }
 

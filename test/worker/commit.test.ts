@@ -6,6 +6,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Layer, Schema } from "effect"
 import { Reactivity } from "effect/reactivity"
+import type { SqlClient } from "effect/sql/SqlClient"
 import { Duetime } from "../../src/Duetime.ts"
 import type { HandlerConflict } from "../../src/DuetimeError.ts"
 import { Engine } from "../../src/engine/Engine.ts"
@@ -13,7 +14,7 @@ import { layerPostgres } from "../../src/layers.ts"
 import * as RetryPolicy from "../../src/RetryPolicy.ts"
 import * as Task from "../../src/Task.ts"
 import { AttemptObserver } from "../../src/worker/AttemptObserver.ts"
-import type { Handlers } from "../../src/worker/Handlers.ts"
+import type { AsyncSql, Handlers } from "../../src/worker/Handlers.ts"
 import { Worker } from "../../src/worker/Worker.ts"
 import { database } from "../setup/database.ts"
 
@@ -35,6 +36,14 @@ const observer = Layer.succeed(AttemptObserver, {
 
 const ground = layerPostgres({ migrate: true, unsafeDurability: true }).pipe(Layer.provideMerge(database()))
 
+/** JavaScript gives what the types forbid. */
+const given = (body: (sql: never) => unknown): ((sql: unknown) => Effect.Effect<never> & Promise<never>) =>
+  body as never
+
+type Handled = Layer.Layer<never, HandlerConflict, Handlers | Duetime>
+
+const insert = (sql: SqlClient, order: string) => sql`INSERT INTO payment VALUES (${order}, 1)`
+
 const rowsOf = (order: string) =>
   Effect.flatMap(
     PgClient.PgClient,
@@ -42,11 +51,7 @@ const rowsOf = (order: string) =>
   )
 
 /** Runs one task of the order by a handler, and answers with its stage and view. */
-const runOne = (
-  order: string,
-  handlers: Layer.Layer<never, HandlerConflict, Handlers | Duetime>,
-  kind: typeof Pay = Pay
-) =>
+const runOne = (order: string, handlers: Handled, kind: typeof Pay = Pay) =>
   Effect.scoped(
     Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
@@ -89,6 +94,41 @@ layer(ground, { timeout: "1 minute", excludeTestServices: true })("attempt.commi
       assert.strictEqual(stage, "dead")
       assert.strictEqual(view.lastError?.message, "no cover")
       assert.deepStrictEqual(yield* rowsOf("neither"), [])
+    })
+  )
+
+  const unfit: ReadonlyArray<readonly [order: string, handlers: () => Handled, message: string]> = [
+    [
+      "async in handle",
+      () =>
+        Pay.handle(({ order }, attempt) =>
+          attempt
+            .commit(given(async (sql: SqlClient) => void (await Effect.runPromise(insert(sql, order)))))
+            .pipe(Effect.ignore)
+        ),
+      'the body of attempt.commit in the handler of "pay" returned a promise, not an Effect; give async functions to handleAsync'
+    ],
+    [
+      "nothing in handle",
+      () => Pay.handle((_, attempt) => attempt.commit(given(() => {}))),
+      'the body of attempt.commit in the handler of "pay" returned undefined, not an Effect; return the Effect'
+    ],
+    [
+      "an Effect in handleAsync",
+      () =>
+        Pay.handleAsync(async ({ order }, attempt) => {
+          await attempt.commit(given((sql: AsyncSql) => insert(sql.client, order)))
+        }),
+      'the body of attempt.commit in the handler of "pay" returned an Effect that nobody runs; give it to handle'
+    ]
+  ]
+  it.effect.each(unfit)("refuses what it cannot run, %s, and writes neither", ([order, handlers, message]) =>
+    Effect.gen(function* () {
+      const { stage, view } = yield* runOne(order, handlers())
+      assert.strictEqual(stage, "dead")
+      assert.strictEqual(view.attempts, 1)
+      assert.strictEqual(view.deadReason, "not-retryable")
+      assert.include(view.lastError?.message, message)
     })
   )
 
