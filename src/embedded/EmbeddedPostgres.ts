@@ -92,8 +92,10 @@ const run = Effect.fnUntraced(function* (options: EmbeddedPostgresOptions) {
       : yield* PostgresBinaries.probe(options.binDirectory, account)
 
   const stopLeftover = (folder: string) => DataDirectory.stopLeftover(folder, stopTimeoutMs)
-  const runDirectory = yield* RunDirectory.make({ kind: "postgres", account, stopLeftover }).pipe(refused)
-  const dataDirectory = options.dataDirectory === undefined ? runDirectory : path.resolve(options.dataDirectory)
+  const kept = options.dataDirectory === undefined ? undefined : path.resolve(options.dataDirectory)
+  const parts = { kind: "postgres", account, stopLeftover, dataDirectory: kept } as const
+  const runDirectory = yield* RunDirectory.make(parts).pipe(refused)
+  const dataDirectory = kept ?? runDirectory
   if (dataDirectory !== runDirectory) yield* Owner.own(dataDirectory).pipe(refused)
   yield* stopLeftover(dataDirectory)
   if (options.fresh === true) yield* DataDirectory.discard(dataDirectory)

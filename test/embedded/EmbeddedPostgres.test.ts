@@ -108,15 +108,31 @@ describe("the embedded PostgreSQL", () => {
     })
   )
 
-  it.live("finds its data again after a clean stop, in folders made under a narrow umask", () =>
+  it.live("finds its data again after a clean stop, at the same address, in folders made under a narrow umask", () =>
     Effect.gen(function* () {
       const dataDirectory = path.join(yield* temporaryFolder, "below", "data")
       yield* narrowUmask
-      yield* Effect.scoped(
-        Effect.flatMap(make({ dataDirectory }), (server) => query(server, "CREATE TABLE kept AS SELECT 42 AS answer"))
+      const { url } = yield* Effect.scoped(
+        Effect.tap(make({ dataDirectory }), (server) => query(server, "CREATE TABLE kept AS SELECT 42 AS answer"))
       )
       const server = yield* make({ dataDirectory })
+      assert.strictEqual(server.url, url)
       assert.deepStrictEqual(yield* query(server, "SELECT answer FROM kept"), [{ answer: 42 }])
+    })
+  )
+
+  it.live("takes another address when somebody has a folder of its name, and leaves that one alone", () =>
+    Effect.gen(function* () {
+      const dataDirectory = path.join(yield* temporaryFolder, "data")
+      const { socketDirectory } = yield* Effect.scoped(make({ dataDirectory }))
+      yield* Effect.acquireRelease(
+        Effect.sync(() => fs.mkdirSync(socketDirectory, { mode: 0o777 })),
+        () => Effect.sync(() => fs.rmdirSync(socketDirectory))
+      )
+      const server = yield* make({ dataDirectory })
+      assert.notStrictEqual(server.socketDirectory, socketDirectory)
+      assert.strictEqual(fs.statSync(server.socketDirectory).mode & 0o777, 0o700)
+      assert.deepStrictEqual(fs.readdirSync(socketDirectory), [])
     })
   )
 
@@ -145,7 +161,7 @@ describe("the embedded PostgreSQL", () => {
 
       const second = yield* make({ dataDirectory })
       assert.deepStrictEqual(yield* query(second, "SELECT answer FROM kept"), [{ answer: 42 }])
-      assert.isFalse(fs.existsSync(first.socketDirectory), "the killed process's socket folder is tidied up")
+      assert.strictEqual(second.url, first.url, "the killed process's socket folder was tidied up")
     })
   )
 
