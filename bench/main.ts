@@ -1,38 +1,14 @@
-/**
- * The benchmark harness: `npm run bench -- <scenario> [--json] [--save] [--seed N] [--seconds N] [--tasks N] [--rate N]
- * [--concurrency N] [--rounds N] [--outage-seconds N]`. Reports go to stdout, progress to stderr; the exit code is 0 only if every floor of
- * the scenario holds.
- *
- * `first-task`: the seconds from an empty folder to the first task, with npm, the tarball and the README.
- *
- * In one process: drift, throughput, transactional, claim, commands (the command line on 10^6 tasks), schedule, backlog (`--deep`: up to 10^7 waiting tasks), pressure and soak
- * (`--seconds 600`, hours as well). With processes of their own on one database: scale (1, 2 and 4 engines), wide (`--workers 100
- * --processes 10 --rate 20`, the rate of each worker; minutes until all have started), recover, recurrences (1,000 and 100,000
- * of them), held (`--seconds 60` that a transaction stays open after the due time), idle and retention (`--tasks 1000000` of a day that
- * is dropped beside `--rate 500` for `--seconds 60`). With engines, workers and a real
- * Kafka in processes of their own (bench/kafka): kafka-drift, kafka-throughput, priority, stopped-service, kafka-faults;
- * `DUETIME_BENCH_PROFILE=<folder>` leaves a CPU profile of each engine and worker of these there. The layout decision has a program of its
- * own (bench/layout).
- *
- * Beside others, each in processes of its own (bench/peers): `throughput`, `drift` or `spike` with `--peers
- * pg-boss,graphile-worker,bullmq,effect-queue`, after `npm run bench:install`; `spike` runs without peers as well. The report is then
- * called `peers-throughput` and so on. More flags there: `--modes fast,batch-100,default` (all unless said), `--slow-tasks N` for modes
- * that do well below 4,000 tasks/s, `--limit-seconds N` of one drain, `--drained-per-second N` to compare a spike with.
- * A peer that is not installed, or no redis-server, ends the command with 2 and the way out.
- *
- * `--save` keeps the report in bench/results (as `drift-1000` with `--rate 1000`, as `idle-deep` with `--deep`) and writes
- * docs/benchmarks.md and its plots anew from all of them; `docs` does only the latter. Both need what `npm run bench:install` brings.
- */
+/** `npm run bench -- <scenario> [flags]`: what there is to measure, and with which flags, stands in flags.ts. */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Logger } from "effect"
 import { writeFileSync } from "node:fs"
 import { loadavg } from "node:os"
-import { parseArgs } from "node:util"
 import { backlog } from "./backlog.ts"
 import { claim } from "./claim.ts"
 import { commands } from "./commands.ts"
 import { drift } from "./drift.ts"
 import { firstTask } from "./firstTask.ts"
+import { type Flags, readFlags, usage } from "./flags.ts"
 import { held } from "./held.ts"
 import { idle } from "./idle.ts"
 import { kafkaDrift } from "./kafka/drift.ts"
@@ -56,28 +32,22 @@ import { throughput } from "./throughput.ts"
 import { transactional } from "./transactional.ts"
 import { wide } from "./wide.ts"
 
-const { positionals, values: flags } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: "boolean", default: false },
-    save: { type: "boolean", default: false },
-    deep: { type: "boolean", default: false },
-    seed: { type: "string", default: "1" },
-    seconds: { type: "string" },
-    rate: { type: "string" },
-    tasks: { type: "string" },
-    "outage-seconds": { type: "string", default: "60" },
-    concurrency: { type: "string", default: "500" },
-    rounds: { type: "string", default: "3" },
-    workers: { type: "string", default: "100" },
-    processes: { type: "string", default: "10" },
-    peers: { type: "string" },
-    modes: { type: "string", default: "fast,batch-100,default" },
-    "slow-tasks": { type: "string", default: "5000" },
-    "limit-seconds": { type: "string", default: "20" },
-    "drained-per-second": { type: "string" }
+const flags = readFlagsOrExit()
+const number = flags.number
+
+function readFlagsOrExit(): Flags {
+  try {
+    const read = readFlags(process.argv.slice(2))
+    if (!read.help) return read
+    process.stdout.write(`${usage}\n`)
+    return process.exit(0)
+  } catch (error) {
+    process.stderr.write(
+      `bench: ${error instanceof Error ? error.message : String(error)} See npm run bench -- --help\n`
+    )
+    return process.exit(2)
   }
-})
+}
 
 type Outcome = {
   readonly settings: Readonly<Record<string, unknown>>
@@ -85,10 +55,13 @@ type Outcome = {
   readonly floors: ReadonlyArray<Floor>
 }
 
-const random = seeded(Number(flags.seed))
-const seconds = (secondsDefault: number) => Number(flags.seconds ?? secondsDefault)
-const rate = (rateDefault: number) => Number(flags.rate ?? rateDefault)
-const tasks = (tasksDefault: number) => Number(flags.tasks ?? tasksDefault)
+const seed = number("seed") ?? 1
+const random = seeded(seed)
+const seconds = (secondsDefault: number) => number("seconds") ?? secondsDefault
+const rate = (rateDefault: number) => number("rate") ?? rateDefault
+const concurrency = number("concurrency") ?? 500
+const rounds = number("rounds") ?? 3
+const tasks = (tasksDefault: number) => number("tasks") ?? tasksDefault
 
 const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>> = {
   drift: () =>
@@ -98,21 +71,21 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       dueNowSeconds: Math.max(5, seconds(60) / 3),
       random
     }),
-  throughput: () => throughput({ tasks: tasks(50_000), concurrency: Number(flags.concurrency) }),
+  throughput: () => throughput({ tasks: tasks(50_000), concurrency }),
   transactional: () =>
     transactional({
       tasks: tasks(10_000),
-      rounds: Number(flags.rounds),
-      concurrency: Number(flags.concurrency),
+      rounds,
+      concurrency,
       ratePerSecond: rate(200),
       seconds: seconds(20),
       random
     }),
-  scale: () => scale({ engines: [1, 2, 4], tasks: tasks(20_000), rounds: Number(flags.rounds), random }),
+  scale: () => scale({ engines: [1, 2, 4], tasks: tasks(20_000), rounds, random }),
   wide: () =>
     wide({
-      workers: Number(flags.workers),
-      processes: Number(flags.processes),
+      workers: number("workers") ?? 100,
+      processes: number("processes") ?? 10,
       ratePerSecond: rate(20),
       seconds: seconds(60),
       random
@@ -122,7 +95,7 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
   schedule: () =>
     schedule({
       tasks: tasks(30_000),
-      rounds: Number(flags.rounds),
+      rounds,
       ratePerSecond: rate(1_000),
       seconds: seconds(20),
       dueNowSeconds: 15,
@@ -141,8 +114,8 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
   retention: () => retention({ tasks: tasks(1_000_000), ratePerSecond: rate(500), seconds: seconds(60), random }),
   idle: () => idle({ tasks: tasks(flags.deep ? 10_000_000 : 1_000_000), seconds: seconds(60) }),
   pressure: () => pressure({ ratePerSecond: rate(800), secondsPinned: seconds(60), random }),
-  commands: () => commands({ tasks: tasks(1_000_000), rounds: Number(flags.rounds) }),
-  "first-task": () => firstTask({ rounds: Number(flags.rounds) }),
+  commands: () => commands({ tasks: tasks(1_000_000), rounds }),
+  "first-task": () => firstTask({ rounds }),
   claim: () => claim({ futureTasks: [10_000, 100_000, 1_000_000] }),
   "kafka-drift": () =>
     kafkaDrift({
@@ -151,8 +124,7 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       restartSeconds: Math.max(9, seconds(60) / 2),
       random
     }),
-  "kafka-throughput": () =>
-    kafkaThroughput({ tasks: tasks(50_000), concurrency: Number(flags.concurrency), rounds: Number(flags.rounds) }),
+  "kafka-throughput": () => kafkaThroughput({ tasks: tasks(50_000), concurrency, rounds }),
   priority: () =>
     priority({
       lowTasks: tasks(20_000),
@@ -168,7 +140,7 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
       tasks: tasks(50_000),
       ratePerSecond: rate(500),
       kills: 3,
-      outageSeconds: Number(flags["outage-seconds"]),
+      outageSeconds: number("outage-seconds") ?? 60,
       outageRatePerSecond: 200,
       random
     })
@@ -176,17 +148,17 @@ const scenarios: Readonly<Record<string, () => Effect.Effect<Outcome, unknown>>>
 
 const beside = (run: PeersRun) => () =>
   besidePeers(run, {
-    rounds: Number(flags.rounds),
+    rounds,
     tasks: tasks(run.scenario === "throughput" ? 50_000 : 20_000),
-    slowTasks: Number(flags["slow-tasks"]),
+    slowTasks: number("slow-tasks") ?? 5_000,
     ratePerSecond: rate(200),
     seconds: seconds(20),
-    limitSeconds: Number(flags["limit-seconds"]),
-    drainedPerSecond: flags["drained-per-second"] === undefined ? null : Number(flags["drained-per-second"]),
+    limitSeconds: number("limit-seconds") ?? 20,
+    drainedPerSecond: number("drained-per-second") ?? null,
     random
   })
 
-const name = positionals[0] ?? ""
+const name = flags.scenario
 const peersRun = peersRunOf(name, flags.peers, flags.modes)
 const scenario = peersRun === undefined ? scenarios[name] : typeof peersRun === "string" ? undefined : beside(peersRun)
 /** What another rate or ten times the tasks have shown does not replace what the usual run has. */
@@ -194,7 +166,7 @@ const reportName = [
   ...(flags.peers === undefined ? [] : ["peers"]),
   name,
   ...(flags.deep ? ["deep"] : []),
-  ...(flags.rate === undefined ? [] : [flags.rate])
+  ...(number("rate") === undefined ? [] : [number("rate")])
 ].join("-")
 
 const writePage = Effect.promise(writeDocument)
@@ -227,7 +199,7 @@ const program = Effect.gen(function* () {
     commit: commit(),
     machine: machine(),
     ...outcome,
-    settings: { ...outcome.settings, seed: Number(flags.seed), loadBefore, postgres: postgresSettings }
+    settings: { ...outcome.settings, seed, loadBefore, postgres: postgresSettings }
   }
   process.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : `${text(report)}\n`)
   if (flags.save) {
