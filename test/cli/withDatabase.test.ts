@@ -1,8 +1,10 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql/SqlClient"
 import type { Outcome } from "../../src/core/TaskCommand.ts"
 import { layerPostgres } from "../../src/layers.ts"
+import * as Migrations from "../../src/store/postgres/Migrations.ts"
 import { database, TestDatabase } from "../setup/database.ts"
 import { attemptNow } from "./attemptNow.ts"
 import { type Ended, normalised, runCli, runProcess } from "./runCli.ts"
@@ -30,6 +32,10 @@ const json = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
 const attempt = (kind: string, outcome: Outcome) =>
   Effect.provide(attemptNow(kind, outcome), layerPostgres({ unsafeDurability: true }))
 
+const migrated = Layer.effectDiscard(
+  Effect.flatMap(PgClient.PgClient, (sql) => Effect.provideService(Migrations.migrate, SqlClient, sql))
+).pipe(Layer.provideMerge(database()))
+
 const refused: Outcome = {
   _tag: "Fail",
   error: { name: "CardError", message: "card\nrefused \u001B[31m" },
@@ -37,7 +43,7 @@ const refused: Outcome = {
   retryInMs: null
 }
 
-layer(database(), { excludeTestServices: true })("duetime with a database", (it) => {
+layer(database(), { excludeTestServices: true })("duetime with a database that is empty", (it) => {
   it.effect("finds it without tables, makes them, and refuses tables that are newer than itself", () =>
     Effect.gen(function* () {
       const sql = yield* PgClient.PgClient
@@ -59,7 +65,9 @@ layer(database(), { excludeTestServices: true })("duetime with a database", (it)
       yield* sql`DELETE FROM duetime.migration WHERE migration_id = 9999`
     })
   )
+})
 
+layer(migrated, { excludeTestServices: true })("duetime with a database", (it) => {
   it.effect("schedules once per key, and says why it does not", () =>
     Effect.gen(function* () {
       const schedule = (...args: ReadonlyArray<string>) => cli("schedule", "send-reminder", "--in", "3h", ...args)
