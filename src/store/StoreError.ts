@@ -10,22 +10,18 @@ export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>("duet
     operation: Schema.String,
     commitUnknown: Schema.Boolean,
     reason: Schema.String,
+    /** Default: that of an outage. */
+    wayOut: Schema.optionalKey(Schema.String),
     cause: Schema.optionalKey(Schema.Defect())
   }
 ) {
   override readonly [Runtime.errorExitCode] = 5
   override get message(): string {
-    return `StoreUnavailable: ${this.operation} failed: ${this.reason}. ${wayOutOf(this.reason)}.`
+    return `StoreUnavailable: ${this.operation} failed: ${this.reason}. ${this.wayOut ?? outageWayOut}.`
   }
 }
 
-const wayOutOf = (reason: string): string => {
-  if (reason.startsWith("AuthorizationError"))
-    return 'Give this account the role of what it does: "duetime roles" makes them, and docs/guide/deploying.md tells which'
-  if (reason.includes("unsupported startup parameter"))
-    return "A pooler refuses our connections' settings: connect without it, or have it ignore them and the account have them, as docs/guide/deploying.md#connections says"
-  return "Check that PostgreSQL is reachable and repeat the call; nothing that was acknowledged is lost"
-}
+const outageWayOut = "Check that PostgreSQL is reachable and repeat the call; nothing that was acknowledged is lost"
 
 /** The due time lies behind the last partition the store keeps ready. */
 export class DueBeyondHorizon extends Schema.TaggedError<DueBeyondHorizon>("duetime/DueBeyondHorizon")(

@@ -19,7 +19,7 @@ export const toAttemptError = (failure: unknown): AttemptError => {
     const stack = stackOf(failure)
     return {
       name: toStorableText(nameOf(failure), errorNameLengthMax),
-      message: toStorableText(messageOf(failure), errorMessageLengthMax),
+      message: toStorableText(messageWithCauses(failure), errorMessageLengthMax),
       ...(stack === null ? {} : { stack: toStorableText(stack, errorStackLengthMax) })
     }
   } catch {
@@ -36,6 +36,19 @@ const nameOf = (failure: unknown): string => {
   return failure.constructor?.name ?? "NotAnError"
 }
 
+/**
+ * With what its causes say beyond it: "fetch failed: connect ECONNREFUSED 127.0.0.1:80", and not what every failed call of a library
+ * says alike, by which dead letters of different causes would be one group.
+ */
+const messageWithCauses = (failure: unknown): string => {
+  let message = messageOf(failure)
+  for (const cause of causesOf(failure)) {
+    const more = cause instanceof Error || Predicate.isString(cause) ? messageOf(cause) : ""
+    if (more !== nothing && !message.includes(more)) message += `: ${more}`
+  }
+  return message
+}
+
 const messageOf = (failure: unknown): string => {
   if (Predicate.isString(failure)) return failure
   if (!Predicate.isObject(failure)) return `the handler failed with ${shown(failure)}, which is no Error`
@@ -50,13 +63,22 @@ const messageOf = (failure: unknown): string => {
 const stackOf = (failure: unknown): string | null => {
   if (!(failure instanceof Error) || !Predicate.isString(failure.stack)) return null
   let text = failure.stack
-  let cause = failure.cause
-  for (let depth = 0; depth < causesMax && cause !== undefined && cause !== null; depth++) {
+  for (const cause of causesOf(failure)) {
     text += `\ncaused by ${cause instanceof Error ? (cause.stack ?? messageOf(cause)) : messageOf(cause)}`
-    cause = cause instanceof Error ? cause.cause : undefined
   }
   return text
 }
+
+function* causesOf(failure: unknown): Iterable<unknown> {
+  let cause = failure instanceof Error ? failure.cause : undefined
+  for (let depth = 0; depth < causesMax && cause !== undefined && cause !== null; depth++) {
+    yield cause
+    cause = cause instanceof Error ? cause.cause : undefined
+  }
+}
+
+/** What is shown of an error without a message and fields. */
+const nothing = "{}"
 
 /** Bounded in depth, length and time, and calls no code of the value. */
 const shown = (value: unknown): string =>

@@ -175,7 +175,8 @@ layer(ground, { timeout: "1 minute", excludeTestServices: true })("attempt.commi
         )
       )
       assert.deepStrictEqual([stage, runs], ["dead", 1])
-      assert.include(view.lastError?.message, "no cover")
+      assert.strictEqual(view.lastError?.name, "SqlError")
+      assert.match(view.lastError?.message ?? "", /: no cover$/)
     })
   )
 

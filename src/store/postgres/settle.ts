@@ -16,7 +16,7 @@ import { tagOf, toColumns } from "./events.ts"
 import { make as makeFollowUps } from "./followUps.ts"
 import type { Kinds } from "./Kinds.ts"
 import { float8s, instants, int2s, int4s, texts, uuids } from "./parameters.ts"
-import { idleInTransactionTimeoutMs, orUnavailable } from "./sqlErrors.ts"
+import { Answered, answered, idleInTransactionTimeoutMs, orUnavailable } from "./sqlErrors.ts"
 import { storableJson } from "./storableJson.ts"
 import { settleSql } from "./settleStatement.ts"
 
@@ -138,7 +138,7 @@ export const make = (options: {
       .withTransaction(
         Effect.gen(function* () {
           yield* sql.unsafe(limitIdleSql)
-          const value = yield* effect
+          const value = yield* answered(effect)
           const outcome = request(value)
           yield* sql.unsafe(planAsOwnSql)
           const { before, now } = yield* settle([ofFinish(outcome, nowMs())])
@@ -153,7 +153,8 @@ export const make = (options: {
           (error): error is RecordedBefore<A> => error instanceof RecordedBefore,
           (error) => Effect.succeed(error.value)
         ),
-        orUnavailable("finishWith")
+        orUnavailable("finishWith"),
+        Effect.mapError((error) => (error instanceof Answered ? error.error : error))
       )
 
   const release = Effect.fnUntraced(function* (

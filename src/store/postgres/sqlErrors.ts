@@ -1,4 +1,4 @@
-import { Cause, Effect, Schedule } from "effect"
+import { Cause, Data, Effect, Schedule } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import { StoreUnavailable } from "../StoreError.ts"
 
@@ -26,6 +26,15 @@ export const orUnavailable =
       }),
       Effect.mapError((error) => (isSqlError(error) ? unavailable(operation, error) : notSqlError(error)))
     )
+
+/** What the server has answered to SQL of the caller's, on its way through `orUnavailable`. */
+export class Answered<E> extends Data.TaggedError("Answered")<{ readonly error: E }> {}
+
+/** For what a caller runs among our statements: what the server says of it is the caller's, and not an outage of the store. */
+export const answered = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | Answered<E>, R> =>
+  Effect.mapError(effect, (error) =>
+    isSqlError(error) && !isConflict(error) && !isOutage(error) ? new Answered({ error }) : error
+  )
 
 /**
  * When a connection breaks within a transaction, the driver's rollback fails too, and it dies of that: what is no more than
@@ -64,8 +73,35 @@ export const unavailable = (operation: string, error: SqlError): StoreUnavailabl
     operation,
     commitUnknown: isOutage(error),
     reason: textOf(error).slice(0, reasonLengthMax),
+    ...wayOutOf(error),
     cause: error
   })
+
+/** Where to repeat the call would not help, or not soon. */
+const wayOutOf = (error: SqlError): { readonly wayOut?: string } => {
+  if (isRefusedSetting(error))
+    return {
+      wayOut:
+        "A pooler refuses our connections' settings: connect without it, or have it ignore them and the account have them, as docs/guide/deploying.md#connections says"
+    }
+  switch (error.reason._tag) {
+    case "AuthenticationError":
+      return { wayOut: "Check the user and the password in the database's address" }
+    case "AuthorizationError":
+      return {
+        wayOut:
+          'Give this account the role of what it does: "duetime roles" makes them, and docs/guide/deploying.md tells which'
+      }
+    case "DeadlockError":
+    case "SerializationError":
+    case "LockTimeoutError":
+      return { wayOut: "Another transaction holds what it needs: repeat the call, and look for one that stays open" }
+    case "StatementTimeoutError":
+      return { wayOut: "It took longer than a statement may: repeat the call, and look what the server is busy with" }
+    default:
+      return isOutage(error) ? {} : { wayOut: 'The server would answer so again: "duetime doctor" looks for the cause' }
+  }
+}
 
 /** A pooler's word, known by its text: it takes no connection that asks for a setting it does not know. */
 const isRefusedSetting = (error: SqlError): boolean => /unsupported startup parameter/.test(textOf(error))
