@@ -180,6 +180,40 @@ layer(ground, { timeout: "1 minute", excludeTestServices: true })("attempt.commi
     })
   )
 
+  it.effect("says what to do when its body goes on behind an error that it has caught", () =>
+    Effect.gen(function* () {
+      const { stage, view } = yield* runOne(
+        "caught",
+        Pay.handle(({ order }, attempt) =>
+          attempt.commit((sql) => Effect.ignore(sql`INSERT INTO payment VALUES (${order}, 'a text'::int)`))
+        )
+      )
+      assert.strictEqual(stage, "dead")
+      assert.match(
+        view.lastError?.message ?? "",
+        /A statement before it in the same transaction has failed: let its error/
+      )
+    })
+  )
+
+  it.effect("and goes on behind one in a savepoint", () =>
+    Effect.gen(function* () {
+      const { stage } = yield* runOne(
+        "saved",
+        Pay.handle(({ order }, attempt) =>
+          attempt.commit((sql) =>
+            sql`INSERT INTO payment VALUES (${order}, 'a text'::int)`.pipe(
+              sql.withTransaction,
+              Effect.catch(() => insert(sql, order))
+            )
+          )
+        )
+      )
+      assert.strictEqual(stage, "succeeded")
+      assert.deepStrictEqual(yield* rowsOf("saved"), [{ attempt: 1 }])
+    })
+  )
+
   it.effect("rolls the effects back when the attempt has ended otherwise meanwhile", () =>
     Effect.gen(function* () {
       const lost = yield* Deferred.make<unknown>()

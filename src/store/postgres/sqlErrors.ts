@@ -84,6 +84,11 @@ const wayOutOf = (error: SqlError): { readonly wayOut?: string } => {
       wayOut:
         "A pooler refuses our connections' settings: connect without it, or have it ignore them and the account have them, as docs/guide/deploying.md#connections says"
     }
+  if (sqlStateOf(error) === failedBefore)
+    return {
+      wayOut:
+        "A statement before it in the same transaction has failed: let its error end the transaction, or run it in sql.withTransaction, which is a savepoint there"
+    }
   switch (error.reason._tag) {
     case "AuthenticationError":
       return { wayOut: "Check the user and the password in the database's address" }
@@ -102,6 +107,9 @@ const wayOutOf = (error: SqlError): { readonly wayOut?: string } => {
       return isOutage(error) ? {} : { wayOut: 'The server would answer so again: "duetime doctor" looks for the cause' }
   }
 }
+
+/** in_failed_sql_transaction: what failed was caught, and PostgreSQL takes nothing but a rollback. */
+const failedBefore = "25P02"
 
 /** A pooler's word, known by its text: it takes no connection that asks for a setting it does not know. */
 const isRefusedSetting = (error: SqlError): boolean => /unsupported startup parameter/.test(textOf(error))
