@@ -1,7 +1,8 @@
 import { type Duration, Result } from "effect"
 import { type BusinessDays, dueByCalendar, isBusinessDays } from "./CalendarOptions.ts"
 import type { Calendar } from "./core/calendar/Calendar.ts"
-import { durationMsOf, type InstantInput } from "./optionValues.ts"
+import { namesOf } from "./core/unknownName.ts"
+import { durationMsOf, type InstantInput, throwUnknownOption } from "./optionValues.ts"
 import { retryDelayMsMax } from "./RetryPolicy.ts"
 import { type Answer, Discard, Fatal, RetryIn, Snooze } from "./worker/Handlers.ts"
 
@@ -19,22 +20,29 @@ export type RetryTime = {
   readonly calendar?: Calendar
 }
 
+const timeNames = namesOf<RetryTime>({ calendar: true })
+
 /**
  * For handlers: failed with this error; the next attempt comes after this delay instead of the policy's, or on a business day:
  * `Task.retryIn({ businessDays: 1, at: "10:00" }, error, { calendar })`. The policy's own calendar has no say in it.
  */
-export const retryIn = (delay: Duration.Input | BusinessDays, error: unknown, { calendar }: RetryTime = {}): RetryIn =>
-  new RetryIn({
+export const retryIn = (delay: Duration.Input | BusinessDays, error: unknown, time: RetryTime = {}): RetryIn => {
+  throwUnknownOption(time, timeNames)
+  const { calendar } = time
+  return new RetryIn({
     retry:
       calendar === undefined && !isBusinessDays(delay)
         ? delayMs("retryIn", delay)
         : Result.getOrThrow(dueByCalendar({ in: delay, calendar }, delayLimits, "retryIn")),
     error
   })
+}
 
 /** For handlers: failed with this error; the next attempt comes at this instant, or at once if it has passed. */
-export const retryAt = (at: InstantInput, error: unknown, { calendar }: RetryTime = {}): RetryIn =>
-  new RetryIn({ retry: Result.getOrThrow(dueByCalendar({ at, calendar }, delayLimits)), error })
+export const retryAt = (at: InstantInput, error: unknown, time: RetryTime = {}): RetryIn => {
+  throwUnknownOption(time, timeNames)
+  return new RetryIn({ retry: Result.getOrThrow(dueByCalendar({ at, calendar: time.calendar }, delayLimits)), error })
+}
 
 /** For reconcilers: the interrupted attempt has done its work. The task has succeeded, with this result. */
 export function done(): Answer<undefined>

@@ -240,6 +240,11 @@ const mistakes: ReadonlyArray<readonly [message: string, make: () => unknown]> =
     () => RetryPolicy.listed({ delays: [1], ...given('{ "delay": 1 }') })
   ],
   [
+    "calender is {}. There is no such option: did you mean calendar?",
+    () => Task.retryIn("1 hour", "declined", given('{ "calender": {} }'))
+  ],
+  ["zone is 'UTC'. There is no such option", () => Task.retryAt(0, "declined", given('{ "zone": "UTC" }'))],
+  [
     "delay is '2 s'. There is no such option. The options are after, in, at",
     () => plan(Greet, ada, given('{ "delay": "2 s" }'))
   ]
