@@ -1,4 +1,4 @@
-import { Clock, Context, type Duration, Effect, Layer, Result, Schedule } from "effect"
+import { Clock, Context, type Duration, Effect, Layer, Predicate, Result, Schedule } from "effect"
 import { openJitteredDueAtMs } from "./core/calendar/Due.ts"
 import { defaultKindPolicy, type KindPolicy } from "./core/KindPolicy.ts"
 import { fold } from "./core/evolve.ts"
@@ -8,7 +8,7 @@ import type { FollowUps, Json, TaskEvent } from "./core/TaskEvent.ts"
 import * as TaskId from "./core/TaskId.ts"
 import { namesOf } from "./core/unknownName.ts"
 import { InvalidTransition, KeyConflict, type OptionsRejected, type PayloadRejected } from "./DuetimeError.ts"
-import { checkedId, checkedReason, storablePayload } from "./clientInput.ts"
+import { checkedId, checkedReason, notDefined, storablePayload } from "./clientInput.ts"
 import { scheduling } from "./DuetimeTraces.ts"
 import { type Find, findFilterOf, type Found } from "./FindOptions.ts"
 import { followUpsOf } from "./FollowUp.ts"
@@ -235,9 +235,11 @@ const make = Effect.gen(function* () {
     entries: ReadonlyArray<Entry>,
     checkEntry: (entry: Entry) => Result.Result<Checked, PayloadRejected | OptionsRejected>
   ) {
+    if (!Array.isArray(entries)) return yield* rejected("tasks", entries, "Give an array of tasks")
     const batches: Array<Array<Checked>> = []
     let isKeyed = false
     for (const [index, entry] of entries.entries()) {
+      if (!isObject(entry)) return yield* rejected(`tasks[${index}]`, entry, "Give an object with a payload")
       const checked = checkEntry(entry)
       if (Result.isFailure(checked)) return yield* checked.failure
       if (index % batchSizeMax === 0) batches.push([])
@@ -278,6 +280,8 @@ const make = Effect.gen(function* () {
 
   return Duetime.of({
     schedule: Effect.fnUntraced(function* (kind, payload, options = {}) {
+      const fault = notDefined(kind)
+      if (fault !== null) return yield* fault
       const checked = yield* Effect.fromResult(check(kind.policy, kind.encodePayload(payload), options, ofSchedule))
       const [answer] =
         checked.plan.traceparent !== null
@@ -291,8 +295,11 @@ const make = Effect.gen(function* () {
       if (_tag !== "KeyConflict") return { id: taskId, created: _tag === "Created" }
       return yield* new KeyConflict({ kind: kind.policy.kind, key: checked.plan.key ?? "", taskId })
     }),
-    scheduleMany: (kind, tasks) =>
-      writeAll(tasks, (entry) => check(kind.policy, kind.encodePayload(entry.payload), entry, ofEntry)),
+    scheduleMany: Effect.fnUntraced(function* (kind, tasks) {
+      const fault = notDefined(kind)
+      if (fault !== null) return yield* fault
+      return yield* writeAll(tasks, (entry) => check(kind.policy, kind.encodePayload(entry.payload), entry, ofEntry))
+    }),
     scheduleUntyped: Effect.fnUntraced(function* (tasks) {
       const records = yield* store.kinds
       const policies = new Map(records.flatMap(({ known, policy }) => (known ? [[policy.kind, policy] as const] : [])))
@@ -327,6 +334,7 @@ const make = Effect.gen(function* () {
       return yield* act(id, { _tag: "Cancel", reason: reason ?? null })
     }),
     reschedule: Effect.fnUntraced(function* (id, when) {
+      if (!Predicate.isObject(when)) return yield* rejected("when", when, "Give an object with `in` or `at`")
       if (when.in === undefined && when.at === undefined) {
         return yield* rejected("when", when, "Give `in` or `at`, or use runNow")
       }
@@ -354,6 +362,9 @@ const make = Effect.gen(function* () {
     resume: (target) => setPaused(target, false)
   })
 })
+
+/** A guard would take the type from an entry. */
+const isObject = (entry: unknown): boolean => Predicate.isObject(entry)
 
 const pauseTargetOf = (target: Pausable): Result.Result<PauseTarget, OptionsRejected> => {
   const unknown = unknownOption(target, ofPausable, "target")

@@ -10,7 +10,7 @@ import { preview, previewCountMax } from "./core/recurrence/Rule.ts"
 import type { Json } from "./core/TaskEvent.ts"
 import * as TaskId from "./core/TaskId.ts"
 import { namesOf } from "./core/unknownName.ts"
-import { storablePayload } from "./clientInput.ts"
+import { notDefined, storablePayload } from "./clientInput.ts"
 import { PayloadBytesMax, type PayloadKind, type Receipt } from "./Duetime.ts"
 import { type OptionsRejected, type PayloadRejected, RecurrenceExists } from "./DuetimeError.ts"
 import { type InstantInput, instantMsOf, nameOf, rejected, unknownOption } from "./optionValues.ts"
@@ -127,6 +127,8 @@ const make = Effect.gen(function* () {
     options: RecurrenceOptions<Payload>
   ): Result.Result<RecurrenceDefinition, OptionsRejected | PayloadRejected> =>
     Result.gen(function* () {
+      const fault = notDefined(kind)
+      if (fault !== null) return yield* Result.fail(fault)
       const { edition, ...plan } = yield* recurrencePlanOf(options)
       const encoded = yield* kind.encodePayload(options.payload)
       const payload = yield* storablePayload(kind.policy.kind, encoded, payloadBytesMax)

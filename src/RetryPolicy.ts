@@ -48,6 +48,7 @@ export const fixed = (options: RetryOptions & { readonly delay: Duration.Input }
 /** These delays, one per retry; the last one repeats if `attemptsMax` asks for more. No jitter unless asked for. Throws `OptionsRejected`. */
 export const listed = (options: RetryOptions & { readonly delays: ReadonlyArray<Duration.Input> }): RetryPolicy => {
   throwUnknownOption(options, listedNames, "retry")
+  if (!Array.isArray(options.delays)) throw rejected("retry.delays", options.delays, "Give an array of durations")
   const delaysMs = options.delays.map((delay, index) => delayMs(`retry.delays[${index}]`, delay))
   if (delaysMs.length === 0 || delaysMs.length >= attemptsMaxLimit) {
     throw rejected("retry.delays", options.delays, `Give 1 to ${attemptsMaxLimit - 1} delays`)

@@ -1,4 +1,4 @@
-import { Effect, Layer, Result, Schema, SchemaIssue, type Scope } from "effect"
+import { Effect, Layer, Predicate, Result, Schema, SchemaIssue, type Scope } from "effect"
 import type { KindPolicy } from "./core/KindPolicy.ts"
 import { toStorableText } from "./core/storable.ts"
 import { namesOf } from "./core/unknownName.ts"
@@ -108,11 +108,30 @@ export function define<Payload extends PlainSchema, Output extends PlainSchema =
 export function define(kind: string, options: DefineOptions<PlainSchema | PlainFields, PlainSchema>): unknown {
   const policy = policyOf(kind, options)
   const { payload, result } = options
+  checkSchemas(payload, result)
   return isPlainSchema(payload) ? makeKind(policy, payload, result) : makeKind(policy, Schema.Struct(payload), result)
 }
 
 /** Kinds without a result schema: what the handler returns is kept if it is JSON. */
 const anyOutput = Schema.Unknown
+
+const checkSchemas = (payload: unknown, result: unknown): void => {
+  if (!Schema.isSchema(payload)) {
+    if (!Predicate.isObject(payload)) {
+      throw rejected(
+        "payload",
+        payload,
+        "Give a schema, or its fields, such as { email: Schema.String }, or {} for none"
+      )
+    }
+    for (const [name, field] of Object.entries(payload)) {
+      if (!Schema.isSchema(field)) throw rejected(`payload.${name}`, field, "Give a schema, such as Schema.String")
+    }
+  }
+  if (result !== undefined && !Schema.isSchema(result)) {
+    throw rejected("result", result, "Give a schema, such as Schema.Struct({ id: Schema.String }), or leave it out")
+  }
+}
 
 const isPlainSchema = (payload: PlainSchema | PlainFields): payload is PlainSchema => Schema.isSchema(payload)
 
@@ -137,6 +156,7 @@ const makeKind = <Payload extends PlainSchema, Output extends PlainSchema>(
     handler: (payload: Payload["Type"], attempt: Attempt<Output["Type"]>) => Effect.Effect<Output["Type"], E, R>,
     options: HandleOptions<Reconcile<Payload["Type"], Output["Type"], ReconcileE, ReconcileR>> = {}
   ) => {
+    checkHandler(handler)
     const { reconcile } = checkedOptions(policy, options)
     return Layer.effectDiscard(
       Effect.gen(function* () {
@@ -158,6 +178,7 @@ const makeKind = <Payload extends PlainSchema, Output extends PlainSchema>(
       Layer.effectDiscard(Recurrences.use((recurrences) => recurrences.declare(self, name, options))),
     handle,
     handleAsync: (handler, options = {}) => {
+      checkHandler(handler)
       const { reconcile } = checkedOptions(policy, options)
       return handle(
         (payload, attempt) => performAsync(attempt, (asyncAttempt) => handler(payload, asyncAttempt)),
@@ -166,6 +187,12 @@ const makeKind = <Payload extends PlainSchema, Output extends PlainSchema>(
           : { reconcile: (payload, interrupted) => reconcileAsync(interrupted, (facts) => reconcile(payload, facts)) }
       )
     }
+  }
+}
+
+const checkHandler = (handler: unknown): void => {
+  if (!Predicate.isFunction(handler)) {
+    throw rejected("handler", handler, "Give a function of the payload and the attempt")
   }
 }
 

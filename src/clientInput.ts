@@ -27,6 +27,12 @@ export const storablePayload = (
   return Result.fail(new PayloadRejected({ kind, path: "$", problem, wayOut }))
 }
 
+/** Null: it is one. JavaScript gives its name, as other libraries ask for. */
+export const notDefined = (kind: unknown): OptionsRejected | null =>
+  Predicate.hasProperty(kind, "policy") && Predicate.hasProperty(kind, "encodePayload")
+    ? null
+    : rejected("kind", kind, "Give what Task.define has returned; scheduleUntyped takes kinds by their names")
+
 export const checkedId = (id: string): Effect.Effect<TaskId.TaskId, OptionsRejected> => {
   const taskId = Predicate.isString(id) ? id.toLowerCase() : ""
   return TaskId.isTaskId(taskId) ? Effect.succeed(taskId) : Effect.fail(rejected("id", id, idWayOut(id)))
@@ -43,7 +49,7 @@ const idWayOut = (given: unknown): string => {
 export const reasonLengthMax = 1_000
 
 export const checkedReason = (reason: string, lengthMin: number): Effect.Effect<string, OptionsRejected> =>
-  reason.length >= lengthMin && reason.length <= reasonLengthMax && isStorable(reason)
+  Predicate.isString(reason) && reason.length >= lengthMin && reason.length <= reasonLengthMax && isStorable(reason)
     ? Effect.succeed(reason)
     : Effect.fail(
         rejected(

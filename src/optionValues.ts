@@ -1,6 +1,7 @@
-import { DateTime, Duration, Option, Predicate, Result } from "effect"
+import { DateTime, type Duration, Option, Predicate, Result } from "effect"
 import { inspect } from "node:util"
 import type { RuleRejected } from "./core/recurrence/RuleRejected.ts"
+import { spanMsOf } from "./core/span.ts"
 import { isStorableText, toStorableText } from "./core/storable.ts"
 import { timestampMsMax } from "./core/TaskId.ts"
 import { unknownNameOf } from "./core/unknownName.ts"
@@ -50,9 +51,7 @@ export const durationMsOf = (
   input: Duration.Input,
   limits: { readonly minMs: number; readonly maxMs: number }
 ): Checked<number> => {
-  // Duration.millis reads NaN as zero; here it is a mistake.
-  const read = Number.isNaN(input) ? Option.none() : Duration.fromInput(input)
-  const durationMs = Option.isSome(read) ? Math.ceil(Duration.toMillis(read.value)) : Number.NaN
+  const durationMs = Math.ceil(spanMsOf(input))
   if (durationMs >= limits.minMs && durationMs <= limits.maxMs) return Result.succeed(durationMs)
   const range = `from ${spanWords(limits.minMs)} to ${spanWords(limits.maxMs)}`
   // Within every limit there is.

@@ -23,6 +23,7 @@ import type {
   TaskEntry,
   UntypedTask
 } from "../Duetime.ts"
+import { notDefined } from "../clientInput.ts"
 import { HandlerConflict, OptionsRejected } from "../DuetimeError.ts"
 import { rejected, throwUnknownOption } from "../optionValues.ts"
 import type { Find, Found } from "../FindOptions.ts"
@@ -171,6 +172,9 @@ export const connect = async <E = never>(options: ConnectOptions<E> = {}): Promi
   const work = async (workOptions: WorkOptions = {}) => {
     throwUnknownOption(workOptions, workNames)
     const { onSignals = true, signal, ...workerOptions } = workOptions
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw rejected("signal", signal, "Give the signal of an AbortController, or leave it out")
+    }
     const [first, ...others] = handlers.values()
     if (first === undefined) {
       throw new OptionsRejected({
@@ -226,6 +230,8 @@ export const connect = async <E = never>(options: ConnectOptions<E> = {}): Promi
       ledger: (name, limit) => recur((recurrences) => recurrences.ledger(name, limit))
     },
     handle: (kind, handler, handleOptions) => {
+      const fault = notDefined(kind)
+      if (fault !== null) throw fault
       if (handlers.has(kind.kind)) throw new HandlerConflict({ kind: kind.kind })
       handlers.set(kind.kind, kind.handleAsync(handler, handleOptions))
       return connection

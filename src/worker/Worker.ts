@@ -1,9 +1,10 @@
-import { Clock, Context, Duration, Effect, Fiber, Layer, Option } from "effect"
+import { Clock, Context, type Duration, Effect, Fiber, Layer, Option } from "effect"
 import { Broker } from "../broker/Broker.ts"
 import { ConfigInvalid, HandlerConflict } from "../DuetimeError.ts"
 import { attemptsInFlight, pulledStartsTotal } from "../DuetimeMetrics.ts"
 import { tracingTasksOnly, untraced } from "../DuetimeTraces.ts"
 import { timeoutMsMax } from "../core/KindPolicy.ts"
+import { spanMsOf } from "../core/span.ts"
 import { namesOf, unknownNameOf } from "../core/unknownName.ts"
 import { Session } from "../store/Session.ts"
 import { TaskStore } from "../store/TaskStore.ts"
@@ -251,8 +252,7 @@ const validated = Effect.fnUntraced(function* (options: WorkerOptions) {
     const wayOut = `Give a whole number from 0 to ${concurrency - 1}, below the concurrency, or nothing for the default`
     return yield* new ConfigInvalid({ name: "criticalSlots", problem: `is ${criticalSlots}`, wayOut })
   }
-  const drainGrace = Duration.fromInput(options.drainGrace ?? drainGraceMsDefault)
-  const drainGraceMs = Option.isSome(drainGrace) ? Duration.toMillis(drainGrace.value) : Number.NaN
+  const drainGraceMs = spanMsOf(options.drainGrace ?? drainGraceMsDefault)
   if (!(drainGraceMs >= 0 && drainGraceMs <= timeoutMsMax)) {
     const wayOut = 'Give a duration up to a day, such as "20 seconds"'
     return yield* new ConfigInvalid({ name: "drainGrace", problem: `is ${String(options.drainGrace)}`, wayOut })

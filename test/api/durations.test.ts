@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Result } from "effect"
+import { Duration, Result } from "effect"
 import { timestampMsMax } from "../../src/core/TaskId.ts"
 import { durationMsOf } from "../../src/optionValues.ts"
 
@@ -17,6 +17,33 @@ describe("a duration that is none, or outside of its limits,", () => {
       Result.isFailure(read) ? read.failure.message : read.success,
       `OptionsRejected: in is '2s'. Give a duration such as "2 seconds", or 2000 for milliseconds; ${says}`
     )
+  })
+
+  const spans: ReadonlyArray<readonly [Duration.Input, ms: number]> = [
+    ["2 seconds", 2_000],
+    [2_000, 2_000],
+    [2_000_000n, 2],
+    [[2, 500_000_000], 2_500],
+    [{ hours: 1, minutes: 30 }, 5_400_000],
+    [{ seconds: 0 }, 0],
+    [Duration.seconds(2), 2_000]
+  ]
+  it.each(spans)("is not %s, which has %d ms", (input, ms) => {
+    assert.deepStrictEqual(durationMsOf("in", input, { minMs: 0, maxMs: timestampMsMax }), Result.succeed(ms))
+  })
+
+  const none: ReadonlyArray<unknown> = [
+    {},
+    { hour: 2 },
+    { hours: "2" },
+    { hours: 2, minute: 5 },
+    new Date(0),
+    [],
+    null,
+    ""
+  ]
+  it.each(none)("is refused though Duration reads it as nothing: %s", (input) => {
+    assert.isTrue(Result.isFailure(durationMsOf("in", input as Duration.Input, { minMs: 0, maxMs: 1_000 })))
   })
 
   it("is told with examples that are within the limits", () => {
