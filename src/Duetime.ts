@@ -18,6 +18,7 @@ import {
   namesBeside,
   type Plan,
   planOf,
+  secondsFaultOf,
   type ScheduleOptions,
   type When,
   whenOf
@@ -217,8 +218,9 @@ const make = Effect.gen(function* () {
     if (Result.isFailure(payload)) return Result.fail(payload.failure)
     const plan = planOf(options)
     if (Result.isFailure(plan)) return Result.fail(plan.failure)
-    const late = expiryFaultOf(policy, plan.success, options, nowMs())
-    if (late !== null) return Result.fail(late)
+    const atMs = nowMs()
+    const fault = secondsFaultOf(options, atMs) ?? expiryFaultOf(policy, plan.success, options, atMs)
+    if (fault !== null) return Result.fail(fault)
     const followUps = followUpsOf(options, payloadBytesMax)
     if (Result.isFailure(followUps)) return Result.fail(followUps.failure)
     return Result.succeed({ policy, plan: plan.success, payload: payload.success, followUps: followUps.success })
@@ -339,6 +341,8 @@ const make = Effect.gen(function* () {
         return yield* rejected("when", when, "Give `in` or `at`, or use runNow")
       }
       const dueAtMs = yield* Effect.fromResult(whenOf(when))
+      const fault = secondsFaultOf(when, nowMs())
+      if (fault !== null) return yield* fault
       return yield* act(id, { _tag: "Reschedule", dueAtMs: dueAtMs(nowMs()) })
     }),
     reprioritise: Effect.fnUntraced(function* (id, priority) {

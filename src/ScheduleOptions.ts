@@ -167,6 +167,21 @@ export const expiryFaultOf = (
   return rejected("expiresAt", expiresAt, wayOut)
 }
 
+/**
+ * Seconds since 1970 where milliseconds are asked for: an instant of January 1970, long past, so that the task would start at once and not
+ * next year. Only where the clock is no test's, which begins in 1970.
+ */
+export const secondsFaultOf = ({ at }: When, nowMs: number): OptionsRejected | null => {
+  if (!Predicate.isNumber(at) || nowMs < year2001Ms) return null
+  const likeness = (at * 1_000) / nowMs
+  if (likeness < 1 / secondsLikenessMax || likeness > secondsLikenessMax) return null
+  return rejected("at", at, `That is ${isoOf(at)}. If these are seconds since 1970, give ${at * 1_000}, or a Date`)
+}
+
+const year2001Ms = 1_000_000_000_000
+/** How far from now, as a factor of the time since 1970, seconds may be: from 1975 to 2500. */
+const secondsLikenessMax = 10
+
 /** As long as history is ever kept after the end of a task. */
 export const keyKeptMsMax = 30 * 86_400_000
 const keyKeptLimits = { minMs: 0, maxMs: keyKeptMsMax }

@@ -68,6 +68,17 @@ const asked: ReadonlyArray<readonly [what: string, ask: (duetime: Connection) =>
     (duetime) => duetime.schedule(Greet, ada, { in: given({ hour: 2 }) }),
     "in is { hour: 2 }. Give a duration"
   ],
+  [
+    "seconds since 1970, which would be long past,",
+    (duetime) => duetime.schedule(Greet, ada, { at: 1_893_456_000 }),
+    "at is 1893456000. That is 1970-01-22T21:57:36.000Z. If these are seconds since 1970, give 1893456000000, or a Date"
+  ],
+  [
+    "seconds for a new time",
+    async (duetime) =>
+      duetime.reschedule((await duetime.schedule(Greet, ada, { in: "1 hour" })).id, { at: 1_893_456_000 }),
+    "at is 1893456000. That is 1970-01-22"
+  ],
   ["a span without a unit", (duetime) => duetime.schedule(Greet, ada, { in: {} }), "in is {}. Give a duration"],
   ["a span of text", (duetime) => duetime.schedule(Greet, ada, { in: given({ hours: "2" }) }), "in is { hours: '2' }"]
 ]
@@ -85,6 +96,16 @@ describe("a program without types is told what to give instead of", () => {
     assert.include(error.message, "OptionsRejected: ")
     assert.include(error.message, message)
   })
+})
+
+describe("an instant in milliseconds", () => {
+  it.each([0, Date.parse("1969-07-20"), Date.parse("1999-12-31"), Date.parse("2400-01-01")])(
+    "is one, however far it is: %d",
+    async (at) => {
+      await using duetime = await connect({ layer: layerMemory })
+      assert.isTrue((await duetime.schedule(Greet, ada, { at })).created)
+    }
+  )
 })
 
 const defined: ReadonlyArray<readonly [what: string, define: () => unknown, message: string]> = [
