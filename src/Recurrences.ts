@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Result, Schedule } from "effect"
+import { Context, Effect, Layer, Result } from "effect"
 import { createHash } from "node:crypto"
 import { canonicalJson } from "./core/canonicalJson.ts"
 import { isFollowed } from "./core/followUps.ts"
@@ -11,7 +11,7 @@ import type { Json } from "./core/TaskEvent.ts"
 import * as TaskId from "./core/TaskId.ts"
 import { namesOf } from "./core/unknownName.ts"
 import { notDefined, storablePayload } from "./clientInput.ts"
-import { PayloadBytesMax, type PayloadKind, type Receipt } from "./Duetime.ts"
+import { PayloadBytesMax, type PayloadKind, type Receipt } from "./Scheduling.ts"
 import { type OptionsRejected, type PayloadRejected, RecurrenceExists } from "./DuetimeError.ts"
 import { type InstantInput, instantMsOf, nameOf, rejected, unknownOption } from "./optionValues.ts"
 import { type RecurrenceOptions, recurrencePlanOf, type Recurs, ruleOf } from "./RecurrenceOptions.ts"
@@ -26,6 +26,7 @@ import {
 } from "./store/RecurrenceStore.ts"
 import type { DueBeyondHorizon, RecurrenceNotFound, StoreUnavailable } from "./store/StoreError.ts"
 import { TaskStore } from "./store/TaskStore.ts"
+import { untilAnswered } from "./untilAnswered.ts"
 
 /**
  * Rules that schedule tasks of a kind again and again, made and changed at run time: one per customer, if need be. What is
@@ -108,10 +109,6 @@ const ledgerLimitDefault = 20
 const pageMax = 1_000
 export const previewCountDefault = 5
 
-/** Repeats after an answer that was lost: 50, 100, ... 800 ms. Everything here is idempotent. */
-const afterLostAnswer = { schedule: Schedule.exponential("50 millis"), times: 5 }
-const wasLost = (error: { readonly _tag: string; readonly commitUnknown?: boolean }) => error.commitUnknown === true
-
 const make = Effect.gen(function* () {
   const recurrences = yield* RecurrenceStore
   const store = yield* TaskStore
@@ -145,7 +142,7 @@ const make = Effect.gen(function* () {
 
   /** A repeat says what there was before the first try: that one may have been heard, and somebody else have changed it since. */
   const revise = Effect.fnUntraced(function* (name: string, change: RecurrenceChange) {
-    const before = yield* Effect.retry(found(name), { ...afterLostAnswer, while: wasLost })
+    const before = yield* untilAnswered(found(name))
     let repeatOf: Recurrence | undefined
     const once = Effect.suspend(() => recurrences.revise(name, change, repeatOf)).pipe(
       Effect.catchTag("RecurrenceNotFound", (error) =>
@@ -155,14 +152,14 @@ const make = Effect.gen(function* () {
       ),
       Effect.tapError(() => Effect.sync(() => (repeatOf = before)))
     )
-    return yield* Effect.retry(once, { ...afterLostAnswer, while: wasLost })
+    return yield* untilAnswered(once)
   })
   const changedView = (name: string, change: RecurrenceChange) =>
     Effect.map(revise(name, change), ({ recurrence }) => viewOf(recurrence))
 
   const create = Effect.fnUntraced(function* (name: string, definition: RecurrenceDefinition) {
     yield* checkedName(name)
-    return yield* Effect.retry(recurrences.create(name, definition), { ...afterLostAnswer, while: wasLost })
+    return yield* untilAnswered(recurrences.create(name, definition))
   })
 
   const checkedCount = (field: string, count: number, most: number) =>
@@ -205,7 +202,7 @@ const make = Effect.gen(function* () {
       const records = yield* store.kinds
       const policy = records.find((record) => record.policy.kind === kind)?.policy ?? defaultKindPolicy(kind)
       const task = { ...newTask(policy, priority ?? policy.priority, payload, yield* nowMs), ...followUps }
-      yield* Effect.retry(store.schedule([task]), { ...afterLostAnswer, while: wasLost })
+      yield* untilAnswered(store.schedule([task]))
       return { id: task.taskId, created: true }
     }),
     get: (name) => Effect.map(found(name), viewOf),

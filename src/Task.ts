@@ -3,14 +3,8 @@ import type { KindPolicy } from "./core/KindPolicy.ts"
 import { toStorableText } from "./core/storable.ts"
 import { namesOf } from "./core/unknownName.ts"
 import { type DefineOptions, policyOf } from "./DefineOptions.ts"
-import {
-  Duetime,
-  type EntryReceipt,
-  type PayloadKind,
-  type Receipt,
-  type ScheduleError,
-  type TaskEntry
-} from "./Duetime.ts"
+import { Duetime } from "./Duetime.ts"
+import { type EntryReceipt, type PayloadKind, type Receipt, type ScheduleError, type TaskEntry } from "./Scheduling.ts"
 import { type HandlerConflict, type KeyConflict, PayloadRejected } from "./DuetimeError.ts"
 import { type FollowOptions, FollowUp } from "./FollowUp.ts"
 import { rejected, throwUnknownOption } from "./optionValues.ts"

@@ -1,16 +1,9 @@
 export * as Task from "./Task.ts"
 export * as RetryPolicy from "./RetryPolicy.ts"
-export { Duetime, PayloadBytesMax } from "./Duetime.ts"
-export type {
-  ActError,
-  AwaitEndOptions,
-  EntryReceipt,
-  LookUpError,
-  Receipt,
-  ScheduleError,
-  TaskEntry,
-  UntypedTask
-} from "./Duetime.ts"
+export { Duetime } from "./Duetime.ts"
+export { PayloadBytesMax } from "./Scheduling.ts"
+export type { ActError, AwaitEndOptions, LookUpError } from "./Duetime.ts"
+export type { EntryReceipt, Receipt, ScheduleError, TaskEntry, UntypedTask } from "./Scheduling.ts"
 export type { TaskEnd } from "./TaskEnd.ts"
 export type { Find, Found } from "./FindOptions.ts"
 export type { Following, FollowOptions, FollowUp } from "./FollowUp.ts"

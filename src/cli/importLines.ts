@@ -4,7 +4,8 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { createReadStream } from "node:fs"
 import { createInterface } from "node:readline"
-import { Duetime, type UntypedTask } from "../Duetime.ts"
+import { Duetime } from "../Duetime.ts"
+import { type UntypedTask } from "../Scheduling.ts"
 import { layerMemory } from "../layers.ts"
 
 /** Reads a file of tasks, one JSON object a line, and finds the first that cannot be scheduled before any of its batch is. */

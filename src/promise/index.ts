@@ -14,15 +14,8 @@ import {
   Worker,
   type WorkerOptions
 } from "../index.ts"
-import type {
-  AwaitEndOptions,
-  EntryReceipt,
-  Pausable,
-  PayloadKind,
-  Receipt,
-  TaskEntry,
-  UntypedTask
-} from "../Duetime.ts"
+import type { AwaitEndOptions, Pausable } from "../Duetime.ts"
+import type { EntryReceipt, PayloadKind, Receipt, TaskEntry, UntypedTask } from "../Scheduling.ts"
 import { notDefined } from "../clientInput.ts"
 import { HandlerConflict, OptionsRejected } from "../DuetimeError.ts"
 import { rejected, throwUnknownOption } from "../optionValues.ts"
@@ -36,7 +29,8 @@ import type { AsyncAttempt } from "../worker/Handlers.ts"
 export { Schema } from "effect"
 export { layerDev, layerFromEnv, layerKafka, layerMemory, layerPostgres, RetryPolicy, Task } from "../index.ts"
 export * from "../DuetimeError.ts"
-export type { AwaitEndOptions, EntryReceipt, Pausable, Receipt, TaskEntry, UntypedTask } from "../Duetime.ts"
+export type { AwaitEndOptions, Pausable } from "../Duetime.ts"
+export type { EntryReceipt, Receipt, TaskEntry, UntypedTask } from "../Scheduling.ts"
 export type { Find, Found } from "../FindOptions.ts"
 export type { Following, FollowOptions, FollowUp } from "../FollowUp.ts"
 export type { Expiry, ExpiringKey, ScheduleOptions, When } from "../ScheduleOptions.ts"

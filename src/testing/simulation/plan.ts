@@ -1,6 +1,7 @@
 /** What the client of a simulation schedules, and when. */
 import { type Duration, Effect, Result, Schedule } from "effect"
-import { Duetime, type PayloadKind } from "../../Duetime.ts"
+import { Duetime } from "../../Duetime.ts"
+import { type PayloadKind } from "../../Scheduling.ts"
 import { durationMsOf, throwUnknownOption } from "../../optionValues.ts"
 import { namesBeside, type ScheduleOptions } from "../../ScheduleOptions.ts"
 
