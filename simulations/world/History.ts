@@ -255,6 +255,16 @@ export const leasesEndUnknown = ({ faults }: History, atMs: number): boolean =>
       atMs < fault.atMs + leaseMsDefault
   )
 
+/**
+ * A step ahead of its clock ends attempts in the database alone. Whoever still waits for the answer to a start knows nothing of it, and calls
+ * within the kind's time limit, while the task may have gone on to the next attempt: the outside refuses the smaller fence.
+ */
+export const attemptsEndUnknown = ({ faults }: History, atMs: number, timeoutMs: number): boolean =>
+  faults.some(
+    (fault) =>
+      fault._tag === "DatabaseClockJump" && fault.byMs > 0 && atMs >= fault.atMs && atMs < fault.atMs + timeoutMs
+  )
+
 /** The history that belongs to a number. */
 export const historyOf = (seed: number): History => {
   const [history] = fc.sample(histories, { seed, numRuns: 1 })

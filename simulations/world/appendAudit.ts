@@ -9,8 +9,8 @@ import type { TaskId } from "../../src/core/TaskId.ts"
 import { isEnded, type TaskState } from "../../src/core/TaskState.ts"
 import type { MemoryDatabase } from "../../src/store/memory/MemoryDatabase.ts"
 import type { Broken } from "../../src/testing/simulation/Broken.ts"
-import { type Call, policies, receipt } from "./handlers.ts"
-import { clockStepMsMaxOf, type History, leasesEndUnknown } from "./History.ts"
+import { type Call, policies, receipt, timeoutMsOf } from "./handlers.ts"
+import { attemptsEndUnknown, clockStepMsMaxOf, type History, leasesEndUnknown } from "./History.ts"
 
 export class AppendAudit {
   readonly #database: MemoryDatabase
@@ -150,7 +150,9 @@ export class AppendAudit {
     if (this.#called.has(name)) find("S6", `attempt ${attempt} is called twice`)
     this.#called.add(name)
     const greatest = this.#fences.get(taskId) ?? 0
-    if (begunForMs === 0 && fence < greatest) find("S9", `fence ${fence} comes after a greater one`)
+    const timeoutMs = timeoutMsOf(this.#database.streams.stateOf(taskId)?.kind ?? null)
+    const isUnknown = attemptsEndUnknown(this.#history, atMs, timeoutMs)
+    if (begunForMs === 0 && fence < greatest && !isUnknown) find("S9", `fence ${fence} comes after a greater one`)
     if (begunForMs === 0) this.#fences.set(taskId, Math.max(fence, greatest))
   }
 }

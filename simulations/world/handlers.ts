@@ -72,6 +72,8 @@ export type Begun = { readonly atMs: number; readonly isLeaseOver: boolean }
 /** By kind: for the auditor. */
 export const policies = new Map([...Object.values(kinds), receipt].map(({ kind, policy }) => [kind, policy]))
 
+export const timeoutMsOf = (kind: string | null): number => policies.get(kind ?? "")?.timeoutMs ?? 0
+
 export const handlersOf = (
   kernel: Kernel,
   node: string,
