@@ -9,11 +9,17 @@ const tallyOf = (seeds: ReadonlyArray<number>) => {
   return tally
 }
 
+/** A sum of fractions is another one in another order. */
+const rounded = (tally: Tally): Tally => {
+  tally.simulatedMs = Math.round(tally.simulatedMs)
+  return tally
+}
+
 describe("a tally", () => {
   it("merged from two is the tally of all their histories, and counts one that both have run as one", () => {
     const merged = tallyOf([3, 4])
     merged.merge(tallyOf([4, 5]))
-    assert.deepStrictEqual(merged, tallyOf([3, 4, 4, 5]))
+    assert.deepStrictEqual(rounded(merged), rounded(tallyOf([3, 4, 4, 5])))
     assert.deepInclude(merged, { historiesCount: 4, distinctCount: 3 })
   })
 
