@@ -251,9 +251,9 @@ const mayRunBefore = (other: LedgerLine, line: LedgerLine): boolean =>
   other.fate !== "skipped-misfire" &&
   other.fate !== "skipped-too-late"
 
-/** Made up for, and then ahead of a clock that was set back: a change has cancelled it, or decided it again. */
+/** Made up for, and then ahead of a clock that was set back: a change or the end has cancelled it, or a change decided it again. */
 const isTakenBackBefore = (other: LedgerLine, skipped: LedgerLine, graceMs: number): boolean =>
-  (other.revision > skipped.revision || other.fate === "cancelled-by-edit") &&
+  (other.revision > skipped.revision || other.fate === "cancelled-by-edit" || other.fate === "cancelled-by-delete") &&
   other.decidedAtMs < skipped.decidedAtMs &&
   other.nominalAtMs > skipped.untilMs &&
   Math.floor(skipped.decidedAtMs) - other.nominalAtMs > graceMs
