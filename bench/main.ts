@@ -1,4 +1,7 @@
-/** `npm run bench -- <scenario> [flags]`: what there is to measure, and with which flags, stands in flags.ts. */
+/**
+ * `npm run bench -- <scenario> [flags]`: what there is to measure, and with which flags, stands in flags.ts. The layout decision has a
+ * program of its own (bench/layout). A peer that is not installed, or no redis-server, ends the command with 2 and the way out.
+ */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Logger } from "effect"
 import { writeFileSync } from "node:fs"

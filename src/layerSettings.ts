@@ -93,10 +93,8 @@ const faultOf = (options: object, rules: Readonly<Record<string, Rule>>, path?: 
   return null
 }
 
-const checked = (...faults: ReadonlyArray<ConfigInvalid | null>): Effect.Effect<void, ConfigInvalid> => {
-  const fault = faults.find((found) => found !== null)
-  return fault === undefined ? Effect.void : Effect.fail(fault)
-}
+const failing = (fault: ConfigInvalid | null): Effect.Effect<void, ConfigInvalid> =>
+  fault === null ? Effect.void : Effect.fail(fault)
 
 const optional = (isValid: (value: unknown) => boolean) => (value: unknown) => value === undefined || isValid(value)
 const whole = (minimum: number, maximum: number): Rule => [
@@ -105,12 +103,8 @@ const whole = (minimum: number, maximum: number): Rule => [
 ]
 const flag: Rule = [optional(Predicate.isBoolean), "Give true or false, or leave it out"]
 const text: Rule = [optional((value) => Predicate.isString(value) && value !== ""), "Give a text, or leave it out"]
-const matching = (pattern: RegExp, wayOut: string): Rule => [
-  optional((value) => Predicate.isString(value) && pattern.test(value)),
-  wayOut
-]
 /** A structure, whose own rules tell more. */
-const any: Rule = [() => true, ""]
+const toldApart: Rule = [() => true, ""]
 
 const storeRules: Rules<PgStoreOptions> = {
   leaseMs: whole(leaseMsLimits.minimum, leaseMsLimits.maximum),
@@ -122,7 +116,7 @@ const storeRules: Rules<PgStoreOptions> = {
 
 /** Of `layerPostgres`, beside whose options a broker may stand. */
 export const checkedStore = (options: PgStoreOptions): Effect.Effect<void, ConfigInvalid> =>
-  checked(faultOf(options, { ...storeRules, broker: any }))
+  failing(faultOf(options, { ...storeRules, broker: toldApart }))
 
 export type DevOptions = {
   /** Default `.duetime/postgres` in the working folder. */
@@ -134,14 +128,11 @@ export type DevOptions = {
 const devRules: Rules<DevOptions> = {
   dataDirectory: text,
   postgresSettings: [optional(Predicate.isObject), "Give an object, such as { shared_buffers: '256MB' }"],
-  store: any
+  store: toldApart
 }
 
 export const checkedDev = (options: DevOptions): Effect.Effect<void, ConfigInvalid> =>
-  Effect.suspend(() => {
-    const fault = faultOf(options, devRules)
-    return fault === null ? checked(faultOf(options.store ?? {}, storeRules, "store")) : Effect.fail(fault)
-  })
+  failing(faultOf(options, devRules) ?? faultOf(options.store ?? {}, storeRules, "store"))
 
 export type KafkaOptions = Pick<KafkaSettings.KafkaSettings, "brokers"> & Partial<KafkaSettings.KafkaSettings>
 
@@ -153,14 +144,14 @@ const kafkaRules: Rules<KafkaSettings.KafkaSettings> = {
     (value) => Array.isArray(value) && value.length > 0 && value.every((broker) => brokerPattern.test(String(broker))),
     'Give addresses, as ["kafka-1:9092"]'
   ],
-  prefix: matching(prefixPattern, `It ${prefixForm}`),
+  prefix: [optional((value) => Predicate.isString(value) && prefixPattern.test(value)), `It ${prefixForm}`],
   clientId: text,
   partitions: whole(1, partitionsMax),
   replicationFactor: whole(1, replicationFactorMax),
   createTopics: flag,
   sessionTimeoutMs: whole(sessionTimeoutMsLimits.minimum, sessionTimeoutMsLimits.maximum),
   mayBeAway: flag,
-  sasl: any,
+  sasl: toldApart,
   ssl: [optional((value) => Predicate.isBoolean(value) || Predicate.isObject(value)), "Give true, or paths of files"]
 }
 
@@ -175,13 +166,9 @@ const saslRules: Rules<NonNullable<KafkaSettings.KafkaSettings["sasl"]>> = {
 
 const tlsRules: Rules<KafkaSettings.TlsFiles> = { caFile: text, certFile: text, keyFile: text }
 
+const nestedFaultOf = ({ sasl, ssl }: KafkaOptions): ConfigInvalid | null =>
+  (sasl === undefined ? null : faultOf(sasl, saslRules, "sasl")) ??
+  (Predicate.isObject(ssl) ? faultOf(ssl, tlsRules, "ssl") : null)
+
 export const checkedKafka = (options: KafkaOptions): Effect.Effect<void, ConfigInvalid> =>
-  Effect.suspend(() => {
-    const fault = faultOf(options, kafkaRules)
-    if (fault !== null) return Effect.fail(fault)
-    const { sasl, ssl } = options
-    return checked(
-      sasl === undefined ? null : faultOf(sasl, saslRules, "sasl"),
-      Predicate.isObject(ssl) ? faultOf(ssl, tlsRules, "ssl") : null
-    )
-  })
+  failing(faultOf(options, kafkaRules) ?? nestedFaultOf(options))

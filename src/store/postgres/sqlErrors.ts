@@ -68,43 +68,36 @@ const isConflict = (error: SqlError): boolean =>
 /** SQLSTATE 42P01, known by the server's words: the driver's error keeps no code where it can be read with its type. */
 export const isUndefinedTable = (error: SqlError): boolean => /relation ".*" does not exist/.test(textOf(error))
 
-export const unavailable = (operation: string, error: SqlError): StoreUnavailable =>
-  new StoreUnavailable({
+export const unavailable = (operation: string, error: SqlError): StoreUnavailable => {
+  const wayOut = wayOutOf(error)
+  return new StoreUnavailable({
     operation,
     commitUnknown: isOutage(error),
     reason: textOf(error).slice(0, reasonLengthMax),
-    ...wayOutOf(error),
+    ...(wayOut === null ? {} : { wayOut }),
     cause: error
   })
+}
 
-/** Where to repeat the call would not help, or not soon. */
-const wayOutOf = (error: SqlError): { readonly wayOut?: string } => {
+/** Where to repeat the call would not help, or not soon; null: it is an outage. */
+const wayOutOf = (error: SqlError): string | null => {
   if (isRefusedSetting(error))
-    return {
-      wayOut:
-        "A pooler refuses our connections' settings: connect without it, or have it ignore them and the account have them, as docs/guide/deploying.md#connections says"
-    }
+    return "A pooler refuses our connections' settings: connect without it, or have it ignore them and the account have them, as docs/guide/deploying.md#connections says"
   if (sqlStateOf(error) === failedBefore)
-    return {
-      wayOut:
-        "A statement before it in the same transaction has failed: let its error end the transaction, or run it in sql.withTransaction, which is a savepoint there"
-    }
+    return "A statement before it in the same transaction has failed: let its error end the transaction, or run it in sql.withTransaction, which is a savepoint there"
   switch (error.reason._tag) {
     case "AuthenticationError":
-      return { wayOut: "Check the user and the password in the database's address" }
+      return "Check the user and the password in the database's address"
     case "AuthorizationError":
-      return {
-        wayOut:
-          'Give this account the role of what it does: "duetime roles" makes them, and docs/guide/deploying.md tells which'
-      }
+      return 'Give this account the role of what it does: "duetime roles" makes them, and docs/guide/deploying.md tells which'
     case "DeadlockError":
     case "SerializationError":
     case "LockTimeoutError":
-      return { wayOut: "Another transaction holds what it needs: repeat the call, and look for one that stays open" }
+      return "Another transaction holds what it needs: repeat the call, and look for one that stays open"
     case "StatementTimeoutError":
-      return { wayOut: "It took longer than a statement may: repeat the call, and look what the server is busy with" }
+      return "It took longer than a statement may: repeat the call, and look what the server is busy with"
     default:
-      return isOutage(error) ? {} : { wayOut: 'The server would answer so again: "duetime doctor" looks for the cause' }
+      return isOutage(error) ? null : 'The server would answer so again: "duetime doctor" looks for the cause'
   }
 }
 
